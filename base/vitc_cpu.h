@@ -1,0 +1,23 @@
+/* vitc_cpu.h - what this processor and its operating system can run (private to vitc). */
+#ifndef VITC_CPU_H
+#define VITC_CPU_H
+
+#include "vitc_base.h"
+
+/* Bits are set only when the CPU has the instructions AND the OS saves the registers they use
+ * (CPUID with XGETBV). On other architectures no x86 bit is ever set. */
+enum {
+    VITC_CPU_AVX2_FMA = 1u << 0,    /* AVX2, FMA3, F16C, BMI2 */
+    VITC_CPU_AVX512 = 1u << 1,      /* F, DQ, BW, VL, CD with full ZMM state: x86-64-v4 */
+    VITC_CPU_AVX512_VNNI = 1u << 2, /* int8 dot products, 512-bit */
+    VITC_CPU_AVX512_BF16 = 1u << 3, /* bf16 dot products, 512-bit */
+    VITC_CPU_AVX_VNNI = 1u << 4     /* int8 dot products, VEX-encoded 256-bit */
+};
+
+uint32_t vitc_cpu_features(void);
+
+/* Copies the processor's own name ("AMD EPYC 9R14 96-Core Processor"), or the architecture's name
+ * where it has none, into `name`, NUL-terminated. */
+void vitc_cpu_name(char *name, size_t size);
+
+#endif

@@ -1,0 +1,54 @@
+/* vitc_file.h - reading and writing whole files (private to vitc). */
+#ifndef VITC_FILE_H
+#define VITC_FILE_H
+
+#include <stdbool.h>
+
+#include "vitc_base.h"
+
+/* A file's bytes, mapped read-only. Empty files have data == NULL and size == 0. */
+typedef struct vitc_file {
+    const unsigned char *data;
+    size_t size;
+} vitc_file;
+
+/* Maps a regular file. A folder, device, socket or FIFO, a missing or forbidden file is
+ * VITC_ERR_UNREADABLE with the reason; it never blocks on opening a FIFO.
+ * A file that another process truncates while it is mapped raises SIGBUS, as with any mapping:
+ * use vitc_file_read for files that strangers can change under a long-lived process. */
+VITC_MUST_CHECK vitc_status vitc_file_map(vitc_file *file, const char *path, const vitc_log *log);
+void vitc_file_unmap(vitc_file *file);
+
+/* Reads a regular file whole into a malloc'd buffer (at most `max_size` bytes, else
+ * VITC_ERR_TOO_LARGE). The caller frees *data with free(). */
+VITC_MUST_CHECK vitc_status vitc_file_read(unsigned char **data, size_t *size, const char *path,
+                                           size_t max_size, const vitc_log *log);
+/* The same for an open descriptor (standard input, a pipe); `name` is for messages. */
+VITC_MUST_CHECK vitc_status vitc_file_read_fd(unsigned char **data, size_t *size, int fd,
+                                              const char *name, size_t max_size,
+                                              const vitc_log *log);
+
+/* Writes a file so that a reader sees the old content or all of the new, never a part: written to
+ * a temporary name in the same folder, fsynced, renamed. On failure or abort the temporary file is
+ * removed and an existing file at `path` is untouched.
+ *     vitc_file_writer w;
+ *     VITC_TRY(vitc_file_writer_open(&w, path, log));
+ *     vitc_file_writer_append(&w, bytes, n);        // errors are kept and reported by commit
+ *     VITC_TRY(vitc_file_writer_commit(&w, log));   // or vitc_file_writer_abort(&w)         */
+typedef struct vitc_file_writer {
+    void *stream;    /* FILE */
+    char *path;      /* the final name */
+    char *temporary; /* what is being written */
+    int error;       /* errno of the first failed write */
+} vitc_file_writer;
+
+VITC_MUST_CHECK vitc_status vitc_file_writer_open(vitc_file_writer *writer, const char *path,
+                                                  const vitc_log *log);
+void vitc_file_writer_append(vitc_file_writer *writer, const void *data, size_t size);
+VITC_MUST_CHECK vitc_status vitc_file_writer_commit(vitc_file_writer *writer, const vitc_log *log);
+void vitc_file_writer_abort(vitc_file_writer *writer);
+/* open + append + commit. */
+VITC_MUST_CHECK vitc_status vitc_file_write(const char *path, const void *data, size_t size,
+                                            const vitc_log *log);
+
+#endif

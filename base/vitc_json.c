@@ -1,0 +1,247 @@
+#include "vitc_json.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vitc_log.h"
+
+/* vitc_json is jansson's json_t under a name that keeps its header out of every other file. */
+
+static json_t *node(const vitc_json *value)
+{
+    return (json_t *)(uintptr_t)value;
+}
+
+static vitc_json *wrap(json_t *value)
+{
+    return (vitc_json *)value;
+}
+
+vitc_status vitc_json_parse(vitc_json **document, const char *text, size_t size, const char *name,
+                            const vitc_log *log)
+{
+    json_error_t error;
+    *document = wrap(json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error));
+    if (*document != NULL) return VITC_OK;
+    if (json_error_code(&error) == json_error_out_of_memory) return vitc_fail_memory(log, name);
+    return vitc_fail(log, VITC_ERR_CORRUPT, "%s: not valid JSON: %s (line %d, column %d)", name,
+                     error.text, error.line, error.column);
+}
+
+void vitc_json_free(vitc_json *document)
+{
+    json_decref(node(document));
+}
+
+const vitc_json *vitc_json_get(const vitc_json *object, const char *key)
+{
+    return wrap(json_object_get(node(object), key));
+}
+
+bool vitc_json_is_object(const vitc_json *value)
+{
+    return json_is_object(node(value));
+}
+
+bool vitc_json_is_array(const vitc_json *value)
+{
+    return json_is_array(node(value));
+}
+
+bool vitc_json_is_string(const vitc_json *value)
+{
+    return json_is_string(node(value));
+}
+
+bool vitc_json_is_integer(const vitc_json *value)
+{
+    return json_is_integer(node(value));
+}
+
+bool vitc_json_is_number(const vitc_json *value)
+{
+    return json_is_number(node(value));
+}
+
+bool vitc_json_is_bool(const vitc_json *value)
+{
+    return json_is_boolean(node(value));
+}
+
+bool vitc_json_is_null(const vitc_json *value)
+{
+    return json_is_null(node(value));
+}
+
+size_t vitc_json_size(const vitc_json *value)
+{
+    if (json_is_array(node(value))) return json_array_size(node(value));
+    return json_object_size(node(value));
+}
+
+const vitc_json *vitc_json_at(const vitc_json *array, size_t index)
+{
+    return wrap(json_array_get(node(array), index));
+}
+
+const char *vitc_json_string(const vitc_json *value, const char *otherwise)
+{
+    const char *string = json_string_value(node(value));
+    return string != NULL ? string : otherwise;
+}
+
+int64_t vitc_json_integer(const vitc_json *value, int64_t otherwise)
+{
+    return json_is_integer(node(value)) ? (int64_t)json_integer_value(node(value)) : otherwise;
+}
+
+double vitc_json_number(const vitc_json *value, double otherwise)
+{
+    return json_is_number(node(value)) ? json_number_value(node(value)) : otherwise;
+}
+
+bool vitc_json_bool(const vitc_json *value, bool otherwise)
+{
+    return json_is_boolean(node(value)) ? json_is_true(node(value)) : otherwise;
+}
+
+void *vitc_json_first(const vitc_json *object)
+{
+    return json_object_iter(node(object));
+}
+
+void *vitc_json_next(const vitc_json *object, void *iterator)
+{
+    return json_object_iter_next(node(object), iterator);
+}
+
+const char *vitc_json_key(void *iterator)
+{
+    return json_object_iter_key(iterator);
+}
+
+const vitc_json *vitc_json_value(void *iterator)
+{
+    return wrap(json_object_iter_value(iterator));
+}
+
+/* ---- building ---- */
+
+/* The length of the valid UTF-8 sequence at `s`, or 0 (RFC 3629: no overlong forms, no
+ * surrogates, nothing above U+10FFFF). */
+static size_t utf8_length(const unsigned char *s)
+{
+    if (s[0] < 0x80) return 1;
+    const size_t length = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
+    if (s[0] < 0xC2 || s[0] > 0xF4) return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((s[i] & 0xC0) != 0x80) return 0; /* stops at the NUL too */
+    if (s[0] == 0xE0 && s[1] < 0xA0) return 0;
+    if (s[0] == 0xED && s[1] > 0x9F) return 0;
+    if (s[0] == 0xF0 && s[1] < 0x90) return 0;
+    if (s[0] == 0xF4 && s[1] > 0x8F) return 0;
+    return length;
+}
+
+/* File names may hold any bytes but JSON only UTF-8: what is not becomes U+FFFD. */
+static json_t *string_node(const char *text)
+{
+    if (text == NULL) return json_null();
+    json_t *valid = json_string(text);
+    if (valid != NULL) return valid;
+    const size_t size = strlen(text);
+    if (size > SIZE_MAX / 3 - 1) return NULL;
+    char *repaired = malloc(size * 3 + 1);
+    if (repaired == NULL) return NULL;
+    char *to = repaired;
+    for (const unsigned char *from = (const unsigned char *)text; *from != 0;) {
+        const size_t length = utf8_length(from);
+        if (length == 0) {
+            memcpy(to, "\xEF\xBF\xBD", 3);
+            to += 3;
+            from++;
+            continue;
+        }
+        memcpy(to, from, length);
+        to += length;
+        from += length;
+    }
+    *to = 0;
+    valid = json_string(repaired);
+    free(repaired);
+    return valid;
+}
+
+static json_t *number_node(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+vitc_json *vitc_json_object(void)
+{
+    return wrap(json_object());
+}
+
+vitc_json *vitc_json_array(void)
+{
+    return wrap(json_array());
+}
+
+bool vitc_json_set(vitc_json *object, const char *key, vitc_json *value)
+{
+    return json_object_set_new(node(object), key, node(value)) == 0;
+}
+
+bool vitc_json_set_string(vitc_json *object, const char *key, const char *value)
+{
+    return vitc_json_set(object, key, wrap(string_node(value)));
+}
+
+bool vitc_json_set_integer(vitc_json *object, const char *key, int64_t value)
+{
+    return vitc_json_set(object, key, wrap(json_integer(value)));
+}
+
+bool vitc_json_set_number(vitc_json *object, const char *key, double value)
+{
+    return vitc_json_set(object, key, wrap(number_node(value)));
+}
+
+bool vitc_json_set_bool(vitc_json *object, const char *key, bool value)
+{
+    return vitc_json_set(object, key, wrap(json_boolean(value)));
+}
+
+bool vitc_json_set_null(vitc_json *object, const char *key)
+{
+    return vitc_json_set(object, key, wrap(json_null()));
+}
+
+bool vitc_json_append(vitc_json *array, vitc_json *value)
+{
+    return json_array_append_new(node(array), node(value)) == 0;
+}
+
+bool vitc_json_append_string(vitc_json *array, const char *value)
+{
+    return vitc_json_append(array, wrap(string_node(value)));
+}
+
+bool vitc_json_append_integer(vitc_json *array, int64_t value)
+{
+    return vitc_json_append(array, wrap(json_integer(value)));
+}
+
+bool vitc_json_append_number(vitc_json *array, double value)
+{
+    return vitc_json_append(array, wrap(number_node(value)));
+}
+
+char *vitc_json_dump(const vitc_json *value, int indent, int digits)
+{
+    if (value == NULL) return NULL;
+    const size_t layout = indent > 0 ? JSON_INDENT((size_t)indent) : 0;
+    return json_dumps(node(value), layout | JSON_REAL_PRECISION((size_t)digits) | JSON_ENCODE_ANY);
+}

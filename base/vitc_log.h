@@ -1,0 +1,26 @@
+/* vitc_log.h - how library code reports and propagates errors (private to vitc). */
+#ifndef VITC_LOG_H
+#define VITC_LOG_H
+
+#include "vitc_base.h"
+
+/* Formats one line and hands it to the callback; lines over 1023 bytes are cut. */
+void vitc_log_write(const vitc_log *log, vitc_log_level level, const char *format, ...)
+    VITC_PRINTF(3, 4);
+
+/* Reports an error and returns `status`, so that the detector reads
+ *     return vitc_fail(log, VITC_ERR_CORRUPT, "%s: ...", path, ...); */
+vitc_status vitc_fail(const vitc_log *log, vitc_status status, const char *format, ...)
+    VITC_PRINTF(3, 4);
+
+/* "out of memory" for `what`, e.g. "image pixels"; returns VITC_ERR_MEMORY. */
+vitc_status vitc_fail_memory(const vitc_log *log, const char *what);
+
+/* Propagates a failure without adding a message: the detector has already spoken. */
+#define VITC_TRY(expression)                                                                       \
+    do {                                                                                           \
+        const vitc_status vitc_try_status = (expression);                                          \
+        if (vitc_try_status != VITC_OK) return vitc_try_status;                                    \
+    } while (0)
+
+#endif

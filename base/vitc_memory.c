@@ -1,0 +1,58 @@
+#include "vitc_memory.h"
+
+#include <stdlib.h>
+
+#include "vitc_size.h"
+
+void *vitc_aligned_alloc(size_t size)
+{
+    void *block = NULL;
+    if (size == 0) size = 1;
+    return posix_memalign(&block, VITC_ALIGNMENT, size) == 0 ? block : NULL;
+}
+
+void vitc_aligned_free(void *block)
+{
+    free(block);
+}
+
+size_t vitc_arena_reserve(vitc_arena *arena, size_t size)
+{
+    const size_t offset = arena->size;
+    size_t end;
+    if (size > SIZE_MAX - VITC_ALIGNMENT ||
+        !vitc_size_add(offset, vitc_size_round_up(size, VITC_ALIGNMENT), &end)) {
+        arena->overflow = true;
+        return 0;
+    }
+    arena->size = end;
+    return offset;
+}
+
+size_t vitc_arena_reserve_array(vitc_arena *arena, size_t count, size_t element)
+{
+    size_t size;
+    if (!vitc_size_mul(count, element, &size)) {
+        arena->overflow = true;
+        return 0;
+    }
+    return vitc_arena_reserve(arena, size);
+}
+
+bool vitc_arena_allocate(vitc_arena *arena)
+{
+    if (arena->overflow) return false;
+    arena->block = vitc_aligned_alloc(arena->size);
+    return arena->block != NULL;
+}
+
+void *vitc_arena_at(const vitc_arena *arena, size_t offset)
+{
+    return arena->block + offset;
+}
+
+void vitc_arena_free(vitc_arena *arena)
+{
+    vitc_aligned_free(arena->block);
+    *arena = (vitc_arena){0};
+}

@@ -1,0 +1,28 @@
+# vitc_add_objects(<folder> SOURCES ... [USES <lower folder> ...] [INCLUDES ...] [LINKS ...])
+#
+# One OBJECT library per folder. Its include path is its own folder plus those it USES, so an
+# include that breaks the dependency rule of docs/architecture.md does not compile. Headers are
+# included by bare file name (names are unique in the project).
+add_library(vitc_flags INTERFACE)
+target_compile_options(vitc_flags INTERFACE
+    -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+    -Wpointer-arith -Wundef -fno-math-errno -ffp-contract=off
+    $<$<BOOL:${VITC_WERROR}>:-Werror>)
+if(VITC_SANITIZE)
+    target_compile_options(vitc_flags INTERFACE -fsanitize=${VITC_SANITIZE} -fno-omit-frame-pointer
+                           -fno-sanitize-recover=all -g)
+    target_link_options(vitc_flags INTERFACE -fsanitize=${VITC_SANITIZE})
+endif()
+
+function(vitc_add_objects folder)
+    cmake_parse_arguments(ARG "" "" "SOURCES;USES;INCLUDES;LINKS" ${ARGN})
+    add_library(${folder}_objects OBJECT ${ARG_SOURCES})
+    target_link_libraries(${folder}_objects PRIVATE vitc_flags ${ARG_LINKS})
+    target_include_directories(${folder}_objects PUBLIC ${CMAKE_CURRENT_SOURCE_DIR} ${ARG_INCLUDES})
+    target_compile_definitions(${folder}_objects PRIVATE _GNU_SOURCE)
+    foreach(lower IN LISTS ARG_USES)
+        target_include_directories(${folder}_objects PUBLIC
+            $<TARGET_PROPERTY:${lower}_objects,INTERFACE_INCLUDE_DIRECTORIES>)
+    endforeach()
+    set_property(GLOBAL APPEND PROPERTY VITC_OBJECTS ${folder}_objects)
+endfunction()
