@@ -1,0 +1,147 @@
+/* patches.h - pixels -> model input: the preprocessing spec, patch rows, position embeddings.
+ *
+ * Letters: P patch side in pixels, Gh x Gw patch grid, C channels (3), D token width,
+ * N tokens = prefix tokens (class, distillation, registers) + Gh * Gw.
+ */
+#ifndef VITC_PATCHES_H
+#define VITC_PATCHES_H
+
+#include "imgio.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PATCHES_CHANNELS 3
+
+/* ---- the preprocessing spec: part of the model, stored with it ---- */
+
+typedef enum patches_resize {
+    PATCHES_RESIZE_NONE = 0,
+    PATCHES_RESIZE_EXACT,    /* to height x width, the aspect ratio is not kept ("squash") */
+    PATCHES_RESIZE_SHORTEST, /* the shorter side to `height`, the longer to floor(s*long/short) */
+    PATCHES_RESIZE_FIT       /* timm "border": scaled to fit inside height x width, then padded */
+} patches_resize;
+
+/* How a centre crop rounds and where it pads an image that is smaller than the crop. */
+typedef enum patches_crop_rule {
+    PATCHES_CROP_HF = 0,     /* offset floor((i - c) / 2); the odd padded pixel at top and left */
+    PATCHES_CROP_TORCHVISION /* offset round-half-even((i - c) / 2); odd pixel at bottom and right.
+                                timm uses the same rule. */
+} patches_crop_rule;
+
+typedef struct patches_spec {
+    bool ignore_exif; /* do not turn photos upright (parity with tools that do not) */
+
+    patches_resize resize;
+    uint32_t resize_height, resize_width; /* pixels; SHORTEST uses resize_height only */
+    uint32_t longest_edge;                /* SHORTEST: upper bound of the longer side; 0 = none */
+    imgio_filter filter;
+    imgio_pass_order order;
+
+    bool crop;
+    uint32_t crop_height, crop_width; /* pixels */
+    patches_crop_rule crop_rule;
+    uint8_t fill[PATCHES_CHANNELS]; /* RGB of padded pixels, 0 unless the spec says otherwise */
+
+    double rescale; /* factor on 0..255, normally 1/255; 1 when the spec does not rescale */
+    bool normalize;
+    float mean[PATCHES_CHANNELS], std[PATCHES_CHANNELS]; /* per channel, after rescaling */
+    bool bgr;                                            /* channels in B, G, R order */
+} patches_spec;
+
+/* Reads a spec from JSON text in any of three dialects, told apart by their keys:
+ *   Hugging Face preprocessor_config.json (image_processor_type / feature_extractor_type, with the
+ *     class defaults of transformers 5; `model_type` of config.json, or NULL, decides where the
+ *     file does not name its class),
+ *   timm config.json (architecture + pretrained_cfg, or the keys at the root),
+ *   vitc's own (what patches_spec_format writes).
+ * A key with a value that vitc cannot follow is VITC_ERR_PREPROCESS and names the key. */
+VITC_API VITC_MUST_CHECK vitc_status patches_spec_parse(patches_spec *spec, const char *json,
+                                                        size_t size, const char *name,
+                                                        const char *model_type,
+                                                        const vitc_log *log);
+
+/* vitc's own JSON for a spec, one line, malloc'd; floats survive the round trip exactly. */
+VITC_API VITC_MUST_CHECK vitc_status patches_spec_format(char **json, const patches_spec *spec,
+                                                         const vitc_log *log);
+
+/* VITC_ERR_PREPROCESS when a field cannot be followed (zero sizes, std 0, not finite, ...). */
+VITC_API VITC_MUST_CHECK vitc_status patches_spec_check(const patches_spec *spec, const char *name,
+                                                        const vitc_log *log);
+
+/* The size that an image of height x width gets. False when it would be beyond 65,535. */
+VITC_API bool patches_spec_output_size(const patches_spec *spec, uint32_t height, uint32_t width,
+                                       uint32_t *out_height, uint32_t *out_width);
+
+/* One sentence for people, e.g.
+ * "resize to 128x128 (bicubic), scale 1/255, mean 0.5 0.5 0.5, std 0.5 0.5 0.5". */
+VITC_API void patches_spec_describe(const patches_spec *spec, char *text, size_t size);
+
+/* ---- pixels to tensor ---- */
+
+/* Resize and crop, still 8-bit: the picture that the model sees. `out` is created here. */
+VITC_API VITC_MUST_CHECK vitc_status patches_preprocess_image(imgio_image *out,
+                                                              const imgio_image *in,
+                                                              const patches_spec *spec,
+                                                              const vitc_log *log);
+
+/* The 256 possible values of each output channel: table[c][v] is what 8-bit value v becomes, as
+ * timm and Hugging Face's PIL processors compute it, bit for bit:
+ *     (float(v * rescale) - mean[c]) / std[c]   in float32 after the double product.
+ * source[c] is the RGB index that feeds output channel c. */
+typedef struct patches_levels {
+    float table[PATCHES_CHANNELS][256];
+    int source[PATCHES_CHANNELS];
+} patches_levels;
+
+VITC_API void patches_levels_init(patches_levels *levels, const patches_spec *spec);
+
+/* tensor[c][y][x], C x H x W float32: the exact input of the model, as PyTorch has it. */
+VITC_API void patches_tensor_image(float *tensor, const imgio_image *image,
+                                   const patches_levels *levels);
+
+/* Cuts a preprocessed image into patch rows and normalizes them in one pass over the pixels:
+ *     rows[(gy * Gw + gx) * row_stride + (c * P + y) * P + x]
+ * which is the order of a convolution weight [D, C, P, P], so that the projection is rows * W^T.
+ * row_stride >= C*P*P, in floats. VITC_ERR_ARGUMENT when P does not divide both sides. */
+VITC_API VITC_MUST_CHECK vitc_status patches_extract_image(float *rows, size_t row_stride,
+                                                           const imgio_image *image, uint32_t patch,
+                                                           const patches_levels *levels,
+                                                           const vitc_log *log);
+
+/* The same rows from a C x H x W tensor that is normalized already. */
+VITC_API VITC_MUST_CHECK vitc_status patches_extract_tensor(float *rows, size_t row_stride,
+                                                            const float *tensor, uint32_t height,
+                                                            uint32_t width, uint32_t patch,
+                                                            const vitc_log *log);
+
+/* ---- position embeddings ---- */
+
+typedef enum patches_position_kind {
+    PATCHES_POSITION_NONE = 0,
+    PATCHES_POSITION_LEARNED_1D /* one learned row per token; ViT (arXiv 2010.11929) section 3.1 */
+} patches_position_kind;
+
+VITC_API const char *patches_position_string(patches_position_kind kind);
+
+/* A view of a position table: table[slot * width + d]. The first `prefix` slots belong to the
+ * prefix tokens they cover (class, then distillation, then registers); the others to the patches,
+ * row by row. prefix is 0 where a checkpoint gives prefix tokens no position (no_embed_class). */
+typedef struct patches_position {
+    patches_position_kind kind;
+    uint32_t grid_height, grid_width;
+    uint32_t prefix;
+    uint32_t width; /* D */
+    const float *table;
+} patches_position;
+
+/* tokens[n][:] += position of token n, for one image. The first prefix_tokens of the
+ * prefix_tokens + Gh*Gw rows are prefix tokens; those without a slot are left as they are. */
+VITC_API void patches_position_add(float *tokens, size_t token_stride,
+                                   const patches_position *position, uint32_t prefix_tokens);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,245 @@
+/* vit.h - Vision Transformer classifiers: configurations, models, the forward pass, and the facade
+ * most embedders use (vit_classifier: bytes, a file or pixels in, labels and scores out).
+ *
+ * Letters: B batch, N tokens, Gh x Gw patch grid, P patch side, C input channels (3), D width,
+ * H heads, Dh = D/H, M MLP width, K classes, L layers.
+ *
+ * Threads: a vit_model is read-only after loading and may be used by any number of threads, each
+ * with its own vit_workspace or vit_classifier.
+ */
+#ifndef VITC_VIT_H
+#define VITC_VIT_H
+
+#include "patches.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- configuration ---- */
+
+typedef enum vit_activation {
+    VIT_GELU_ERF = 0, /* x/2 (1 + erf(x/sqrt 2)) */
+    VIT_GELU_TANH,    /* x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+    VIT_GELU_QUICK,   /* x sigmoid(1.702 x) */
+    VIT_RELU,
+    VIT_SILU, /* x sigmoid(x) */
+    VIT_ACTIVATION_COUNT
+} vit_activation;
+
+typedef enum vit_pool {
+    VIT_POOL_TOKEN = 0, /* the class token */
+    VIT_POOL_AVG,       /* mean of the patch tokens */
+    VIT_POOL_MAX,       /* maximum of the patch tokens, per feature */
+    VIT_POOL_AVGMAX     /* half the sum of both */
+} vit_pool;
+
+typedef enum vit_scores {
+    VIT_SCORES_SOFTMAX = 0, /* one label per image */
+    VIT_SCORES_SIGMOID,     /* independent labels */
+    VIT_SCORES_RAW          /* regression: the logits themselves */
+} vit_scores;
+
+/* Everything the forward pass needs to know; plain data, no pointers. */
+typedef struct vit_config {
+    char architecture[96]; /* for people: "vit_base_patch16_224", "ViTForImageClassification" */
+    uint32_t image_height, image_width; /* pixels */
+    uint32_t patch;                     /* P */
+    uint32_t width, layers, heads, mlp; /* D, L, H, M */
+    uint32_t classes;                   /* K */
+    float norm_eps;                     /* of every LayerNorm */
+    vit_activation activation;          /* of the MLP */
+    vit_pool pool;
+    vit_scores scores;
+
+    bool class_token;
+    bool distillation_token; /* DeiT (arXiv 2012.12877); token order: class, distillation, registers
+                              */
+    uint32_t registers;      /* arXiv 2309.16588 */
+    patches_position_kind position;
+    bool position_covers_prefix; /* the table has slots for the prefix tokens */
+
+    bool patch_bias, qkv_bias;
+    bool qk_norm;     /* LayerNorm on each head's queries and keys */
+    bool layer_scale; /* per-feature factor on each residual branch */
+    bool norm_pre;    /* LayerNorm between the embeddings and the first block (CLIP) */
+    bool norm_final;  /* LayerNorm on the tokens, before pooling */
+    bool norm_pooled; /* LayerNorm on the pooled feature ("fc_norm") */
+    bool
+        distilled_head; /* two heads, on the class and distillation tokens; their logits averaged */
+} vit_config;
+
+/* Named configurations, patch 16 unless the name says otherwise, 224x224, 1000 classes:
+ * "vit-ti16", "vit-s16", "vit-b16", "vit-l16" (ViT and DeiT sizes), "vit-h14", and "testing", which
+ * is tiny. Names ignore case; "Ti/16", "S/16", "B/16", "L/16", "H/14" are accepted. */
+VITC_API VITC_MUST_CHECK vitc_status vit_config_named(vit_config *config, const char *name,
+                                                      const vitc_log *log);
+/* The canonical name number `index`, or NULL past the last. */
+VITC_API const char *vit_config_name(size_t index);
+
+/* VITC_ERR_MODEL, naming the field, when no model can have this configuration. */
+VITC_API VITC_MUST_CHECK vitc_status vit_config_check(const vit_config *config,
+                                                      const vitc_log *log);
+
+VITC_API const char *vit_activation_string(vit_activation activation);
+VITC_API const char *vit_pool_string(vit_pool pool);
+
+/* Derived sizes. */
+VITC_API uint32_t vit_config_prefix_tokens(const vit_config *config);
+VITC_API uint32_t vit_config_patches(const vit_config *config);    /* Gh * Gw */
+VITC_API uint32_t vit_config_tokens(const vit_config *config);     /* N */
+VITC_API uint64_t vit_config_parameters(const vit_config *config); /* trainable numbers */
+
+/* ---- models ---- */
+
+typedef struct vit_model vit_model;
+
+typedef struct vit_load_options {
+    /* JSON text of a preprocessing spec that replaces the checkpoint's own; NULL = none.
+     * A checkpoint without a spec cannot be loaded without it. */
+    const char *preprocess;
+    size_t preprocess_size;
+    bool allow_nonfinite; /* accept NaN and infinity in the weights */
+    int threads;          /* for converting and packing; 0 = as vit_classifier_options */
+} vit_load_options;
+
+/* Loads a Hugging Face directory, a timm directory, or one safetensors file written by vitc.
+ * `options` NULL means the defaults. Weights are converted to float32 and packed for this machine's
+ * kernels; the files may be deleted afterwards. Failures: VITC_ERR_UNREADABLE, VITC_ERR_CORRUPT,
+ * VITC_ERR_TRUNCATED, VITC_ERR_UNSUPPORTED, VITC_ERR_MODEL (tensors, config), VITC_ERR_PREPROCESS,
+ * VITC_ERR_MEMORY; the message names file and tensor or key, and what was expected. */
+VITC_API VITC_MUST_CHECK vitc_status vit_model_load(vit_model **model, const char *path,
+                                                    const vit_load_options *options,
+                                                    const vitc_log *log);
+/* The same for vitc's single file held in memory; `data` is not needed after the call. */
+VITC_API VITC_MUST_CHECK vitc_status vit_model_load_memory(vit_model **model, const void *data,
+                                                           size_t size, const char *name,
+                                                           const vit_load_options *options,
+                                                           const vitc_log *log);
+VITC_API void vit_model_free(vit_model *model);
+
+/* What a loaded model is; pointers live as long as the model. */
+typedef struct vit_model_info {
+    const vit_config *config;
+    const patches_spec *preprocess;
+    const char *source;        /* "Hugging Face directory", "timm directory", "vitc file" */
+    const char *weights_dtype; /* as stored: "F32", "BF16", ..., "mixed" */
+    const char *card;          /* JSON object text of the model card; NULL when there is none */
+    const char *license;       /* from card or config; NULL when unstated */
+    uint64_t parameters;
+    size_t weights_size;    /* bytes of packed weights in memory */
+    const char *kernel_row; /* the row of the kernel table in use, e.g. "avx512" */
+    bool labelled;          /* labels come from the checkpoint */
+    bool head_trained;      /* false when every head weight is zero */
+} vit_model_info;
+
+VITC_API vit_model_info vit_model_describe(const vit_model *model);
+
+/* The label of class `index` (< K), UTF-8; "class 7" where the checkpoint has no labels. */
+VITC_API const char *vit_model_label(const vit_model *model, uint32_t index);
+
+/* Rewrites any checkpoint that vit_model_load reads as vitc's single file: weight matrices in
+ * `dtype`, everything else in float32. `card` is JSON object text for vitc.card; NULL keeps the
+ * source's. The file appears complete or not at all. */
+typedef enum vit_dtype { VIT_DTYPE_F32 = 0, VIT_DTYPE_BF16 } vit_dtype;
+
+VITC_API VITC_MUST_CHECK vitc_status vit_model_convert(const char *in, const char *out,
+                                                       vit_dtype dtype, const char *card,
+                                                       const vit_load_options *options,
+                                                       const vitc_log *log);
+
+/* ---- the forward pass ---- */
+
+typedef struct vit_workspace vit_workspace;
+
+/* Bytes that a workspace for up to `batch` images and `threads` threads takes; 0 on overflow. */
+VITC_API size_t vit_workspace_size(const vit_model *model, uint32_t batch, int threads);
+
+/* `threads` 0 chooses: VITC_THREADS, OMP_NUM_THREADS, or the CPUs this process may use. */
+VITC_API VITC_MUST_CHECK vitc_status vit_workspace_create(vit_workspace **workspace,
+                                                          const vit_model *model, uint32_t batch,
+                                                          int threads, const vitc_log *log);
+VITC_API void vit_workspace_free(vit_workspace *workspace);
+
+/* Where the patch rows of image b (< batch) are to be written before vit_forward:
+ * Gh*Gw rows of C*P*P floats, densely, as patches_extract_image makes them. */
+VITC_API float *vit_workspace_patches(vit_workspace *workspace, uint32_t b);
+
+/* logits[b][k] for the first `batch` images. Allocates nothing. The same image gives the same bits
+ * whatever the batch, its place in it, and the number of threads (on one kernel row). */
+VITC_API VITC_MUST_CHECK vitc_status vit_forward(const vit_model *model, vit_workspace *workspace,
+                                                 float *logits, uint32_t batch,
+                                                 const vitc_log *log);
+
+/* scores[k] from logits[k] by the configuration's rule; in place is allowed. */
+VITC_API void vit_scores_compute(const vit_config *config, float *scores, const float *logits);
+
+/* indices[0..k) of the k highest scores, highest first, ties by lower index. k <= count. */
+VITC_API void vit_top_k(uint32_t *indices, uint32_t k, const float *scores, uint32_t count);
+
+/* ---- the facade: images in, labels and scores out ---- */
+
+typedef struct vit_classifier vit_classifier;
+
+typedef struct vit_classifier_options {
+    uint32_t batch;              /* most images computed together; 0 = 8 */
+    int threads;                 /* 0 = VITC_THREADS, OMP_NUM_THREADS, or this process's CPUs */
+    imgio_decode_options decode; /* limits; EXIF is followed unless this or the spec says no */
+} vit_classifier_options;
+
+VITC_API vit_classifier_options vit_classifier_options_default(void);
+
+/* One per thread; keeps a pointer to the model. Refuses an untrained head (VITC_ERR_UNTRAINED). */
+VITC_API VITC_MUST_CHECK vitc_status vit_classifier_create(vit_classifier **classifier,
+                                                           const vit_model *model,
+                                                           const vit_classifier_options *options,
+                                                           const vitc_log *log);
+VITC_API void vit_classifier_free(vit_classifier *classifier);
+
+/* One image: set exactly one of `path`, `data` (size bytes of an image file) or `image`. */
+typedef struct vit_input {
+    const char *path;
+    const void *data;
+    size_t size;
+    const imgio_image *image;
+    const char *name; /* for messages where there is no path; NULL = "image" */
+} vit_input;
+
+/* What became of one input. */
+typedef struct vit_output {
+    vitc_status status;     /* of this image alone */
+    char error[256];        /* why, when status is not VITC_OK; else empty */
+    uint32_t width, height; /* pixels of the decoded, upright image; 0 when it was not decoded */
+    const float *logits;    /* K each; NULL when status is not VITC_OK. */
+    const float *scores;    /* Both live in the classifier until its next call. */
+} vit_output;
+
+/* Classifies `count` inputs (any number up to the classifier's batch), decoding them in parallel.
+ * A bad image spoils only its own output. The return value reports the call as a whole:
+ * VITC_ERR_ARGUMENT or VITC_ERR_INTERNAL; a bad image is not an error of the call. */
+VITC_API VITC_MUST_CHECK vitc_status vit_classify(vit_classifier *classifier, vit_output *outputs,
+                                                  const vit_input *inputs, size_t count,
+                                                  const vitc_log *log);
+
+/* ---- what was chosen on this machine ---- */
+
+typedef struct vit_runtime_info {
+    char cpu[64];             /* the processor's name */
+    char features[128];       /* what CPU and OS offer of it: "avx2 avx512 avx512-vnni ..." */
+    const char *kernel_row;   /* the row that models loaded now get */
+    char kernel_reason[96];   /* why: "best that CPU and OS support", "VITC_ISA" */
+    const char *blis_version; /* "0.9.0" */
+    const char *blis_config;  /* what BLIS runs with: "skx", "haswell", "generic", ... */
+    char blis_reason[96];     /* why: "set by vitc for this CPU", "BLIS_ARCH_TYPE", ... */
+    char blis_kernel[64];     /* the micro-kernel's shape: "32x12, columns" */
+    int threads;
+    char threads_reason[96];
+} vit_runtime_info;
+
+VITC_API VITC_MUST_CHECK vitc_status vit_runtime_describe(vit_runtime_info *info, int threads,
+                                                          const vitc_log *log);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,14 @@
+/* vitc.h - the whole public interface of libvitc in one include, bottom to top:
+ *   vitc_base.h  status codes, log callback        imgio.h   bytes <-> pixels
+ *   patches.h    pixels -> model input             vit.h     models, forward pass, classifier
+ * Most applications need vit_model_load, vit_classifier_create and vit_classify only;
+ * docs/embedding.md walks through them. */
+#ifndef VITC_H
+#define VITC_H
+
+#include "vitc_base.h"
+#include "imgio.h"
+#include "patches.h"
+#include "vit.h"
+
+#endif
