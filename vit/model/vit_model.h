@@ -1,0 +1,40 @@
+/* vit_model.h - building a model from parameters (private to vit).
+ *
+ * vit/weights creates a model, hands over every parameter of the table once, then finishes it. */
+#ifndef VIT_MODEL_H
+#define VIT_MODEL_H
+
+#include "vit_params.h"
+
+/* What a checkpoint says besides weights. Strings are owned by whoever holds the struct and freed
+ * by vit_description_free; any of them may be NULL. */
+typedef struct vit_description {
+    const char *source; /* a literal; see vit_model_info */
+    char *dtype;        /* as stored */
+    char *card;         /* JSON object text */
+    char *license;
+    char **labels; /* K strings, or NULL */
+    uint32_t label_count;
+    patches_spec preprocess;
+} vit_description;
+
+void vit_description_free(vit_description *description);
+
+/* Chooses kernels and allocates everything that the configuration needs. `threads` as in
+ * vit_load_options. */
+VITC_MUST_CHECK vitc_status vit_model_create(vit_model **model, const vit_config *config,
+                                             int threads, const vitc_log *log);
+
+const vit_param_table *vit_model_params(const vit_model *model);
+
+/* Takes one parameter: `values` has the table's count and order; matrices are packed for the
+ * kernels, the rest is copied. `values` may be freed afterwards. */
+VITC_MUST_CHECK vitc_status vit_model_set(vit_model *model, size_t param, const float *values,
+                                          const vitc_log *log);
+
+/* Checks that every parameter was set and that the preprocessing makes images of the model's size,
+ * and takes over *description (which is emptied). */
+VITC_MUST_CHECK vitc_status vit_model_finish(vit_model *model, vit_description *description,
+                                             const char *name, const vitc_log *log);
+
+#endif
