@@ -20,7 +20,8 @@ typedef enum patches_resize {
     PATCHES_RESIZE_NONE = 0,
     PATCHES_RESIZE_EXACT,    /* to height x width, the aspect ratio is not kept ("squash") */
     PATCHES_RESIZE_SHORTEST, /* the shorter side to `height`, the longer to floor(s*long/short) */
-    PATCHES_RESIZE_FIT       /* timm "border": scaled to fit inside height x width, then padded */
+    PATCHES_RESIZE_FIT,      /* timm "border": the largest that fits inside height x width */
+    PATCHES_RESIZE_COVER /* timm "center", not square: the smallest that covers height x width */
 } patches_resize;
 
 /* How a centre crop rounds and where it pads an image that is smaller than the crop. */
@@ -34,7 +35,7 @@ typedef struct patches_spec {
     bool ignore_exif; /* do not turn photos upright (parity with tools that do not) */
 
     patches_resize resize;
-    uint32_t resize_height, resize_width; /* pixels; SHORTEST uses resize_height only */
+    uint32_t resize_height, resize_width; /* pixels, 1-65535; SHORTEST uses resize_height only */
     uint32_t longest_edge;                /* SHORTEST: upper bound of the longer side; 0 = none */
     imgio_filter filter;
     imgio_pass_order order;
@@ -46,8 +47,8 @@ typedef struct patches_spec {
 
     double rescale; /* factor on 0..255, normally 1/255; 1 when the spec does not rescale */
     bool normalize;
-    float mean[PATCHES_CHANNELS], std[PATCHES_CHANNELS]; /* per channel, after rescaling */
-    bool bgr;                                            /* channels in B, G, R order */
+    float mean[PATCHES_CHANNELS], std[PATCHES_CHANNELS]; /* per output channel, after rescaling */
+    bool bgr;                                            /* output channels are B, G, R */
 } patches_spec;
 
 /* Reads a spec from JSON text in any of three dialects, told apart by their keys:
@@ -55,22 +56,30 @@ typedef struct patches_spec {
  *     class defaults of transformers 5; `model_type` of config.json, or NULL, decides where the
  *     file does not name its class),
  *   timm config.json (architecture + pretrained_cfg, or the keys at the root),
- *   vitc's own (what patches_spec_format writes).
- * A key with a value that vitc cannot follow is VITC_ERR_PREPROCESS and names the key. */
+ *   vitc's own (what patches_spec_format writes; patches/README.md lists its keys).
+ * `name` stands for the text in messages; NULL means "preprocessing spec".
+ * VITC_ERR_CORRUPT when the text is not JSON. VITC_ERR_PREPROCESS, naming the key, when a value
+ * cannot be followed, and when the text is JSON that says nothing about preprocessing. The spec
+ * passes patches_spec_check; fields that its rules do not use are 0. */
 VITC_API VITC_MUST_CHECK vitc_status patches_spec_parse(patches_spec *spec, const char *json,
                                                         size_t size, const char *name,
                                                         const char *model_type,
                                                         const vitc_log *log);
 
-/* vitc's own JSON for a spec, one line, malloc'd; floats survive the round trip exactly. */
+/* vitc's own JSON for a spec, one line, malloc'd (free it with free()); parsed again it gives the
+ * same spec, floats to the last bit. The spec is checked first, as by patches_spec_check. */
 VITC_API VITC_MUST_CHECK vitc_status patches_spec_format(char **json, const patches_spec *spec,
                                                          const vitc_log *log);
 
-/* VITC_ERR_PREPROCESS when a field cannot be followed (zero sizes, std 0, not finite, ...). */
+/* VITC_ERR_PREPROCESS, naming the field, when the spec cannot be followed: sizes outside 1-65535,
+ * pictures over 100 megapixels, unknown enum values, a rescale factor or std of 0, numbers that are
+ * not finite or whose levels are not. */
 VITC_API VITC_MUST_CHECK vitc_status patches_spec_check(const patches_spec *spec, const char *name,
                                                         const vitc_log *log);
 
-/* The size that an image of height x width gets. False when it would be beyond 65,535. */
+/* The size that an image of height x width gets. False, and nothing stored, when the picture or the
+ * resized picture that the crop is taken from would have a side of 0 or beyond 65,535 pixels, or
+ * more than 100 megapixels. */
 VITC_API bool patches_spec_output_size(const patches_spec *spec, uint32_t height, uint32_t width,
                                        uint32_t *out_height, uint32_t *out_width);
 
@@ -80,7 +89,10 @@ VITC_API void patches_spec_describe(const patches_spec *spec, char *text, size_t
 
 /* ---- pixels to tensor ---- */
 
-/* Resize and crop, still 8-bit: the picture that the model sees. `out` is created here. */
+/* Resize and crop, still 8-bit: the picture that the model sees. `out` is created here (free it
+ * with imgio_image_free) and must not be `in`; it is empty after a failure. VITC_ERR_TOO_LARGE or
+ * VITC_ERR_UNSUPPORTED when this image's shape gives no usable size (patches_spec_output_size),
+ * VITC_ERR_PREPROCESS when the spec cannot be followed, VITC_ERR_ARGUMENT when `in` is empty. */
 VITC_API VITC_MUST_CHECK vitc_status patches_preprocess_image(imgio_image *out,
                                                               const imgio_image *in,
                                                               const patches_spec *spec,
@@ -89,6 +101,7 @@ VITC_API VITC_MUST_CHECK vitc_status patches_preprocess_image(imgio_image *out,
 /* The 256 possible values of each output channel: table[c][v] is what 8-bit value v becomes, as
  * timm and Hugging Face's PIL processors compute it, bit for bit:
  *     (float(v * rescale) - mean[c]) / std[c]   in float32 after the double product.
+ * (without the last two steps when the spec does not normalize).
  * source[c] is the RGB index that feeds output channel c. */
 typedef struct patches_levels {
     float table[PATCHES_CHANNELS][256];
@@ -110,7 +123,7 @@ VITC_API VITC_MUST_CHECK vitc_status patches_extract_image(float *rows, size_t r
                                                            const patches_levels *levels,
                                                            const vitc_log *log);
 
-/* The same rows from a C x H x W tensor that is normalized already. */
+/* The same rows from a C x H x W tensor that is normalized already; the same errors. */
 VITC_API VITC_MUST_CHECK vitc_status patches_extract_tensor(float *rows, size_t row_stride,
                                                             const float *tensor, uint32_t height,
                                                             uint32_t width, uint32_t patch,
@@ -123,6 +136,7 @@ typedef enum patches_position_kind {
     PATCHES_POSITION_LEARNED_1D /* one learned row per token; ViT (arXiv 2010.11929) section 3.1 */
 } patches_position_kind;
 
+/* "none", "learned 1-D"; NULL for a number that is none. */
 VITC_API const char *patches_position_string(patches_position_kind kind);
 
 /* A view of a position table: table[slot * width + d]. The first `prefix` slots belong to the
@@ -136,8 +150,10 @@ typedef struct patches_position {
     const float *table;
 } patches_position;
 
-/* tokens[n][:] += position of token n, for one image. The first prefix_tokens of the
- * prefix_tokens + Gh*Gw rows are prefix tokens; those without a slot are left as they are. */
+/* tokens[n][:] += position of token n, for one image: row n starts at tokens[n * token_stride]
+ * (token_stride >= D, in floats). The first prefix_tokens of the prefix_tokens + Gh*Gw rows are
+ * prefix tokens; those without a slot are left as they are, and slots without a token are unused.
+ * Kind NONE changes nothing. */
 VITC_API void patches_position_add(float *tokens, size_t token_stride,
                                    const patches_position *position, uint32_t prefix_tokens);
 
