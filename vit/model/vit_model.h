@@ -37,4 +37,8 @@ VITC_MUST_CHECK vitc_status vit_model_set(vit_model *model, size_t param, const 
 VITC_MUST_CHECK vitc_status vit_model_finish(vit_model *model, vit_description *description,
                                              const char *name, const vitc_log *log);
 
+/* VITC_ERR_PREPROCESS unless `spec` makes images of the configuration's size. */
+VITC_MUST_CHECK vitc_status vit_preprocess_check(const vit_config *config, const patches_spec *spec,
+                                                 const char *name, const vitc_log *log);
+
 #endif

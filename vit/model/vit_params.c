@@ -153,6 +153,19 @@ static size_t dimension_size(dimension dim, const vit_config *config)
     return 0;
 }
 
+uint64_t vit_config_parameters(const vit_config *config)
+{
+    uint64_t total = 0;
+    for (int id = 0; id < VIT_PARAM_ID_COUNT; id++) {
+        if (!is_present(rows[id].present, config)) continue;
+        uint64_t count = 1;
+        for (int i = 0; i < VIT_PARAM_RANK_MAX; i++)
+            count *= dimension_size(rows[id].shape[i], config);
+        total += count * (vit_param_in_block((vit_param_id)id) ? config->layers : 1);
+    }
+    return total;
+}
+
 /* Appends one parameter; false when the element count overflows. */
 static bool append(vit_param_table *table, vit_param_id id, uint32_t layer,
                    const vit_config *config)

@@ -1,0 +1,170 @@
+/* The only file that sees BLIS: its configuration is chosen here before its first call, and its
+ * single-precision micro-kernel is taken out of its context to run over vitc's own panels.
+ *
+ * Why the micro-kernel and not bli_sgemm: packing the weights again on every call costs 20-35 % at
+ * ViT sizes, and the choice between BLIS's code paths by matrix size would make results depend on
+ * the batch. The micro-kernel sums each output over k in order, whatever the tile. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* BLIS's header does not compile cleanly under vitc's warnings. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wall"
+#pragma GCC diagnostic ignored "-Wextra"
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wundef"
+#pragma GCC diagnostic ignored "-Wstrict-prototypes"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include <blis.h>
+#pragma GCC diagnostic pop
+
+#include "vit_kernels.h"
+#include "vitc_log.h"
+
+/* What initialization found; written once under `once`, read-only afterwards. */
+typedef struct blis_state {
+    vit_blis_info info;
+    const cntx_t *context;
+    void (*kernel)(void);
+    size_t k_block, m_block;
+} blis_state;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static blis_state state;
+
+/* pthread_once takes no argument: the first caller's wish, under its own lock. */
+static pthread_mutex_t wish_lock = PTHREAD_MUTEX_INITIALIZER;
+static vit_blis_config first_wish;
+
+/* The id of a configuration, or -1 where this build of BLIS does not contain it: BLIS aborts when
+ * told an id that it lacks. */
+static int arch_id(vit_blis_config wish)
+{
+    switch (wish) {
+#if defined(BLIS_CONFIG_SKX)
+    case VIT_BLIS_SKX:
+        return BLIS_ARCH_SKX;
+#endif
+#if defined(BLIS_CONFIG_HASWELL)
+    case VIT_BLIS_HASWELL:
+        return BLIS_ARCH_HASWELL;
+#endif
+#if defined(BLIS_CONFIG_GENERIC)
+    case VIT_BLIS_GENERIC:
+        return BLIS_ARCH_GENERIC;
+#endif
+    default:
+        return -1;
+    }
+}
+
+static void initialize(void)
+{
+    static const char variable[] = "BLIS_ARCH_TYPE";
+    const bool users = getenv(variable) != NULL;
+    const int id = users ? -1 : arch_id(first_wish);
+    /* BLIS up to 2.1 knows no Zen 4 or later and would run its portable kernels there, six times
+     * slower; the variable is its only way to be told. It is removed again at once. */
+    if (id >= 0) {
+        char value[16];
+        snprintf(value, sizeof value, "%d", id);
+        setenv(variable, value, 1);
+    }
+    bli_init();
+    const arch_t chosen = bli_arch_query_id();
+    const cntx_t *context = bli_gks_query_cntx();
+    if (id >= 0) unsetenv(variable);
+
+    cntx_t *c = (cntx_t *)(uintptr_t)context;
+#if VITC_BLIS_09_ACCESSORS
+    const void_fp kernel = bli_cntx_get_l3_vir_ukr_dt(BLIS_FLOAT, BLIS_GEMM_UKR, c);
+    const bool columns = bli_cntx_l3_vir_ukr_prefers_cols_dt(BLIS_FLOAT, BLIS_GEMM_UKR, c);
+#else
+    const void_fp kernel = bli_cntx_get_ukr_dt(BLIS_FLOAT, BLIS_GEMM_UKR, c);
+    const bool columns = bli_cntx_ukr_prefers_cols_dt(BLIS_FLOAT, BLIS_GEMM_UKR, c);
+#endif
+    state = (blis_state){
+        .info = {.version = bli_info_get_version_str(),
+                 .config = bli_arch_string(chosen),
+                 .reason = users    ? "BLIS_ARCH_TYPE in the environment"
+                           : id < 0 ? "BLIS's own choice"
+                           : (int)chosen == id
+                               ? "set by vitc for this CPU"
+                               : "BLIS was running already when vitc was first called",
+                 .mr = (size_t)bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_MR, c),
+                 .nr = (size_t)bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_NR, c),
+                 .columns = columns},
+        .context = context,
+        .kernel = (void (*)(void))kernel,
+        .k_block = (size_t)bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_KC, c),
+        .m_block = (size_t)bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_MC, c),
+    };
+    /* Panels are as wide as the register block unless BLIS pads them (PACKMR > MR). */
+    if (bli_cntx_get_blksz_max_dt(BLIS_FLOAT, BLIS_MR, c) != (dim_t)state.info.mr ||
+        bli_cntx_get_blksz_max_dt(BLIS_FLOAT, BLIS_NR, c) != (dim_t)state.info.nr)
+        state.kernel = NULL;
+}
+
+/* The micro-kernel's type in every version: 0.9 declares typed pointers where 1.x has const void,
+ * with the same calling convention. Since 0.9 it takes m and n and handles partial tiles itself. */
+typedef void (*micro_kernel)(dim_t m, dim_t n, dim_t k, const void *alpha, const void *a,
+                             const void *b, const void *beta, void *c, inc_t rs_c, inc_t cs_c,
+                             auxinfo_t *data, const void *context);
+
+static void tile_blis(const vit_gemm_f32 *gemm, size_t k, const float *weight_panel,
+                      const float *token_panel, bool accumulate, float *out, size_t ldo,
+                      size_t weights, size_t tokens)
+{
+    static const float one = 1.0f, zero = 0.0f;
+    const micro_kernel kernel = (micro_kernel)gemm->blis_kernel;
+    const float *beta = accumulate ? &one : &zero;
+    auxinfo_t data;
+    memset(&data, 0, sizeof data);
+    if (gemm->weights_on_m) {
+        bli_auxinfo_set_next_a((void *)(uintptr_t)(weight_panel + k * gemm->weight_panel), &data);
+        bli_auxinfo_set_next_b((void *)(uintptr_t)token_panel, &data);
+        kernel((dim_t)weights, (dim_t)tokens, (dim_t)k, &one, weight_panel, token_panel, beta, out,
+               1, (inc_t)ldo, &data, gemm->context);
+    } else {
+        bli_auxinfo_set_next_a((void *)(uintptr_t)token_panel, &data);
+        bli_auxinfo_set_next_b((void *)(uintptr_t)(weight_panel + k * gemm->weight_panel), &data);
+        kernel((dim_t)tokens, (dim_t)weights, (dim_t)k, &one, token_panel, weight_panel, beta, out,
+               (inc_t)ldo, 1, &data, gemm->context);
+    }
+}
+
+vitc_status vit_gemm_f32_blis(vit_gemm_f32 *gemm, vit_blis_config wish, const vitc_log *log)
+{
+    pthread_mutex_lock(&wish_lock);
+    first_wish = wish;
+    pthread_once(&once, initialize);
+    pthread_mutex_unlock(&wish_lock);
+    if (state.kernel == NULL)
+        return vitc_fail(log, VITC_ERR_UNSUPPORTED,
+                         "BLIS %s, configuration %s, packs its panels in a way that vitc does not; "
+                         "set VITC_ISA=ref to run without BLIS",
+                         state.info.version, state.info.config);
+    const bool columns = state.info.columns;
+    const size_t weight_panel = columns ? state.info.mr : state.info.nr;
+    /* About as many weights per task as fill the half of L2 that BLIS gives its packed block. */
+    const size_t block = state.m_block / weight_panel * weight_panel;
+    *gemm = (vit_gemm_f32){.weight_panel = weight_panel,
+                           .token_panel = columns ? state.info.nr : state.info.mr,
+                           .k_block = state.k_block,
+                           .weight_block = block > 0 ? block : weight_panel,
+                           .tile = tile_blis,
+                           .context = state.context,
+                           .blis_kernel = state.kernel,
+                           .weights_on_m = columns};
+    return VITC_OK;
+}
+
+vit_blis_info vit_blis_describe(void)
+{
+    return state.info;
+}

@@ -1,0 +1,284 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vit_model_layout.h"
+#include "vitc_log.h"
+#include "vitc_size.h"
+
+/* Some BLIS micro-kernels load the next step's operands before they know that there is none: up to
+ * two rows of a panel past its end. The arena ends with room for that. */
+enum { KERNEL_OVERREAD = 1024 };
+
+void vit_description_free(vit_description *description)
+{
+    if (description == NULL) return;
+    free(description->dtype);
+    free(description->card);
+    free(description->license);
+    if (description->labels != NULL)
+        for (uint32_t i = 0; i < description->label_count; i++) free(description->labels[i]);
+    free(description->labels);
+    *description = (vit_description){0};
+}
+
+void vit_model_free(vit_model *model)
+{
+    if (model == NULL) return;
+    vit_description_free(&model->description);
+    vit_params_free(&model->table);
+    free(model->is_set);
+    free(model->storage);
+    free(model->blocks);
+    vitc_arena_free(&model->arena);
+    free(model);
+}
+
+/* A matrix [out, in...] as a linear layer's two sizes. */
+static size_t matrix_in(const vit_param *param)
+{
+    return param->count / param->shape[0];
+}
+
+/* Reserves every parameter's floats, and one run of zeros for biases that a model lacks. */
+static bool reserve_parameters(vit_model *model, size_t *offsets, size_t *zeros)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < model->table.count; i++) {
+        const vit_param *param = &model->table.params[i];
+        size_t floats = param->count;
+        if (param->kind == VIT_PARAM_MATRIX) {
+            floats =
+                vit_linear_packed_count(&model->kernels.gemm, param->shape[0], matrix_in(param));
+            if (floats == 0) return false;
+            longest = param->shape[0] > longest ? param->shape[0] : longest;
+        }
+        offsets[i] = vitc_arena_reserve_array(&model->arena, floats, sizeof(float));
+    }
+    *zeros = vitc_arena_reserve_array(&model->arena, longest, sizeof(float));
+    vitc_arena_reserve(&model->arena, KERNEL_OVERREAD);
+    if (!vitc_arena_allocate(&model->arena)) return false;
+    memset(vitc_arena_at(&model->arena, *zeros), 0, longest * sizeof(float));
+    return true;
+}
+
+/* The storage of one parameter, NULL where the configuration has none. */
+static float *find(const vit_model *model, vit_param_id id, uint32_t layer)
+{
+    const size_t i = vit_params_find(&model->table, id, layer);
+    return i == SIZE_MAX ? NULL : model->storage[i];
+}
+
+static vit_norm find_norm(const vit_model *model, vit_param_id weight, vit_param_id bias,
+                          uint32_t layer)
+{
+    return (vit_norm){find(model, weight, layer), find(model, bias, layer)};
+}
+
+static vit_linear find_linear(const vit_model *model, vit_param_id weight, vit_param_id bias,
+                              uint32_t layer, const float *zeros)
+{
+    const size_t i = vit_params_find(&model->table, weight, layer);
+    if (i == SIZE_MAX) return (vit_linear){0};
+    const vit_param *param = &model->table.params[i];
+    const float *found = find(model, bias, layer);
+    return (vit_linear){.out = param->shape[0],
+                        .in = matrix_in(param),
+                        .packed = model->storage[i],
+                        .bias = found != NULL ? found : zeros};
+}
+
+/* Points the layers of the forward pass at their storage. */
+static void bind_parameters(vit_model *model, const float *zeros)
+{
+    const vit_config *config = &model->config;
+    model->class_token = find(model, VIT_CLS_TOKEN, 0);
+    model->distillation_token = find(model, VIT_DIST_TOKEN, 0);
+    model->register_tokens = find(model, VIT_REG_TOKEN, 0);
+    model->position = (patches_position){
+        .kind = config->position,
+        .grid_height = config->image_height / config->patch,
+        .grid_width = config->image_width / config->patch,
+        .prefix = config->position_covers_prefix ? vit_config_prefix_tokens(config) : 0,
+        .width = config->width,
+        .table = find(model, VIT_POS_EMBED, 0)};
+    model->patch_embedding = find_linear(model, VIT_PATCH_WEIGHT, VIT_PATCH_BIAS, 0, zeros);
+    model->norm_pre = find_norm(model, VIT_NORM_PRE_WEIGHT, VIT_NORM_PRE_BIAS, 0);
+    for (uint32_t i = 0; i < config->layers; i++) {
+        model->blocks[i] =
+            (vit_block){.norm1 = find_norm(model, VIT_NORM1_WEIGHT, VIT_NORM1_BIAS, i),
+                        .qkv = find_linear(model, VIT_QKV_WEIGHT, VIT_QKV_BIAS, i, zeros),
+                        .qk_norm = {.q_weight = find(model, VIT_Q_NORM_WEIGHT, i),
+                                    .q_bias = find(model, VIT_Q_NORM_BIAS, i),
+                                    .k_weight = find(model, VIT_K_NORM_WEIGHT, i),
+                                    .k_bias = find(model, VIT_K_NORM_BIAS, i),
+                                    .eps = config->norm_eps},
+                        .proj = find_linear(model, VIT_PROJ_WEIGHT, VIT_PROJ_BIAS, i, zeros),
+                        .norm2 = find_norm(model, VIT_NORM2_WEIGHT, VIT_NORM2_BIAS, i),
+                        .fc1 = find_linear(model, VIT_FC1_WEIGHT, VIT_FC1_BIAS, i, zeros),
+                        .fc2 = find_linear(model, VIT_FC2_WEIGHT, VIT_FC2_BIAS, i, zeros)};
+    }
+    model->norm_final = find_norm(model, VIT_NORM_WEIGHT, VIT_NORM_BIAS, 0);
+    model->norm_pooled = find_norm(model, VIT_FC_NORM_WEIGHT, VIT_FC_NORM_BIAS, 0);
+    model->head = find_linear(model, VIT_HEAD_WEIGHT, VIT_HEAD_BIAS, 0, zeros);
+    model->distillation_head =
+        find_linear(model, VIT_HEAD_DIST_WEIGHT, VIT_HEAD_DIST_BIAS, 0, zeros);
+}
+
+vitc_status vit_model_create(vit_model **out, const vit_config *config, int threads,
+                             const vitc_log *log)
+{
+    (void)threads;
+    *out = NULL;
+    vit_model *model = calloc(1, sizeof *model);
+    if (model == NULL) return vitc_fail_memory(log, "the model");
+    model->config = *config;
+    size_t *offsets = NULL, zeros = 0;
+    vitc_status status = vit_kernels_select(&model->kernels, log);
+    if (status == VITC_OK) status = vit_params_create(&model->table, config, log);
+    if (status != VITC_OK) goto cleanup;
+
+    const size_t count = model->table.count;
+    offsets = malloc(count * sizeof *offsets);
+    model->is_set = calloc(count, sizeof *model->is_set);
+    model->storage = calloc(count, sizeof *model->storage);
+    model->blocks = calloc(config->layers, sizeof *model->blocks);
+    if (offsets == NULL || model->is_set == NULL || model->storage == NULL ||
+        model->blocks == NULL || !reserve_parameters(model, offsets, &zeros)) {
+        status = vitc_fail(log, VITC_ERR_MEMORY, "out of memory for %zu MiB of weights",
+                           model->arena.size >> 20);
+        goto cleanup;
+    }
+    for (size_t i = 0; i < count; i++) model->storage[i] = vitc_arena_at(&model->arena, offsets[i]);
+    bind_parameters(model, vitc_arena_at(&model->arena, zeros));
+
+cleanup:
+    free(offsets);
+    if (status != VITC_OK) {
+        vit_model_free(model);
+        return status;
+    }
+    *out = model;
+    return VITC_OK;
+}
+
+const vit_param_table *vit_model_params(const vit_model *model)
+{
+    return &model->table;
+}
+
+static bool any_nonzero(const float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (values[i] != 0) return true;
+    return false;
+}
+
+vitc_status vit_model_set(vit_model *model, size_t index, const float *values, const vitc_log *log)
+{
+    if (index >= model->table.count || model->is_set[index])
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "parameter %zu is unknown or was set before",
+                         index);
+    const vit_param *param = &model->table.params[index];
+    if (param->kind == VIT_PARAM_MATRIX) {
+        const vit_linear linear = {
+            .out = param->shape[0], .in = matrix_in(param), .packed = model->storage[index]};
+        vit_linear_pack(&linear, values, &model->kernels);
+    } else {
+        memcpy(model->storage[index], values, param->count * sizeof(float));
+    }
+    if (param->id == VIT_HEAD_WEIGHT || param->id == VIT_HEAD_DIST_WEIGHT)
+        model->head_trained = model->head_trained || any_nonzero(values, param->count);
+    model->is_set[index] = true;
+    return VITC_OK;
+}
+
+vitc_status vit_preprocess_check(const vit_config *config, const patches_spec *spec,
+                                 const char *name, const vitc_log *log)
+{
+    VITC_TRY(patches_spec_check(spec, name, log));
+    /* A spec that fixes the size makes the same one of any image; ask with two unlike ones. */
+    uint32_t height = 0, width = 0;
+    const bool wide = patches_spec_output_size(spec, 517, 1031, &height, &width) &&
+                      height == config->image_height && width == config->image_width;
+    const bool tall = patches_spec_output_size(spec, 1031, 517, &height, &width) &&
+                      height == config->image_height && width == config->image_width;
+    if (wide && tall) return VITC_OK;
+    char sentence[256];
+    patches_spec_describe(spec, sentence, sizeof sentence);
+    return vitc_fail(log, VITC_ERR_PREPROCESS,
+                     "%s: the preprocessing (%s) does not always make images of the model's size, "
+                     "%ux%u; give one that does with --preprocess",
+                     name, sentence, config->image_height, config->image_width);
+}
+
+/* "class 7" for every class. */
+static bool number_labels(vit_description *description, uint32_t classes)
+{
+    description->labels = calloc(classes, sizeof *description->labels);
+    if (description->labels == NULL) return false;
+    description->label_count = classes;
+    for (uint32_t i = 0; i < classes; i++) {
+        char label[24];
+        snprintf(label, sizeof label, "class %u", i);
+        description->labels[i] = strdup(label);
+        if (description->labels[i] == NULL) return false;
+    }
+    return true;
+}
+
+vitc_status vit_model_finish(vit_model *model, vit_description *description, const char *name,
+                             const vitc_log *log)
+{
+    const vit_config *config = &model->config;
+    for (size_t i = 0; i < model->table.count; i++)
+        if (!model->is_set[i])
+            return vitc_fail(log, VITC_ERR_MODEL, "%s: tensor %s was never read", name,
+                             model->table.params[i].name);
+    if (description->labels != NULL && description->label_count != config->classes)
+        return vitc_fail(log, VITC_ERR_MODEL, "%s: %u labels for %u classes", name,
+                         description->label_count, config->classes);
+    VITC_TRY(vit_preprocess_check(config, &description->preprocess, name, log));
+    for (uint32_t i = 0; config->layer_scale && i < config->layers; i++) {
+        const float *gamma1 = find(model, VIT_LS1_GAMMA, i),
+                    *gamma2 = find(model, VIT_LS2_GAMMA, i);
+        vit_block *block = &model->blocks[i];
+        /* gamma (W x + b) = (gamma W) x + gamma b */
+        vit_linear_scale(&block->proj, gamma1, &model->kernels.gemm);
+        vit_linear_scale(&block->fc2, gamma2, &model->kernels.gemm);
+        float *proj_bias = find(model, VIT_PROJ_BIAS, i), *fc2_bias = find(model, VIT_FC2_BIAS, i);
+        for (uint32_t d = 0; d < config->width; d++) {
+            proj_bias[d] *= gamma1[d];
+            fc2_bias[d] *= gamma2[d];
+        }
+    }
+    const bool labelled = description->labels != NULL;
+    if (!labelled && !number_labels(description, config->classes))
+        return vitc_fail_memory(log, "labels");
+    model->labelled = labelled;
+    model->description = *description;
+    *description = (vit_description){0};
+    return VITC_OK;
+}
+
+vit_model_info vit_model_describe(const vit_model *model)
+{
+    const vit_description *d = &model->description;
+    return (vit_model_info){.config = &model->config,
+                            .preprocess = &d->preprocess,
+                            .source = d->source,
+                            .weights_dtype = d->dtype,
+                            .card = d->card,
+                            .license = d->license,
+                            .parameters = model->table.elements,
+                            .weights_size = model->arena.size,
+                            .kernel_row = model->kernels.name,
+                            .labelled = model->labelled,
+                            .head_trained = model->head_trained};
+}
+
+const char *vit_model_label(const vit_model *model, uint32_t index)
+{
+    const vit_description *d = &model->description;
+    return index < d->label_count ? d->labels[index] : "";
+}

@@ -1,0 +1,42 @@
+/* vit_model_layout.h - a loaded model as the forward pass sees it (private to vit/model). */
+#ifndef VIT_MODEL_LAYOUT_H
+#define VIT_MODEL_LAYOUT_H
+
+#include "vit_model.h"
+#include "vit_ops.h"
+#include "vitc_memory.h"
+
+typedef struct vit_norm {
+    const float *weight, *bias; /* width floats each */
+} vit_norm;
+
+typedef struct vit_block {
+    vit_norm norm1;
+    vit_linear qkv;
+    vit_qk_norm qk_norm;
+    vit_linear proj; /* layer scale folded in */
+    vit_norm norm2;
+    vit_linear fc1, fc2; /* fc2: layer scale folded in */
+} vit_block;
+
+struct vit_model {
+    vit_config config;
+    vit_kernels kernels;
+    vit_description description;
+    vit_param_table table;
+    bool *is_set;    /* per table entry */
+    float **storage; /* per table entry: its packed or plain floats in the arena */
+    vitc_arena arena;
+    bool labelled;     /* labels come from the checkpoint */
+    bool head_trained; /* some head weight is not zero */
+
+    const float *class_token, *distillation_token, *register_tokens; /* D, D, R*D; or NULL */
+    patches_position position;
+    vit_linear patch_embedding;
+    vit_norm norm_pre;
+    vit_block *blocks; /* L */
+    vit_norm norm_final, norm_pooled;
+    vit_linear head, distillation_head;
+};
+
+#endif
