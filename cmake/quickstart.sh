@@ -1,0 +1,28 @@
+#!/bin/sh
+# From a fresh Debian or Ubuntu machine to a classified photo: installs packages, builds vitc in
+# Release and runs it with the bundled model.
+#
+#   cmake/quickstart.sh [PHOTO...]      default: the photos that come with the tests
+#
+# The program ends up in build/release/vitc.
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+build=$root/build/release
+
+# shellcheck source=cmake/build_steps.sh
+. "$root/cmake/build_steps.sh"
+
+step "packages"
+sh "$root/cmake/setup.sh" build
+
+step "configure and build (Release) in $build"
+configure_fresh "$root" "$build" -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF
+run cmake --build "$build" --target vitc_program
+
+if [ $# = 0 ]; then
+    set -- "$root/tests/golden/photos/"*cat*.jpg
+    [ -e "$1" ] || stop "the example photo $1 is missing; is the clone complete?"
+fi
+step "classify"
+run "$build/vitc" classify "$@"

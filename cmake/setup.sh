@@ -1,0 +1,86 @@
+#!/bin/sh
+# Installs the packages that vitc needs on Debian 12/13 and Ubuntu 22.04/24.04.
+#
+#   cmake/setup.sh build    what a build of the program and the library needs
+#   cmake/setup.sh test     that, and what tests/run.sh needs
+#
+# Packages that are there already are left alone, and apt is not called when none is missing.
+# Without apt-get nothing is installed: docs/building.md lists what to install by hand; set
+# VITC_SKIP_SETUP=1 to have this script trust that it is done.
+set -eu
+
+build_packages='gcc libc6-dev cmake ninja-build pkg-config
+    libblis-dev libpng-dev libjpeg-dev libwebp-dev libgif-dev libstb-dev libjansson-dev'
+
+# a|b: the first that the release has. The sanitizers' and the fuzzer's runtime moved between
+# packages; libomp-dev is the OpenMP runtime of clang, with the Archer tool for ThreadSanitizer.
+test_packages='bash g++ binutils make groff-base util-linux libcmocka-dev
+    clang clang-format clang-tidy llvm libomp-dev
+    libclang-rt-dev|libclang-rt-14-dev|libclang-common-14-dev'
+
+fail() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+case "${1-}" in
+build) wanted=$build_packages ;;
+test) wanted="$build_packages $test_packages" ;;
+*) fail "usage: cmake/setup.sh build|test" ;;
+esac
+
+if [ "${VITC_SKIP_SETUP-}" = 1 ]; then
+    echo "setup: skipped, as VITC_SKIP_SETUP=1 asks"
+    exit 0
+fi
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    fail "this system has no apt-get. Install the packages of docs/building.md by hand," \
+        "then run again with VITC_SKIP_SETUP=1"
+fi
+
+installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing=
+for entry in $wanted; do
+    found=
+    for package in $(echo "$entry" | tr '|' ' '); do
+        if installed "$package"; then found=$package; fi
+    done
+    if [ -z "$found" ]; then missing="$missing $entry"; fi
+done
+if [ -z "$missing" ]; then
+    echo "setup: every package is installed"
+    exit 0
+fi
+
+if [ "$(id -u)" = 0 ]; then
+    as_root() { env DEBIAN_FRONTEND=noninteractive "$@"; }
+elif command -v sudo >/dev/null; then
+    as_root() { sudo env DEBIAN_FRONTEND=noninteractive "$@"; }
+else
+    fail "these packages are missing:$missing." \
+        "Installing them needs root, and there is no sudo here: run as root" \
+        "apt-get install$(echo "$missing" | tr '|' ' ')"
+fi
+
+echo "setup: apt-get update"
+as_root apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 -qq update ||
+    fail "apt-get update failed (see above); check the network and /etc/apt/sources.list"
+
+packages=
+for entry in $missing; do
+    chosen=
+    for package in $(echo "$entry" | tr '|' ' '); do
+        if [ -z "$chosen" ] && apt-cache show "$package" >/dev/null 2>&1; then chosen=$package; fi
+    done
+    [ -n "$chosen" ] || fail "apt knows no package $entry." \
+        "On Ubuntu, enable the universe component: sudo add-apt-repository universe"
+    packages="$packages $chosen"
+done
+echo "setup: apt-get install$packages"
+# shellcheck disable=SC2086  # a list of package names
+as_root apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+    -qq install -y --no-install-recommends $packages ||
+    fail "apt-get install failed (see above)"
