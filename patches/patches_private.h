@@ -25,7 +25,7 @@ const char *patches_show_string(char shown[PATCHES_SHOWN_BYTES], const char *str
 VITC_MUST_CHECK vitc_status patches_read_fail(const patches_reader *reader, const char *key,
                                               const vitc_json *value, const char *expected);
 
-/* Absent and null are one thing in Hugging Face and timm files for everything but flags. */
+/* There, and not null. */
 bool patches_json_present(const vitc_json *value);
 
 /* `value` must be there and have the type; `key` is its path for messages ("size.height"). */

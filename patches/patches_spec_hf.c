@@ -191,7 +191,7 @@ static vitc_status read_resize(patches_spec *spec, const patches_reader *reader,
     }
     spec->resize = defaults->resize;
     spec->resize_height = defaults->resize_side;
-    if (patches_json_present(size)) {
+    if (size != NULL) {
         bool to_square;
         VITC_TRY(read_flag(&to_square, reader, root, "default_to_square", defaults->to_square));
         spec->resize = to_square ? PATCHES_RESIZE_EXACT : PATCHES_RESIZE_SHORTEST;
@@ -216,7 +216,7 @@ static vitc_status read_crop(patches_spec *spec, const patches_reader *reader,
     if (vitc_json_is_array(size))
         return read_pair(&spec->crop_height, &spec->crop_width, reader, "crop_size", size);
     spec->crop_height = defaults->crop_side;
-    if (patches_json_present(size) || defaults->crop_side == 0)
+    if (size != NULL || defaults->crop_side == 0)
         VITC_TRY(patches_read_side(&spec->crop_height, reader, "crop_size", size));
     spec->crop_width = spec->crop_height;
     return VITC_OK;
@@ -230,10 +230,8 @@ static vitc_status read_normalize(patches_spec *spec, const patches_reader *read
     memcpy(std, defaults->std, sizeof std);
     const vitc_json *given_mean = vitc_json_get(root, "image_mean");
     const vitc_json *given_std = vitc_json_get(root, "image_std");
-    if (patches_json_present(given_mean))
-        VITC_TRY(patches_read_channels(mean, reader, "image_mean", given_mean));
-    if (patches_json_present(given_std))
-        VITC_TRY(patches_read_channels(std, reader, "image_std", given_std));
+    if (given_mean != NULL) VITC_TRY(patches_read_channels(mean, reader, "image_mean", given_mean));
+    if (given_std != NULL) VITC_TRY(patches_read_channels(std, reader, "image_std", given_std));
     patches_spec_set_normalize(spec, mean, std);
     return VITC_OK;
 }
