@@ -57,7 +57,7 @@ extern const double patches_clip_std[PATCHES_CHANNELS];
 
 /* ---- dialects: `spec` comes zeroed and is checked by the caller afterwards ---- */
 
-bool patches_spec_is_hf(const vitc_json *root);
+bool patches_spec_is_hf(const vitc_json *root, const char *model_type);
 VITC_MUST_CHECK vitc_status patches_spec_parse_hf(patches_spec *spec, const patches_reader *reader,
                                                   const vitc_json *root, const char *model_type);
 

@@ -29,7 +29,7 @@ vitc_status patches_spec_parse(patches_spec *spec, const char *json, size_t size
         status = patches_spec_parse_own(&parsed, &reader, root);
     else if (patches_spec_is_timm(root))
         status = patches_spec_parse_timm(&parsed, &reader, root);
-    else if (patches_spec_is_hf(root))
+    else if (patches_spec_is_hf(root, model_type))
         status = patches_spec_parse_hf(&parsed, &reader, root, model_type);
     else
         status = vitc_fail(log, VITC_ERR_PREPROCESS,

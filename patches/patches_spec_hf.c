@@ -44,8 +44,10 @@ static const char *const hf_keys[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-bool patches_spec_is_hf(const vitc_json *root)
+bool patches_spec_is_hf(const vitc_json *root, const char *model_type)
 {
+    /* transformers takes an empty file for its class's defaults, where it knows the class. */
+    if (vitc_json_size(root) == 0 && model_type != NULL) return true;
     if (patches_json_present(vitc_json_get(root, "image_processor_type")) ||
         patches_json_present(vitc_json_get(root, "feature_extractor_type")))
         return true;

@@ -39,7 +39,7 @@ static const vitc_json *find_config(const char **key, const vitc_json *root)
 bool patches_spec_is_timm(const vitc_json *root)
 {
     const char *key;
-    return is_wrapper(root) || (!patches_spec_is_hf(root) && find_config(&key, root) != NULL);
+    return is_wrapper(root) || (!patches_spec_is_hf(root, NULL) && find_config(&key, root) != NULL);
 }
 
 static vitc_status read_input_size(uint32_t *height, uint32_t *width, const patches_reader *reader,

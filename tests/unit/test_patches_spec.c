@@ -59,6 +59,7 @@ static void test_hf(void **state)
         {"{\"do_normalize\": true, \"do_resize\": true, \"image_mean\": [0.5, 0.5, 0.5],"
          " \"image_std\": [0.5, 0.5, 0.5], \"size\": 224}",
          "vit", BOX(PATCHES_RESIZE_EXACT, 224), IMGIO_BILINEAR, 0, 0, unit, 0.5F, 0.5F},
+        {"{}", "vit", BOX(PATCHES_RESIZE_EXACT, 224), IMGIO_BILINEAR, 0, 0, unit, 0.5F, 0.5F},
         {"{\"size\": 96}", "vit_mae", BOX(PATCHES_RESIZE_EXACT, 96), IMGIO_BILINEAR, 0, 0, unit,
          0.5F, 0.5F},
         {"{\"size\": 96}", "deit", BOX(PATCHES_RESIZE_EXACT, 96), IMGIO_BICUBIC, 224, 224, unit,
