@@ -39,7 +39,7 @@ WORDS = [
     "espresso",
     "rocket, projectile",
     "Kuchen-Käse",
-    "grey \"fox\"",
+    'grey "fox"',
     "雪兎 snow hare",
     "mountain bike",
     "wall clock",
@@ -208,9 +208,9 @@ def check_sensitivity(model, name, pixels, logits):
     for (module, key), activation in zip(places, kept):
         setattr(module, key, activation)
     right = [value for value in changes if value < 1e-6]
-    assert len(right) == 1 and sum(value > SUBTLE for value in changes) == 2, (
-        f"{name}: with {list(ACTIVATIONS)} the logits change by {changes}"
-    )
+    assert (
+        len(right) == 1 and sum(value > SUBTLE for value in changes) == 2
+    ), f"{name}: with {list(ACTIVATIONS)} the logits change by {changes}"
     assert torch.equal(run(model, pixels), logits)
 
 
@@ -222,9 +222,9 @@ def has_no_effect(key):
 def finish(folder, golden, reloaded, error):
     """Checks that what lies in `folder` gives the golden logits, then writes them."""
     again = run(reloaded, golden["pixel_values"])
-    assert torch.equal(again, golden["logits"]), (
-        f"{folder.name}: reloaded logits differ by {(again - golden['logits']).abs().max()}"
-    )
+    assert torch.equal(
+        again, golden["logits"]
+    ), f"{folder.name}: reloaded logits differ by {(again - golden['logits']).abs().max()}"
     safetensors.torch.save_file(golden, folder / "golden.safetensors")
     size = sum(file.stat().st_size for file in folder.iterdir())
     assert size <= MAX_CASE_BYTES, f"{folder.name} has {size} bytes"
