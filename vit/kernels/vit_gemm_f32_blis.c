@@ -94,7 +94,7 @@ static void initialize(void)
                  .reason = users    ? "BLIS_ARCH_TYPE in the environment"
                            : id < 0 ? "BLIS's own choice"
                            : (int)chosen == id
-                               ? "set by vitc for this CPU"
+                               ? "set by vitc for its kernel row"
                                : "BLIS was running already when vitc was first called",
                  .mr = (size_t)bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_MR, c),
                  .nr = (size_t)bli_cntx_get_blksz_def_dt(BLIS_FLOAT, BLIS_NR, c),

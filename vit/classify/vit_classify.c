@@ -1,0 +1,162 @@
+/* The facade: bytes, a file or pixels in, labels and scores out. Ties imgio, patches and vit/model
+ * together, and is the one code path that every image takes to a model. */
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vit.h"
+#include "vitc_log.h"
+#include "vitc_size.h"
+#include "vitc_threads.h"
+
+enum { DEFAULT_BATCH = 8 };
+
+struct vit_classifier {
+    const vit_model *model;
+    vit_workspace *workspace;
+    imgio_decode_options decode;
+    patches_levels levels;
+    uint32_t batch, classes;
+    int threads;
+    float *logits, *scores; /* batch * K each */
+};
+
+vit_classifier_options vit_classifier_options_default(void)
+{
+    return (vit_classifier_options){.batch = DEFAULT_BATCH,
+                                    .decode = imgio_decode_options_default()};
+}
+
+vitc_status vit_classifier_create(vit_classifier **out, const vit_model *model,
+                                  const vit_classifier_options *options, const vitc_log *log)
+{
+    const vit_classifier_options chosen =
+        options != NULL ? *options : vit_classifier_options_default();
+    const vit_model_info info = vit_model_describe(model);
+    *out = NULL;
+    if (!info.head_trained)
+        return vitc_fail(log, VITC_ERR_UNTRAINED,
+                         "the model's classifier head is all zero: it was never trained, and its "
+                         "answers would mean nothing; fine-tune it first");
+    vit_classifier *c = calloc(1, sizeof *c);
+    if (c == NULL) return vitc_fail_memory(log, "the classifier");
+    c->model = model;
+    c->batch = chosen.batch != 0 ? chosen.batch : DEFAULT_BATCH;
+    c->classes = info.config->classes;
+    c->threads = vitc_threads_choose(chosen.threads, NULL, 0);
+    c->decode = chosen.decode;
+    c->decode.ignore_exif = c->decode.ignore_exif || info.preprocess->ignore_exif;
+    patches_levels_init(&c->levels, info.preprocess);
+
+    size_t floats, bytes;
+    vitc_status status = VITC_OK;
+    if (vitc_size_mul(c->batch, c->classes, &floats) &&
+        vitc_size_mul(floats, sizeof(float), &bytes)) {
+        c->logits = malloc(bytes);
+        c->scores = malloc(bytes);
+    }
+    if (c->logits == NULL || c->scores == NULL) status = vitc_fail_memory(log, "the scores");
+    if (status == VITC_OK)
+        status = vit_workspace_create(&c->workspace, model, c->batch, c->threads, log);
+    if (status != VITC_OK) {
+        vit_classifier_free(c);
+        return status;
+    }
+    *out = c;
+    return VITC_OK;
+}
+
+void vit_classifier_free(vit_classifier *classifier)
+{
+    if (classifier == NULL) return;
+    vit_workspace_free(classifier->workspace);
+    free(classifier->logits);
+    free(classifier->scores);
+    free(classifier);
+}
+
+/* The log of one image: its first error is kept in its output. Warnings have no place there and
+ * would need a lock to reach the caller's log from a team of threads, so they are dropped. */
+static void keep_error(void *user, vitc_log_level level, const char *message)
+{
+    vit_output *output = user;
+    if (level == VITC_LOG_ERROR && output->error[0] == 0)
+        snprintf(output->error, sizeof output->error, "%s", message);
+}
+
+static vitc_status decode_input(imgio_image *image, const vit_input *input,
+                                const imgio_decode_options *options, const vitc_log *log)
+{
+    if (input->path != NULL) return imgio_decode_file(image, input->path, options, log);
+    if (input->data == NULL)
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "an input has no path, data or image");
+    return imgio_decode_memory(image, input->data, input->size, input->name, options, log);
+}
+
+/* Image to patch rows in the workspace's place `b`. */
+static void prepare_input(vit_classifier *c, vit_output *output, const vit_input *input, uint32_t b)
+{
+    const vit_model_info info = vit_model_describe(c->model);
+    const vit_config *config = info.config;
+    const vitc_log log = {keep_error, output};
+    const char *name = input->path != NULL ? input->path : input->name;
+    imgio_image decoded = {0}, seen = {0};
+    const imgio_image *image = input->image;
+    *output = (vit_output){.status = VITC_OK};
+
+    if (image == NULL) {
+        output->status = decode_input(&decoded, input, &c->decode, &log);
+        image = &decoded;
+    }
+    if (output->status == VITC_OK) {
+        output->width = image->width;
+        output->height = image->height;
+        output->status = patches_preprocess_image(&seen, image, info.preprocess, &log);
+    }
+    imgio_image_free(&decoded); /* large photos: free before the next allocation */
+    if (output->status == VITC_OK &&
+        (seen.width != config->image_width || seen.height != config->image_height))
+        output->status =
+            vitc_fail(&log, VITC_ERR_PREPROCESS, "%s: preprocessed to %ux%u; the model takes %ux%u",
+                      name != NULL ? name : "image", seen.width, seen.height, config->image_width,
+                      config->image_height);
+    if (output->status == VITC_OK)
+        output->status =
+            patches_extract_image(vit_workspace_patches(c->workspace, b),
+                                  (size_t)PATCHES_CHANNELS * config->patch * config->patch, &seen,
+                                  config->patch, &c->levels, &log);
+    imgio_image_free(&seen);
+}
+
+vitc_status vit_classify(vit_classifier *c, vit_output *outputs, const vit_input *inputs,
+                         size_t count, const vitc_log *log)
+{
+    if (count > c->batch)
+        return vitc_fail(log, VITC_ERR_ARGUMENT,
+                         "vit_classify: %zu inputs for a classifier of batch %u", count, c->batch);
+    const vit_config *config = vit_model_describe(c->model).config;
+    const uint32_t n = (uint32_t)count;
+
+#pragma omp parallel for schedule(dynamic, 1) num_threads(c->threads) if (n > 1)
+    for (uint32_t i = 0; i < n; i++) prepare_input(c, &outputs[i], &inputs[i], i);
+
+    /* Good images move up into the places of bad ones, so that the batch is dense. */
+    const size_t image_floats =
+        (size_t)vit_config_patches(config) * PATCHES_CHANNELS * config->patch * config->patch;
+    uint32_t good = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (outputs[i].status != VITC_OK) continue;
+        if (good != i)
+            memcpy(vit_workspace_patches(c->workspace, good),
+                   vit_workspace_patches(c->workspace, i), image_floats * sizeof(float));
+        outputs[i].logits = c->logits + (size_t)good * c->classes;
+        outputs[i].scores = c->scores + (size_t)good * c->classes;
+        good++;
+    }
+    VITC_TRY(vit_forward(c->model, c->workspace, c->logits, good, log));
+    for (uint32_t b = 0; b < good; b++)
+        vit_scores_compute(config, c->scores + (size_t)b * c->classes,
+                           c->logits + (size_t)b * c->classes);
+    return VITC_OK;
+}
