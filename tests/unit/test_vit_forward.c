@@ -1,0 +1,382 @@
+/* The forward pass on random weights: against a plain reading of the paper, and bit for bit against
+ * itself over batches and threads. ctest runs this once per kernel row (VITC_ISA). */
+#include "vit_model_layout.h"
+#include "vit_test_support.h"
+
+static const vitc_log log_lines = {test_log_line, NULL};
+
+/* Random parameters in table order: model->params[i] for the reference, packed in `model`. */
+typedef struct random_model {
+    vit_config config;
+    vit_model *model;
+    float **params;
+    size_t count;
+} random_model;
+
+static random_model make_model(const vit_config *config)
+{
+    random_model m = {.config = *config};
+    assert_int_equal(vit_model_create(&m.model, config, 0, &log_lines), VITC_OK);
+    const vit_param_table *table = vit_model_params(m.model);
+    m.count = table->count;
+    m.params = calloc(table->count, sizeof *m.params);
+    for (size_t i = 0; i < table->count; i++) {
+        const vit_param *p = &table->params[i];
+        const bool gain = strstr(p->name, "norm") != NULL && strstr(p->name, "weight") != NULL;
+        m.params[i] =
+            test_random_floats(p->count, p->kind == VIT_PARAM_MATRIX ? 0.15 : 0.3, 77 + i);
+        for (size_t j = 0; gain && j < p->count; j++) m.params[i][j] += 1;
+        assert_int_equal(vit_model_set(m.model, i, m.params[i], &log_lines), VITC_OK);
+    }
+    vit_description description = {.source = "test",
+                                   .preprocess = {.resize = PATCHES_RESIZE_EXACT,
+                                                  .resize_height = config->image_height,
+                                                  .resize_width = config->image_width,
+                                                  .filter = IMGIO_BICUBIC,
+                                                  .rescale = 1 / 255.0}};
+    assert_int_equal(vit_model_finish(m.model, &description, "test", &log_lines), VITC_OK);
+    return m;
+}
+
+static void free_model(random_model *m)
+{
+    for (size_t i = 0; i < m->count; i++) vitc_aligned_free(m->params[i]);
+    free(m->params);
+    vit_model_free(m->model);
+}
+
+static const float *param(const random_model *m, vit_param_id id, uint32_t layer)
+{
+    const size_t i = vit_params_find(vit_model_params(m->model), id, layer);
+    return i == SIZE_MAX ? NULL : m->params[i];
+}
+
+/* ---- the paper, plainly ---- */
+
+static void add(float *x, const float *y, const float *scale, size_t tokens, size_t width)
+{
+    for (size_t t = 0; t < tokens; t++)
+        for (size_t d = 0; d < width; d++)
+            x[t * width + d] += (scale != NULL ? scale[d] : 1) * y[t * width + d];
+}
+
+static void linear(float *out, const float *x, size_t tokens, const float *w, const float *b,
+                   size_t outputs, size_t inputs, vit_epilogue f)
+{
+    float *zeros = calloc(outputs, sizeof *zeros);
+    vit_ref_linear(out, outputs, x, inputs, tokens, w, b != NULL ? b : zeros, outputs, inputs, f,
+                   false);
+    free(zeros);
+}
+
+static void norm(float *x, const float *from, size_t tokens, const random_model *m,
+                 vit_param_id weight, vit_param_id bias, uint32_t layer)
+{
+    const size_t d = m->config.width;
+    vit_ref_layernorm(x, d, from, d, tokens, param(m, weight, layer), param(m, bias, layer), d,
+                      m->config.norm_eps);
+}
+
+static void reference_forward(float *logits, const random_model *m, const float *patches)
+{
+    const vit_config *c = &m->config;
+    const size_t d = c->width, n = vit_config_tokens(c), np = vit_config_patches(c);
+    const size_t patch = 3 * (size_t)c->patch * c->patch, prefix = vit_config_prefix_tokens(c);
+    static const vit_epilogue act[] = {VIT_EPILOGUE_GELU_ERF, VIT_EPILOGUE_GELU_TANH,
+                                       VIT_EPILOGUE_GELU_QUICK, VIT_EPILOGUE_RELU,
+                                       VIT_EPILOGUE_SILU};
+    float *x = test_floats(n * d), *h = test_floats(n * d), *a = test_floats(n * d);
+    float *qkv = test_floats(n * 3 * d), *mlp = test_floats(n * c->mlp);
+    float *token = x;
+    if (c->class_token) memcpy(token, param(m, VIT_CLS_TOKEN, 0), d * sizeof *x), token += d;
+    if (c->distillation_token)
+        memcpy(token, param(m, VIT_DIST_TOKEN, 0), d * sizeof *x), token += d;
+    if (c->registers > 0) memcpy(token, param(m, VIT_REG_TOKEN, 0), c->registers * d * sizeof *x);
+    linear(x + prefix * d, patches, np, param(m, VIT_PATCH_WEIGHT, 0), param(m, VIT_PATCH_BIAS, 0),
+           d, patch, VIT_EPILOGUE_BIAS);
+    const float *pos = param(m, VIT_POS_EMBED, 0);
+    if (pos != NULL)
+        add(x + (c->position_covers_prefix ? 0 : prefix * d), pos, NULL,
+            c->position_covers_prefix ? n : np, d);
+    if (c->norm_pre) norm(x, x, n, m, VIT_NORM_PRE_WEIGHT, VIT_NORM_PRE_BIAS, 0);
+    for (uint32_t i = 0; i < c->layers; i++) {
+        const vit_qk_norm qk = {param(m, VIT_Q_NORM_WEIGHT, i), param(m, VIT_Q_NORM_BIAS, i),
+                                param(m, VIT_K_NORM_WEIGHT, i), param(m, VIT_K_NORM_BIAS, i),
+                                c->norm_eps};
+        norm(h, x, n, m, VIT_NORM1_WEIGHT, VIT_NORM1_BIAS, i);
+        linear(qkv, h, n, param(m, VIT_QKV_WEIGHT, i), param(m, VIT_QKV_BIAS, i), 3 * d, d,
+               VIT_EPILOGUE_BIAS);
+        vit_ref_attention(a, qkv, 1, n, c->heads, d / c->heads, &qk);
+        linear(h, a, n, param(m, VIT_PROJ_WEIGHT, i), param(m, VIT_PROJ_BIAS, i), d, d,
+               VIT_EPILOGUE_BIAS);
+        add(x, h, param(m, VIT_LS1_GAMMA, i), n, d);
+        norm(h, x, n, m, VIT_NORM2_WEIGHT, VIT_NORM2_BIAS, i);
+        linear(mlp, h, n, param(m, VIT_FC1_WEIGHT, i), param(m, VIT_FC1_BIAS, i), c->mlp, d,
+               act[c->activation]);
+        linear(h, mlp, n, param(m, VIT_FC2_WEIGHT, i), param(m, VIT_FC2_BIAS, i), d, c->mlp,
+               VIT_EPILOGUE_BIAS);
+        add(x, h, param(m, VIT_LS2_GAMMA, i), n, d);
+    }
+    if (c->norm_final) norm(x, x, n, m, VIT_NORM_WEIGHT, VIT_NORM_BIAS, 0);
+    memcpy(h, x, d * sizeof *x);
+    if (c->pool != VIT_POOL_TOKEN)
+        vit_pool_tokens(h, x + prefix * d, np, d, c->pool != VIT_POOL_MAX, c->pool != VIT_POOL_AVG);
+    if (c->norm_pooled) norm(h, h, 1, m, VIT_FC_NORM_WEIGHT, VIT_FC_NORM_BIAS, 0);
+    linear(logits, h, 1, param(m, VIT_HEAD_WEIGHT, 0), param(m, VIT_HEAD_BIAS, 0), c->classes, d,
+           VIT_EPILOGUE_BIAS);
+    if (c->distilled_head) {
+        float *second = test_floats(c->classes);
+        linear(second, x + d, 1, param(m, VIT_HEAD_DIST_WEIGHT, 0), param(m, VIT_HEAD_DIST_BIAS, 0),
+               c->classes, d, VIT_EPILOGUE_BIAS);
+        for (uint32_t k = 0; k < c->classes; k++) logits[k] = (logits[k] + second[k]) / 2;
+        vitc_aligned_free(second);
+    }
+    vitc_aligned_free(x);
+    vitc_aligned_free(h);
+    vitc_aligned_free(a);
+    vitc_aligned_free(qkv);
+    vitc_aligned_free(mlp);
+}
+
+/* ---- every option of vit_config, alone and together ---- */
+
+static size_t make_configs(vit_config *configs)
+{
+    vit_config base;
+    assert_int_equal(vit_config_named(&base, "testing", &log_lines), VITC_OK);
+    base.image_width = 48;
+    size_t n = 0;
+    for (int a = 0; a < VIT_ACTIVATION_COUNT; a++) {
+        configs[n] = base;
+        configs[n++].activation = (vit_activation)a;
+    }
+    for (int p = VIT_POOL_AVG; p <= VIT_POOL_AVGMAX; p++) {
+        configs[n] = base;
+        configs[n++].pool = (vit_pool)p;
+        configs[n] = base;
+        configs[n].class_token = false;
+        configs[n].norm_final = false;
+        configs[n].norm_pooled = true;
+        configs[n++].pool = (vit_pool)p;
+    }
+    configs[n] = base;
+    configs[n++].qkv_bias = false;
+    configs[n] = base;
+    configs[n++].layer_scale = true;
+    configs[n] = base;
+    configs[n++].qk_norm = true;
+    configs[n] = base;
+    configs[n].norm_pre = true;
+    configs[n++].patch_bias = false;
+    configs[n] = base;
+    configs[n].registers = 3;
+    configs[n++].position_covers_prefix = false;
+    configs[n] = base;
+    configs[n++].registers = 2;
+    configs[n] = base;
+    configs[n++].position = PATCHES_POSITION_NONE;
+    configs[n] = base;
+    configs[n].distillation_token = true;
+    configs[n++].distilled_head = true;
+    configs[n] = base;
+    configs[n++].distillation_token = true;
+    configs[n] = base; /* everything at once */
+    configs[n].registers = 2;
+    configs[n].distillation_token = configs[n].distilled_head = true;
+    configs[n].qk_norm = configs[n].layer_scale = configs[n].norm_pre = true;
+    configs[n].norm_pooled = true;
+    configs[n].norm_eps = 1e-3f;
+    configs[n].classes = 1;
+    configs[n].heads = 3;
+    n++;
+    return n;
+}
+
+enum { CONFIGS_MAX = 64, IMAGES = 8 };
+
+static void fill(vit_workspace *ws, uint32_t b, const float *patches, size_t count)
+{
+    memcpy(vit_workspace_patches(ws, b), patches, count * sizeof *patches);
+}
+
+static void check_config(const vit_config *config)
+{
+    random_model m = make_model(config);
+    const size_t count = (size_t)vit_config_patches(config) * 3 * config->patch * config->patch;
+    const uint32_t k = config->classes;
+    float *patches = test_random_floats(IMAGES * count, 1, 5);
+    float *exact = test_floats(IMAGES * k), *alone = test_floats(IMAGES * k);
+    float *batched = test_floats(IMAGES * k);
+
+    /* one image at a time, one thread */
+    vit_workspace *ws = NULL;
+    assert_int_equal(vit_workspace_create(&ws, m.model, 1, 1, &log_lines), VITC_OK);
+    for (uint32_t b = 0; b < IMAGES; b++) {
+        fill(ws, 0, patches + b * count, count);
+        assert_int_equal(vit_forward(m.model, ws, alone + b * k, 1, &log_lines), VITC_OK);
+        reference_forward(exact + b * k, &m, patches + b * count);
+    }
+    vit_workspace_free(ws);
+    assert_true(test_relative_error(alone, exact, IMAGES * k) < 2e-5);
+
+    /* batches of 3 and 8 with 1 and 2 (and 5) threads give the same bits */
+    static const uint32_t batches[] = {1, 3, 8};
+    static const int threads[] = {1, 2, 5};
+    for (size_t i = 0; i < 3; i++)
+        for (size_t j = 0; j < 3; j++) {
+            assert_int_equal(vit_workspace_create(&ws, m.model, batches[i], threads[j], &log_lines),
+                             VITC_OK);
+            for (uint32_t b0 = 0; b0 < IMAGES; b0 += batches[i]) {
+                const uint32_t n = IMAGES - b0 < batches[i] ? IMAGES - b0 : batches[i];
+                for (uint32_t b = 0; b < n; b++) fill(ws, b, patches + (b0 + b) * count, count);
+                assert_int_equal(vit_forward(m.model, ws, batched + b0 * k, n, &log_lines),
+                                 VITC_OK);
+            }
+            vit_workspace_free(ws);
+            assert_memory_equal(batched, alone, IMAGES * k * sizeof *alone);
+        }
+    vitc_aligned_free(patches);
+    vitc_aligned_free(exact);
+    vitc_aligned_free(alone);
+    vitc_aligned_free(batched);
+    free_model(&m);
+}
+
+static void every_option_equals_the_paper_and_keeps_its_bits(void **unused)
+{
+    (void)unused;
+    test_kernels_or_skip();
+    vit_config configs[CONFIGS_MAX];
+    const size_t count = make_configs(configs);
+    assert_true(count > 15 && count <= CONFIGS_MAX);
+    for (size_t i = 0; i < count; i++) check_config(&configs[i]);
+}
+
+static void named_configs_have_the_published_sizes(void **unused)
+{
+    (void)unused;
+    /* By hand for "testing"; timm: sum(p.numel()) of vit_{tiny,small,base,large}_patch16_224 and
+     * vit_huge_patch14_224 */
+    static const struct {
+        const char *name;
+        uint64_t parameters;
+    } expected[] = {{"vit-ti16", 5717416},  {"vit-s16", 22050664},  {"vit-b16", 86567656},
+                    {"vit-l16", 304326632}, {"vit-h14", 632045800}, {"testing", 27783}};
+    size_t count = 0;
+    while (vit_config_name(count) != NULL) count++;
+    assert_int_equal(count, sizeof expected / sizeof expected[0]);
+    for (size_t i = 0; i < count; i++) {
+        vit_config config;
+        vit_param_table table;
+        assert_int_equal(vit_config_named(&config, expected[i].name, &log_lines), VITC_OK);
+        assert_int_equal(vit_config_parameters(&config), expected[i].parameters);
+        assert_int_equal(vit_params_create(&table, &config, &log_lines), VITC_OK);
+        assert_int_equal(table.elements, expected[i].parameters);
+        for (size_t p = 1; p < table.count; p++)
+            assert_int_equal(table.params[p].offset,
+                             table.params[p - 1].offset + table.params[p - 1].count);
+        vit_params_free(&table);
+    }
+    vit_config config;
+    assert_int_equal(vit_config_named(&config, "B/16", NULL), VITC_OK);
+    assert_int_equal(vit_config_named(&config, "vit-xxl", NULL), VITC_ERR_ARGUMENT);
+}
+
+static void bad_configs_are_refused(void **unused)
+{
+    (void)unused;
+    vit_config good;
+    assert_int_equal(vit_config_named(&good, "testing", NULL), VITC_OK);
+#define REFUSED(field, value)                                                                      \
+    do {                                                                                           \
+        vit_config bad = good;                                                                     \
+        bad.field = value;                                                                         \
+        assert_int_equal(vit_config_check(&bad, NULL), VITC_ERR_MODEL);                            \
+    } while (0)
+    REFUSED(patch, 0);
+    REFUSED(patch, 7); /* does not divide 32 */
+    REFUSED(heads, 5); /* does not divide 24 */
+    REFUSED(heads, 0);
+    REFUSED(width, 0);
+    REFUSED(width, 1u << 20);
+    REFUSED(layers, 0);
+    REFUSED(classes, 0);
+    REFUSED(classes, UINT32_MAX);
+    REFUSED(mlp, 0);
+    REFUSED(image_height, 0);
+    REFUSED(image_width, 1u << 30);
+    REFUSED(registers, 1u << 30);
+    REFUSED(norm_eps, NAN);
+    REFUSED(norm_eps, -1);
+    REFUSED(class_token, false); /* pooled by class token */
+    REFUSED(distilled_head, true);
+    REFUSED(activation, VIT_ACTIVATION_COUNT);
+#undef REFUSED
+    assert_int_equal(vit_config_check(&good, NULL), VITC_OK);
+}
+
+static void workspaces_are_checked(void **unused)
+{
+    (void)unused;
+    vit_config config;
+    assert_int_equal(vit_config_named(&config, "testing", NULL), VITC_OK);
+    random_model m = make_model(&config), other = make_model(&config);
+    vit_workspace *ws = NULL;
+    float logits[64];
+    assert_int_equal(vit_workspace_create(&ws, m.model, 0, 1, NULL), VITC_ERR_ARGUMENT);
+    assert_int_equal(vit_workspace_create(&ws, m.model, 2, 1, NULL), VITC_OK);
+    assert_int_equal(vit_forward(m.model, ws, logits, 3, NULL), VITC_ERR_ARGUMENT);
+    assert_int_equal(vit_forward(other.model, ws, logits, 1, NULL), VITC_ERR_ARGUMENT);
+    assert_int_equal(vit_forward(m.model, ws, logits, 0, NULL), VITC_OK);
+    assert_true(vit_workspace_size(m.model, 2, 1) > vit_workspace_size(m.model, 1, 1));
+    /* parameters are set once, all of them */
+    assert_int_equal(vit_model_set(m.model, 0, m.params[0], NULL), VITC_ERR_ARGUMENT);
+    assert_int_equal(vit_model_set(m.model, m.count, m.params[0], NULL), VITC_ERR_ARGUMENT);
+    vit_workspace_free(ws);
+    free_model(&m);
+    free_model(&other);
+}
+
+static void top_k_orders_by_score_then_index(void **unused)
+{
+    (void)unused;
+    const float scores[6] = {0.1f, 0.3f, 0.3f, 0.05f, 0.2f, 0.05f};
+    uint32_t top[6];
+    vit_top_k(top, 6, scores, 6);
+    static const uint32_t expected[6] = {1, 2, 4, 0, 3, 5};
+    assert_memory_equal(top, expected, sizeof top);
+    vit_top_k(top, 1, scores, 6);
+    assert_int_equal(top[0], 1);
+}
+
+static void scores_follow_the_config(void **unused)
+{
+    (void)unused;
+    vit_config config;
+    assert_int_equal(vit_config_named(&config, "testing", NULL), VITC_OK);
+    config.classes = 3;
+    const float logits[3] = {1000, 999, -1000};
+    float scores[3];
+    vit_scores_compute(&config, scores, logits);
+    assert_true(fabsf(scores[0] - 0.73105858f) < 1e-7f && fabsf(scores[1] - 0.26894142f) < 1e-7f);
+    assert_true(scores[2] == 0);
+    config.scores = VIT_SCORES_SIGMOID;
+    vit_scores_compute(&config, scores, logits);
+    assert_true(scores[0] == 1 && scores[2] == 0);
+    config.scores = VIT_SCORES_RAW;
+    vit_scores_compute(&config, scores, logits);
+    assert_memory_equal(scores, logits, sizeof scores);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_option_equals_the_paper_and_keeps_its_bits),
+        cmocka_unit_test(named_configs_have_the_published_sizes),
+        cmocka_unit_test(bad_configs_are_refused),
+        cmocka_unit_test(workspaces_are_checked),
+        cmocka_unit_test(top_k_orders_by_score_then_index),
+        cmocka_unit_test(scores_follow_the_config),
+    };
+    return cmocka_run_group_tests_name("forward", tests, NULL, NULL);
+}
