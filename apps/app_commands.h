@@ -1,0 +1,12 @@
+/* app_commands.h - one function per command of vitc, each in its own file. */
+#ifndef VITC_APP_COMMANDS_H
+#define VITC_APP_COMMANDS_H
+
+#include "app_options.h"
+
+int app_classify_run(const app_settings *settings);
+int app_info_run(const app_settings *settings);
+int app_preprocess_run(const app_settings *settings);
+int app_convert_run(const app_settings *settings);
+
+#endif

@@ -1,0 +1,17 @@
+/* app_model.h - the model of a run: the one built in, or what -m names. */
+#ifndef VITC_APP_MODEL_H
+#define VITC_APP_MODEL_H
+
+#include "app_options.h"
+#include "vit.h"
+
+/* Loads it. APP_EXIT_DONE, or another exit status after a message. */
+int app_model_load(vit_model **model, const app_settings *settings);
+
+/* The text of a file that an option names (a spec, a card): malloc'd, with a NUL after it. */
+int app_model_read_text(char **text, size_t *size, const char *path, const app_settings *settings);
+
+/* For people: "built into this program", or the path. */
+const char *app_model_origin(const app_settings *settings);
+
+#endif

@@ -1,0 +1,364 @@
+#include "app_options.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app_report.h"
+#include "app_text.h"
+
+enum { HELP_COLUMN = 26, HELP_WIDTH = 80, ALL_MAX = 64 };
+
+typedef enum option_kind {
+    OPTION_FLAG,  /* bool */
+    OPTION_TEXT,  /* const char *, not empty */
+    OPTION_COUNT, /* uint64_t, from minimum to maximum */
+    OPTION_CHOICE /* int: the index of a word in `argument`, "f32|bf16" */
+} option_kind;
+
+typedef struct option {
+    const char *commands; /* the commands that have it, separated by spaces */
+    char letter;          /* 0 where there is none */
+    const char *name;
+    option_kind kind;
+    const char *argument;
+    size_t offset; /* in app_settings */
+    uint64_t minimum, maximum;
+    const char *absent; /* choices that exist elsewhere but not in this build */
+    const char *help;
+} option;
+
+#define FIELD(name) offsetof(app_settings, name)
+
+static const option options[] = {
+    {"classify info preprocess", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
+     "The model: a Hugging Face directory, a timm directory, or one .safetensors file written by "
+     "vitc convert. Default: the model built into this program."},
+    {"classify info preprocess convert", 0, "preprocess", OPTION_TEXT, "FILE", FIELD(preprocess), 0,
+     0, NULL,
+     "A preprocessing spec that replaces the model's own: preprocessor_config.json, timm's "
+     "config.json, or vitc's JSON."},
+    {"classify", 'k', "top-k", OPTION_COUNT, "N", FIELD(top), 1, UINT32_MAX, NULL,
+     "How many labels to give for each image (default 5)."},
+    {"classify", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
+     "One JSON object per input, one to a line, as they are ready."},
+    {"info preprocess", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL, "One JSON object."},
+    {"classify", 0, "csv", OPTION_FLAG, NULL, FIELD(csv), 0, 0, NULL,
+     "Comma-separated values (RFC 4180) with a header line, one record per input."},
+    {"classify", 0, "logits", OPTION_FLAG, NULL, FIELD(logits), 0, 0, NULL,
+     "With --json or --csv: add the raw outputs of all classes."},
+    {"classify", 0, "files-from", OPTION_TEXT, "FILE", FIELD(files_from), 0, 0, NULL,
+     "Also read paths from FILE (- is standard input), one per line, or separated by NUL bytes "
+     "where the list holds any."},
+    {"classify", '0', "null", OPTION_FLAG, NULL, FIELD(null_separated), 0, 0, NULL,
+     "The list of --files-from is separated by NUL bytes only (find -print0)."},
+    {"preprocess", 0, "dump", OPTION_TEXT, "FILE.npy", FIELD(dump), 0, 0, NULL,
+     "Write the model's exact input: NumPy format, float32, shape (3, height, width)."},
+    {"preprocess", 0, "png", OPTION_TEXT, "FILE.png", FIELD(png), 0, 0, NULL,
+     "Write the picture that the model sees: resized and cropped, before normalization."},
+    {"convert", 'o', "output", OPTION_TEXT, "FILE", FIELD(output), 0, 0, NULL,
+     "The file to write (required). It appears complete or not at all."},
+    {"convert", 0, "dtype", OPTION_CHOICE, "f32|bf16", FIELD(dtype), 0, 0, NULL,
+     "How weight matrices are stored (default f32); the rest is always float32."},
+    {"convert", 0, "card", OPTION_TEXT, "FILE", FIELD(card), 0, 0, NULL,
+     "A model card to store: a JSON object. Default: the card of the source, if any."},
+    {"classify preprocess", 0, "no-exif", OPTION_FLAG, NULL, FIELD(no_exif), 0, 0, NULL,
+     "Take photos as stored instead of turning them upright."},
+    {"classify preprocess", 0, "max-pixels", OPTION_COUNT, "N", FIELD(max_pixels), 1,
+     UINT32_MAX *(uint64_t)UINT32_MAX, NULL,
+     "Refuse images of more than N pixels (default 100000000)."},
+    {"classify", 0, "precision", OPTION_CHOICE, "auto|f32", FIELD(precision), 0, 0, "bf16|int8",
+     "Arithmetic of the model: auto (default) takes the best that this build has, which is f32."},
+    {"classify", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
+     "The most images computed together (default 8). Results do not depend on it."},
+    {"info", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
+     "Show the memory for batches of N images (default 8)."},
+    {"classify info", 0, "threads", OPTION_COUNT, "N", FIELD(threads), 1, 1024, NULL,
+     "Threads (default: VITC_THREADS, OMP_NUM_THREADS, or the CPUs this process may use). Results "
+     "do not depend on it."},
+    {"classify", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
+     "No progress, no warnings, no message for an input that fails: its row says it."},
+    {"info preprocess convert", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
+     "No warnings; errors only."},
+    {"classify info preprocess convert", 'v', "verbose", OPTION_FLAG, NULL, FIELD(verbose), 0, 0,
+     NULL, "Say on standard error what was chosen and why."},
+    {"help", 0, "list", OPTION_FLAG, NULL, FIELD(list), 0, 0, NULL,
+     "List every option of every command, one to a line."},
+    {"classify info preprocess convert completion version help", 'h', "help", OPTION_FLAG, NULL,
+     FIELD(help), 0, 0, NULL, "Show this help."},
+};
+
+static const size_t option_count = sizeof options / sizeof *options;
+
+/* Whether `word` (length bytes) is one of the words of a list; *index gets which. */
+static bool in_list(const char *list, char separator, const char *word, size_t length, int *index)
+{
+    int position = 0;
+    for (const char *at = list; at != NULL; position++) {
+        const char *end = strchr(at, separator);
+        const size_t size = end != NULL ? (size_t)(end - at) : strlen(at);
+        if (size == length && memcmp(at, word, size) == 0) {
+            if (index != NULL) *index = position;
+            return true;
+        }
+        at = end != NULL ? end + 1 : NULL;
+    }
+    return false;
+}
+
+static bool has_option(const app_command *command, const option *row)
+{
+    return in_list(row->commands, ' ', command->name, strlen(command->name), NULL);
+}
+
+/* ---- parsing ---- */
+
+static const option *find_long(const app_command *command, const char *name, size_t length)
+{
+    for (size_t i = 0; i < option_count; i++)
+        if (has_option(command, &options[i]) && strlen(options[i].name) == length &&
+            memcmp(options[i].name, name, length) == 0)
+            return &options[i];
+    return NULL;
+}
+
+static const option *find_short(const app_command *command, char letter)
+{
+    for (size_t i = 0; i < option_count; i++)
+        if (letter != 0 && options[i].letter == letter && has_option(command, &options[i]))
+            return &options[i];
+    return NULL;
+}
+
+static bool unknown_long(const app_command *command, const char *name, size_t length)
+{
+    const char *names[ALL_MAX];
+    size_t count = 0;
+    char word[64];
+    for (size_t i = 0; i < option_count && count < ALL_MAX; i++)
+        if (has_option(command, &options[i])) names[count++] = options[i].name;
+    const char *nearest = NULL;
+    if (length < sizeof word) {
+        memcpy(word, name, length);
+        word[length] = 0;
+        nearest = app_text_nearest(word, names, count);
+    }
+    if (nearest != NULL)
+        app_error("%s: unknown option --%.*s; did you mean --%s?", command->name, (int)length, name,
+                  nearest);
+    else
+        app_error("%s: unknown option --%.*s; see vitc %s --help", command->name, (int)length, name,
+                  command->name);
+    return false;
+}
+
+static bool set_count(app_settings *settings, const option *row, const char *shown,
+                      const char *value)
+{
+    char *end;
+    errno = 0;
+    const unsigned long long number = strtoull(value, &end, 10);
+    if (value[0] < '0' || value[0] > '9' || *end != 0 || errno != 0 || number < row->minimum ||
+        number > row->maximum) {
+        app_error("%s takes a number from %llu to %llu, not \"%s\"", shown,
+                  (unsigned long long)row->minimum, (unsigned long long)row->maximum, value);
+        return false;
+    }
+    *(uint64_t *)(void *)((char *)settings + row->offset) = number;
+    return true;
+}
+
+static bool set_choice(app_settings *settings, const option *row, const char *shown,
+                       const char *value)
+{
+    int index;
+    if (in_list(row->argument, '|', value, strlen(value), &index)) {
+        *(int *)(void *)((char *)settings + row->offset) = index;
+        return true;
+    }
+    if (row->absent != NULL && in_list(row->absent, '|', value, strlen(value), NULL))
+        app_error("%s %s is not available in this build; it has %s", shown, value, row->argument);
+    else
+        app_error("%s takes one of %s, not \"%s\"", shown, row->argument, value);
+    return false;
+}
+
+static bool set_option(app_settings *settings, const option *row, const char *shown,
+                       const char *value)
+{
+    switch (row->kind) {
+    case OPTION_FLAG:
+        *(bool *)((char *)settings + row->offset) = true;
+        return true;
+    case OPTION_COUNT:
+        return set_count(settings, row, shown, value);
+    case OPTION_CHOICE:
+        return set_choice(settings, row, shown, value);
+    case OPTION_TEXT:
+        break;
+    }
+    if (value[0] == 0) {
+        app_error("%s takes %s, which is empty here", shown, row->argument);
+        return false;
+    }
+    *(const char **)(void *)((char *)settings + row->offset) = value;
+    return true;
+}
+
+/* --name, --name=value, --name value. *index moves on when a word is used as the value. */
+static bool parse_long(app_settings *settings, const app_command *command, char **words,
+                       size_t count, size_t *index)
+{
+    const char *name = words[*index] + 2;
+    const char *equals = strchr(name, '=');
+    const size_t length = equals != NULL ? (size_t)(equals - name) : strlen(name);
+    const option *row = find_long(command, name, length);
+    if (row == NULL) return unknown_long(command, name, length);
+    char shown[64];
+    snprintf(shown, sizeof shown, "--%s", row->name);
+    if (row->kind == OPTION_FLAG) {
+        if (equals != NULL) {
+            app_error("%s takes no value", shown);
+            return false;
+        }
+        return set_option(settings, row, shown, NULL);
+    }
+    if (equals != NULL) return set_option(settings, row, shown, equals + 1);
+    if (*index + 1 >= count) {
+        app_error("%s needs a value: %s %s", shown, shown, row->argument);
+        return false;
+    }
+    return set_option(settings, row, shown, words[++*index]);
+}
+
+/* -q, -qv, -k5, -k 5, -qk5. */
+static bool parse_short(app_settings *settings, const app_command *command, char **words,
+                        size_t count, size_t *index)
+{
+    for (const char *at = words[*index] + 1; *at != 0; at++) {
+        const option *row = find_short(command, *at);
+        const char shown[3] = {'-', *at, 0};
+        if (row == NULL) {
+            app_error("%s: unknown option %s; see vitc %s --help", command->name, shown,
+                      command->name);
+            return false;
+        }
+        if (row->kind == OPTION_FLAG) {
+            if (!set_option(settings, row, shown, NULL)) return false;
+            continue;
+        }
+        if (at[1] != 0) return set_option(settings, row, shown, at + 1);
+        if (*index + 1 >= count) {
+            app_error("%s needs a value: %s %s", shown, shown, row->argument);
+            return false;
+        }
+        return set_option(settings, row, shown, words[++*index]);
+    }
+    return true;
+}
+
+bool app_options_parse(app_settings *settings, const app_command *command, char **words,
+                       size_t count)
+{
+    *settings = (app_settings){.batch = 8, .top = 5};
+    size_t operands = 0;
+    bool options_ended = false;
+    for (size_t i = 0; i < count; i++) {
+        const char *word = words[i];
+        if (options_ended || word[0] != '-' || word[1] == 0) {
+            words[operands++] = words[i];
+        } else if (word[1] != '-') {
+            if (!parse_short(settings, command, words, count, &i)) return false;
+        } else if (word[2] == 0) {
+            options_ended = true;
+        } else if (!parse_long(settings, command, words, count, &i)) {
+            return false;
+        }
+    }
+    settings->operands = (const char *const *)words;
+    settings->operand_count = operands;
+    if (settings->help) return true;
+    if (operands < command->min_operands) {
+        app_error("%s needs %s; see vitc %s --help", command->name, command->operands,
+                  command->name);
+        return false;
+    }
+    if (operands > command->max_operands) {
+        app_error("%s does not take \"%s\"; see vitc %s --help", command->name,
+                  words[command->max_operands], command->name);
+        return false;
+    }
+    return true;
+}
+
+/* ---- help ---- */
+
+void app_options_wrap(FILE *out, const char *text, size_t indent, size_t first_column)
+{
+    size_t column = first_column;
+    while (*text != 0) {
+        if (*text == '\n') {
+            fputc('\n', out);
+            column = 0;
+            text++;
+            continue;
+        }
+        const size_t length = strcspn(text, " \n");
+        if (column > indent && column + 1 + length > HELP_WIDTH) {
+            fputc('\n', out);
+            column = 0;
+        }
+        if (column < indent) {
+            fprintf(out, "%*s", (int)(indent - column), "");
+            column = indent;
+        } else if (column > indent) {
+            fputc(' ', out);
+            column++;
+        }
+        fwrite(text, 1, length, out);
+        column += length;
+        text += length;
+        while (*text == ' ') text++;
+    }
+    fputc('\n', out);
+}
+
+void app_options_help(FILE *out, const app_command *command)
+{
+    fprintf(out, "Usage: vitc %s [OPTION]...%s%s\n\n", command->name,
+            command->operands[0] != 0 ? " " : "", command->operands);
+    app_options_wrap(out, command->details, 0, 0);
+    fputs("\nOptions:\n", out);
+    for (size_t i = 0; i < option_count; i++) {
+        const option *row = &options[i];
+        if (!has_option(command, row)) continue;
+        char left[64];
+        const char letter[3] = {'-', row->letter, 0};
+        const int width =
+            snprintf(left, sizeof left, "  %s%s--%s%s%s", row->letter != 0 ? letter : "  ",
+                     row->letter != 0 ? ", " : "  ", row->name, row->argument != NULL ? " " : "",
+                     row->argument != NULL ? row->argument : "");
+        fputs(left, out);
+        size_t column = (size_t)width;
+        if (column + 2 > HELP_COLUMN) {
+            fputc('\n', out);
+            column = 0;
+        }
+        app_options_wrap(out, row->help, HELP_COLUMN, column);
+    }
+}
+
+void app_options_list(FILE *out)
+{
+    for (size_t c = 0; c < app_command_count; c++) {
+        for (size_t i = 0; i < option_count; i++) {
+            const option *row = &options[i];
+            if (!has_option(&app_commands[c], row)) continue;
+            fputs(app_commands[c].name, out);
+            if (row->letter != 0) fprintf(out, " -%c", row->letter);
+            fprintf(out, " --%s%s%s\n", row->name, row->argument != NULL ? " " : "",
+                    row->argument != NULL ? row->argument : "");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+/* app_options.h - the commands, their options, and the one parser and help writer for both.
+ *
+ * An option is one row of a table in app_options.c. Parsing, --help, the suggestion for a misspelt
+ * name and `vitc help --list` (which the tests compare with the man page and the completion) all
+ * read that row, so they cannot disagree. */
+#ifndef VITC_APP_OPTIONS_H
+#define VITC_APP_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* The program's exit status. */
+enum {
+    APP_EXIT_DONE = 0,
+    APP_EXIT_INPUTS = 1,  /* done, but some inputs failed: each has its row */
+    APP_EXIT_USAGE = 2,   /* wrong usage */
+    APP_EXIT_MODEL = 3,   /* the model or the data could not be loaded */
+    APP_EXIT_INTERNAL = 4 /* out of memory, nothing can be written, or an internal error */
+};
+
+typedef enum app_precision { APP_PRECISION_AUTO = 0, APP_PRECISION_F32 } app_precision;
+
+/* The value of every option; a command looks at those that its rows name. */
+typedef struct app_settings {
+    const char *model;      /* NULL: the bundled model */
+    const char *preprocess; /* a file of JSON */
+    const char *files_from; /* a list of paths; "-" is standard input */
+    const char *dump, *png, *output, *card;
+    uint64_t threads; /* 0: chosen by the library */
+    uint64_t batch, top, max_pixels;
+    int precision; /* app_precision */
+    int dtype;     /* vit_dtype */
+    bool json, csv, logits, null_separated, no_exif, quiet, verbose, help, list;
+    const char *const *operands; /* what is not an option, in order */
+    size_t operand_count;
+} app_settings;
+
+typedef struct app_command {
+    const char *name;
+    const char *operands; /* for the usage line, e.g. "IMAGE|FOLDER|- ..." */
+    const char *summary;  /* one line */
+    const char *details;  /* paragraphs, separated by newlines */
+    size_t min_operands, max_operands;
+    int (*run)(const app_settings *settings); /* returns the exit status */
+} app_command;
+
+/* The table of main.c. */
+extern const app_command app_commands[];
+extern const size_t app_command_count;
+const app_command *app_command_find(const char *name);
+
+/* Parses the words after the command's name. The operands are gathered at the front of `words`,
+ * which must outlive the settings. False after a message on stderr: wrong usage. */
+bool app_options_parse(app_settings *settings, const app_command *command, char **words,
+                       size_t count);
+
+/* The text of `vitc COMMAND --help`. */
+void app_options_help(FILE *out, const app_command *command);
+
+/* One line per option: "classify -m --model PATH"; for scripts. */
+void app_options_list(FILE *out);
+
+/* Writes text wrapped to 80 columns, every line after `indent` spaces, newlines kept. */
+void app_options_wrap(FILE *out, const char *text, size_t indent, size_t first_column);
+
+#endif

@@ -1,0 +1,300 @@
+#include "app_output.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vitc_json.h"
+
+enum { BAR_COLUMNS = 24, PATH_COLUMNS = 60, LABEL_COLUMNS = 28, SCORE_COLUMNS = 8 };
+
+const char *app_output_status(vitc_status status)
+{
+    switch (status) {
+    case VITC_OK:
+        return "ok";
+    case VITC_ERR_TRUNCATED:
+        return "truncated";
+    case VITC_ERR_UNSUPPORTED:
+        return "unsupported";
+    case VITC_ERR_TOO_LARGE:
+    case VITC_ERR_MEMORY:
+        return "too_large"; /* for this machine; the run ends with status 4 */
+    case VITC_ERR_UNREADABLE:
+        return "unreadable";
+    default:
+        return "corrupt";
+    }
+}
+
+const char *app_output_reason(const char *error, const char *path)
+{
+    const size_t length = strlen(path);
+    if (strncmp(error, path, length) == 0 && strncmp(error + length, ": ", 2) == 0)
+        return error + length + 2;
+    return error;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+bool app_output_open(app_output *output, const app_settings *settings, const vit_model *model,
+                     const app_inputs *inputs)
+{
+    const vit_config *config = vit_model_describe(model).config;
+    *output = (app_output){.settings = settings, .model = model, .classes = config->classes};
+    output->top =
+        settings->top < config->classes ? (uint32_t)settings->top : (uint32_t)config->classes;
+    output->single = inputs->count == 1;
+    output->ranking = malloc(sizeof *output->ranking * output->top);
+    if (output->ranking == NULL) return false;
+    output->terminal = app_terminal_of(stdout);
+    if (settings->csv) {
+        fputs("path,status,width,height", stdout);
+        for (uint32_t i = 1; i <= output->top; i++) printf(",label%u,score%u", i, i);
+        for (uint32_t i = 0; i < output->classes && settings->logits; i++) printf(",logit%u", i);
+        fputs(",error\r\n", stdout);
+    }
+    if (settings->csv || settings->json) return true;
+
+    for (uint32_t i = 0; i < output->classes; i++) {
+        const size_t width = app_text_width(vit_model_label(model, i));
+        if (width > output->label_width) output->label_width = width;
+    }
+    output->label_width = smaller(output->label_width, LABEL_COLUMNS);
+    for (size_t i = 0; i < inputs->count; i++) {
+        char *path = app_text_printable(inputs->items[i].path);
+        if (path == NULL) return false;
+        const size_t width = app_text_width(path);
+        if (width > output->path_width) output->path_width = width;
+        free(path);
+    }
+    /* On a terminal a path gives way to the answer; elsewhere it is never cut, only not aligned. */
+    output->path_width =
+        smaller(output->path_width,
+                output->terminal.terminal ? output->terminal.columns * 2 / 5 : PATH_COLUMNS);
+    return true;
+}
+
+void app_output_close(app_output *output)
+{
+    free(output->ranking);
+    output->ranking = NULL;
+}
+
+/* ---- JSON ---- */
+
+static bool write_json(const app_output *o, const char *path, const vit_output *row)
+{
+    vitc_json *object = vitc_json_object();
+    if (object == NULL) return false;
+    bool ok = vitc_json_set_string(object, "path", path) &&
+              vitc_json_set_string(object, "status", app_output_status(row->status));
+    if (row->width != 0)
+        ok = ok && vitc_json_set_integer(object, "width", row->width) &&
+             vitc_json_set_integer(object, "height", row->height);
+    if (row->status != VITC_OK) {
+        ok = ok && vitc_json_set_string(object, "error", app_output_reason(row->error, path));
+    } else {
+        vitc_json *top = vitc_json_array();
+        for (uint32_t i = 0; i < o->top; i++) {
+            const uint32_t index = o->ranking[i];
+            vitc_json *label = vitc_json_object();
+            ok = ok && label != NULL && vitc_json_set_integer(label, "index", index) &&
+                 vitc_json_set_string(label, "label", vit_model_label(o->model, index)) &&
+                 vitc_json_set_number(label, "score", (double)row->scores[index]);
+            ok = vitc_json_append(top, label) && ok;
+        }
+        ok = vitc_json_set(object, "top", top) && ok;
+        if (o->settings->logits) {
+            vitc_json *logits = vitc_json_array();
+            for (uint32_t i = 0; i < o->classes; i++)
+                ok = ok && vitc_json_append_number(logits, (double)row->logits[i]);
+            ok = vitc_json_set(object, "logits", logits) && ok;
+        }
+    }
+    char *text = ok ? vitc_json_dump(object, 0, 9) : NULL;
+    vitc_json_free(object);
+    if (text == NULL) return false;
+    puts(text);
+    free(text);
+    return true;
+}
+
+/* ---- CSV ---- */
+
+/* A field of RFC 4180: quoted where it holds a quote, a comma or a line break. */
+static void write_field(const char *text)
+{
+    if (text[strcspn(text, "\",\r\n")] == 0) {
+        fputs(text, stdout);
+        return;
+    }
+    putchar('"');
+    for (; *text != 0; text++) {
+        if (*text == '"') putchar('"');
+        putchar(*text);
+    }
+    putchar('"');
+}
+
+static void write_csv(const app_output *o, const char *path, const vit_output *row)
+{
+    write_field(path);
+    printf(",%s,", app_output_status(row->status));
+    if (row->width != 0)
+        printf("%u,%u", row->width, row->height);
+    else
+        putchar(',');
+    for (uint32_t i = 0; i < o->top; i++) {
+        putchar(',');
+        if (row->status == VITC_OK) write_field(vit_model_label(o->model, o->ranking[i]));
+        putchar(',');
+        if (row->status == VITC_OK) printf("%.9g", (double)row->scores[o->ranking[i]]);
+    }
+    for (uint32_t i = 0; i < o->classes && o->settings->logits; i++) {
+        putchar(',');
+        if (row->status == VITC_OK) printf("%.9g", (double)row->logits[i]);
+    }
+    putchar(',');
+    if (row->status != VITC_OK) write_field(app_output_reason(row->error, path));
+    fputs("\r\n", stdout);
+}
+
+/* ---- for people ---- */
+
+static void color(const app_output *o, const char *code)
+{
+    if (o->terminal.color) printf("\033[%sm", code);
+}
+
+static bool is_percent(const app_output *o)
+{
+    return vit_model_describe(o->model).config->scores != VIT_SCORES_RAW;
+}
+
+static void write_score(const app_output *o, float score)
+{
+    if (is_percent(o))
+        printf("%6.2f %%", 100 * (double)score);
+    else
+        printf("%8.4g", (double)score);
+}
+
+/* Eighths of a column where the terminal has the characters for it. */
+static void write_bar(const app_output *o, float score, size_t columns)
+{
+    static const char *const eighths[] = {"",
+                                          "\xE2\x96\x8F",
+                                          "\xE2\x96\x8E",
+                                          "\xE2\x96\x8D",
+                                          "\xE2\x96\x8C",
+                                          "\xE2\x96\x8B",
+                                          "\xE2\x96\x8A",
+                                          "\xE2\x96\x89"};
+    const double length = fmin(fmax((double)score, 0), 1) * (double)columns;
+    color(o, "36");
+    if (o->terminal.utf8) {
+        const size_t parts = (size_t)(length * 8 + 0.5);
+        for (size_t i = 0; i < parts / 8; i++) fputs("\xE2\x96\x88", stdout);
+        fputs(eighths[parts % 8], stdout);
+    } else {
+        const size_t parts = (size_t)(length + 0.5);
+        for (size_t i = 0; i < parts; i++) putchar('#');
+    }
+    color(o, "0");
+}
+
+static void write_failure(const app_output *o, const char *path, const vit_output *row)
+{
+    color(o, "31");
+    fputs(app_output_status(row->status), stdout);
+    color(o, "0");
+    char *reason = app_text_printable(app_output_reason(row->error, path));
+    if (reason != NULL) printf(": %s", reason);
+    free(reason);
+    putchar('\n');
+}
+
+/* One image: its labels below each other, with bars on a terminal. */
+static void write_single(const app_output *o, const char *path, const char *shown,
+                         const vit_output *row)
+{
+    if (row->status != VITC_OK) {
+        printf("%s  ", shown);
+        write_failure(o, path, row);
+        return;
+    }
+    printf("%s  %ux%u\n", shown, row->width, row->height);
+    const size_t used = 2 + o->label_width + 2 + SCORE_COLUMNS + 2;
+    const size_t room = o->terminal.columns > used + 1 ? o->terminal.columns - used - 1 : 0;
+    for (uint32_t i = 0; i < o->top; i++) {
+        const float score = row->scores[o->ranking[i]];
+        fputs("  ", stdout);
+        if (i == 0) color(o, "1");
+        app_text_column(stdout, vit_model_label(o->model, o->ranking[i]), o->label_width, false,
+                        o->terminal.utf8);
+        if (i == 0) color(o, "0");
+        fputs("  ", stdout);
+        write_score(o, score);
+        if (o->terminal.terminal && is_percent(o) && room > 0) {
+            fputs("  ", stdout);
+            write_bar(o, score, smaller(room, BAR_COLUMNS));
+        }
+        putchar('\n');
+    }
+}
+
+/* Many images: a line each, as many labels as the terminal's width takes. */
+static void write_line(const app_output *o, const char *path, const char *shown,
+                       const vit_output *row)
+{
+    if (o->terminal.terminal)
+        app_text_column(stdout, shown, o->path_width, true, o->terminal.utf8);
+    else
+        printf("%s%*s", shown, (int)(o->path_width - smaller(app_text_width(shown), o->path_width)),
+               "");
+    fputs("  ", stdout);
+    if (row->status != VITC_OK) {
+        write_failure(o, path, row);
+        return;
+    }
+    const size_t entry = o->label_width + 1 + SCORE_COLUMNS + 2;
+    size_t count = o->top;
+    if (o->terminal.terminal) {
+        const size_t columns = o->terminal.columns;
+        const size_t room = columns > o->path_width + 2 ? columns - o->path_width - 2 : 0;
+        count = smaller(count, (room + 2) / entry);
+        if (count == 0) count = 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (i != 0) fputs("  ", stdout);
+        if (i == 0) color(o, "1");
+        app_text_column(stdout, vit_model_label(o->model, o->ranking[i]), o->label_width, false,
+                        o->terminal.utf8);
+        if (i == 0) color(o, "0");
+        putchar(' ');
+        write_score(o, row->scores[o->ranking[i]]);
+    }
+    putchar('\n');
+}
+
+bool app_output_row(app_output *o, const char *path, const vit_output *row)
+{
+    if (row->status == VITC_OK) vit_top_k(o->ranking, o->top, row->scores, o->classes);
+    if (o->settings->json) return write_json(o, path, row);
+    if (o->settings->csv) {
+        write_csv(o, path, row);
+        return true;
+    }
+    char *shown = app_text_printable(path);
+    if (shown == NULL) return false;
+    if (o->single)
+        write_single(o, path, shown, row);
+    else
+        write_line(o, path, shown, row);
+    free(shown);
+    return true;
+}

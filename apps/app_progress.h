@@ -1,0 +1,16 @@
+/* app_progress.h - one line on a terminal's standard error: how far, how fast, how long still. */
+#ifndef VITC_APP_PROGRESS_H
+#define VITC_APP_PROGRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Starts a line for `total` images; nothing is ever shown unless standard error is a terminal. */
+void app_progress_start(size_t total, bool quiet);
+/* `done` of them are finished; drawn at most ten times a second. */
+void app_progress_update(size_t done);
+/* Takes the line off the screen, so that something else can be written. */
+void app_progress_clear(void);
+void app_progress_finish(void);
+
+#endif

@@ -1,0 +1,97 @@
+#include "app_report.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app_progress.h"
+#include "app_text.h"
+
+static void write_line(const char *kind, const char *message)
+{
+    char *safe = app_text_printable(message);
+    app_progress_clear();
+    fprintf(stderr, "vitc: %s%s\n", kind, safe != NULL ? safe : "out of memory");
+    free(safe);
+}
+
+static void write_formatted(const char *kind, const char *format, va_list arguments)
+{
+    char *message = NULL;
+    if (vasprintf(&message, format, arguments) < 0) message = NULL;
+    write_line(kind, message != NULL ? message : "out of memory");
+    free(message);
+}
+
+void app_error(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_formatted("", format, arguments);
+    va_end(arguments);
+}
+
+void app_warn(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_formatted("warning: ", format, arguments);
+    va_end(arguments);
+}
+
+static void log_write(void *user, vitc_log_level level, const char *message)
+{
+    const app_settings *settings = user;
+    if (level == VITC_LOG_WARN && settings->quiet) return;
+    if (level == VITC_LOG_INFO && (settings->quiet || !settings->verbose)) return;
+    write_line(level == VITC_LOG_WARN ? "warning: " : "", message);
+}
+
+vitc_log app_log(const app_settings *settings)
+{
+    return (vitc_log){log_write, (void *)(uintptr_t)settings};
+}
+
+int app_exit_status(vitc_status status)
+{
+    switch (status) {
+    case VITC_OK:
+        return APP_EXIT_DONE;
+    case VITC_ERR_UNREADABLE:
+    case VITC_ERR_TRUNCATED:
+    case VITC_ERR_CORRUPT:
+    case VITC_ERR_UNSUPPORTED:
+    case VITC_ERR_TOO_LARGE:
+    case VITC_ERR_MODEL:
+    case VITC_ERR_PREPROCESS:
+    case VITC_ERR_UNTRAINED:
+        return APP_EXIT_MODEL;
+    case VITC_ERR_ARGUMENT:
+    case VITC_ERR_MEMORY:
+    case VITC_ERR_UNWRITABLE:
+    case VITC_ERR_INTERNAL:
+        break;
+    }
+    return APP_EXIT_INTERNAL;
+}
+
+bool app_stdout_flush(bool *gone)
+{
+    *gone = false;
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return true;
+    const int error = errno;
+    *gone = error == EPIPE;
+    if (!*gone)
+        app_error("cannot write to standard output: %s",
+                  error != 0 ? strerror(error) : "write error");
+    return false;
+}
+
+int app_stdout_finish(int exit_status)
+{
+    bool gone;
+    if (app_stdout_flush(&gone) || gone) return exit_status;
+    return APP_EXIT_INTERNAL;
+}

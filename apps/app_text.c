@@ -1,0 +1,226 @@
+#include "app_text.h"
+
+#include <langinfo.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
+
+app_terminal app_terminal_of(FILE *stream)
+{
+    app_terminal t = {.columns = 80};
+    t.terminal = isatty(fileno(stream)) == 1;
+    t.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    const char *no_color = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+    t.color = t.terminal && (no_color == NULL || no_color[0] == 0) && term != NULL &&
+              strcmp(term, "dumb") != 0;
+    struct winsize size;
+    if (t.terminal && ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        t.columns = size.ws_col;
+    return t;
+}
+
+/* Decodes one UTF-8 sequence: its length in bytes, or 0 when the bytes are not UTF-8 (overlong
+ * forms, surrogates and numbers beyond U+10FFFF included). */
+static size_t decode_utf8(uint32_t *point, const unsigned char *s)
+{
+    if (s[0] < 0x80) {
+        *point = s[0];
+        return 1;
+    }
+    size_t length;
+    uint32_t least, value;
+    if ((s[0] & 0xE0) == 0xC0) {
+        length = 2;
+        least = 0x80;
+        value = s[0] & 0x1Fu;
+    } else if ((s[0] & 0xF0) == 0xE0) {
+        length = 3;
+        least = 0x800;
+        value = s[0] & 0x0Fu;
+    } else if ((s[0] & 0xF8) == 0xF0) {
+        length = 4;
+        least = 0x10000;
+        value = s[0] & 0x07u;
+    } else {
+        return 0;
+    }
+    for (size_t i = 1; i < length; i++) { /* a NUL byte is no continuation, so this ends in time */
+        if ((s[i] & 0xC0) != 0x80) return 0;
+        value = value << 6 | (s[i] & 0x3Fu);
+    }
+    if (value < least || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return 0;
+    *point = value;
+    return length;
+}
+
+/* C0 and C1 controls, DEL, and the marks that reorder text or break lines. */
+static bool is_control(uint32_t point)
+{
+    return point < 0x20 || (point >= 0x7F && point < 0xA0) || point == 0x2028 || point == 0x2029 ||
+           point == 0x200E || point == 0x200F || (point >= 0x202A && point <= 0x202E) ||
+           (point >= 0x2066 && point <= 0x2069);
+}
+
+char *app_text_printable(const char *text)
+{
+    const size_t size = strlen(text);
+    if (size > (SIZE_MAX - 1) / 4) return NULL;
+    char *safe = malloc(size * 4 + 1); /* \xNN for every byte */
+    if (safe == NULL) return NULL;
+    const unsigned char *s = (const unsigned char *)text;
+    char *d = safe;
+    while (*s != 0) {
+        uint32_t point = 0;
+        const size_t length = decode_utf8(&point, s);
+        if (length != 0 && !is_control(point)) {
+            memcpy(d, s, length);
+            d += length;
+            s += length;
+        } else if (length == 1 && (point == '\n' || point == '\t' || point == '\r')) {
+            *d++ = '\\';
+            *d++ = point == '\n' ? 'n' : point == '\t' ? 't' : 'r';
+            s++;
+        } else {
+            for (size_t i = 0; i < (length != 0 ? length : 1); i++)
+                d += snprintf(d, 5, "\\x%02x", *s++);
+        }
+    }
+    *d = 0;
+    return safe;
+}
+
+/* Where the locale does not know the character (the C locale), it counts as one column. */
+static size_t point_width(uint32_t point)
+{
+    const int width = wcwidth((wchar_t)point);
+    return width >= 0 ? (size_t)width : 1;
+}
+
+/* The bytes of the longest prefix of `text` that fits in `columns`; *used gets its width. */
+static size_t fit(const char *text, size_t columns, size_t *used)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t bytes = 0;
+    *used = 0;
+    while (s[bytes] != 0) {
+        uint32_t point = '?';
+        size_t length = decode_utf8(&point, s + bytes);
+        if (length == 0) length = 1;
+        const size_t width = point_width(point);
+        if (width > columns - *used) break;
+        *used += width;
+        bytes += length;
+    }
+    return bytes;
+}
+
+size_t app_text_width(const char *text)
+{
+    size_t width;
+    fit(text, SIZE_MAX, &width);
+    return width;
+}
+
+void app_text_column(FILE *out, const char *text, size_t width, bool cut_front, bool utf8)
+{
+    const char *mark = utf8 ? "\xE2\x80\xA6" : "...";
+    const size_t mark_width = utf8 ? 1 : 3;
+    size_t full = app_text_width(text);
+    if (full > width && width > mark_width) {
+        size_t used;
+        if (cut_front) {
+            const char *tail = text;
+            while (full > width - mark_width) { /* drop characters until the rest fits */
+                uint32_t point = '?';
+                const size_t length = decode_utf8(&point, (const unsigned char *)tail);
+                tail += length != 0 ? length : 1;
+                full -= point_width(point);
+            }
+            used = full;
+            fprintf(out, "%s%s", mark, tail);
+        } else {
+            const size_t bytes = fit(text, width - mark_width, &used);
+            fwrite(text, 1, bytes, out);
+            fputs(mark, out);
+        }
+        full = used + mark_width;
+    } else {
+        fputs(text, out);
+    }
+    for (; full < width; full++) fputc(' ', out);
+}
+
+const char *app_text_number(char *text, size_t size, uint64_t number)
+{
+    char digits[24];
+    const int count = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+    size_t used = 0;
+    for (int i = 0; i < count && used + 2 < size; i++) {
+        if (i > 0 && (count - i) % 3 == 0) text[used++] = ',';
+        text[used++] = digits[i];
+    }
+    text[used] = 0;
+    return text;
+}
+
+const char *app_text_bytes(char *text, size_t size, uint64_t bytes)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+    if (bytes < 1024) {
+        snprintf(text, size, "%u bytes", (unsigned)bytes);
+        return text;
+    }
+    double value = (double)bytes / 1024;
+    size_t unit = 0;
+    while (value >= 1024 && unit + 1 < sizeof units / sizeof *units) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(text, size, "%.1f %s", value, units[unit]);
+    return text;
+}
+
+/* Edits (insert, delete, replace, swap neighbours) between words of at most 31 characters. */
+static size_t edit_distance(const char *a, const char *b)
+{
+    enum { LONGEST = 32 };
+    size_t rows[LONGEST][LONGEST];
+    const size_t n = strlen(a), m = strlen(b);
+    if (n >= LONGEST || m >= LONGEST) return SIZE_MAX;
+    for (size_t i = 0; i <= n; i++) {
+        for (size_t j = 0; j <= m; j++) {
+            if (i == 0 || j == 0) {
+                rows[i][j] = i + j;
+                continue;
+            }
+            size_t best = rows[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            if (rows[i - 1][j] + 1 < best) best = rows[i - 1][j] + 1;
+            if (rows[i][j - 1] + 1 < best) best = rows[i][j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                rows[i - 2][j - 2] + 1 < best)
+                best = rows[i - 2][j - 2] + 1;
+            rows[i][j] = best;
+        }
+    }
+    return rows[n][m];
+}
+
+const char *app_text_nearest(const char *word, const char *const *candidates, size_t count)
+{
+    const char *nearest = NULL;
+    const size_t length = strlen(word);
+    size_t least = length / 3 + 2; /* one typing error in a short word, more in a long one */
+    for (size_t i = 0; i < count; i++) {
+        /* The start of a word is nearer than any typing error. */
+        const bool starts = length >= 3 && strncmp(candidates[i], word, length) == 0;
+        const size_t distance = starts ? 0 : edit_distance(word, candidates[i]);
+        if (distance < least && distance < strlen(candidates[i])) {
+            least = distance;
+            nearest = candidates[i];
+        }
+    }
+    return nearest;
+}

@@ -1,0 +1,38 @@
+/* app_text.h - text for people: terminals, widths, and names that may hold anything. */
+#ifndef VITC_APP_TEXT_H
+#define VITC_APP_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* What can be shown on a stream. */
+typedef struct app_terminal {
+    bool terminal; /* a person is looking */
+    bool utf8;     /* the locale says UTF-8 */
+    bool color;    /* terminal, TERM is not dumb, NO_COLOR is not set (no-color.org) */
+    size_t columns;
+} app_terminal;
+
+app_terminal app_terminal_of(FILE *stream);
+
+/* A malloc'd copy that is safe on a terminal: control characters (a file name may hold newlines and
+ * escape sequences) and bytes that are not UTF-8 become \n, \t, \xNN. NULL without memory. */
+char *app_text_printable(const char *text);
+
+/* Columns that printable UTF-8 text takes on a terminal. */
+size_t app_text_width(const char *text);
+
+/* Writes printable text in exactly `width` columns: padded at the right, or cut with an ellipsis:
+ * at the front (paths: the file's name is at the end) or at the end (labels). */
+void app_text_column(FILE *out, const char *text, size_t width, bool cut_front, bool utf8);
+
+/* "3,926,794"; `text` of at least 27 bytes. */
+const char *app_text_number(char *text, size_t size, uint64_t number);
+/* "14.9 MiB". */
+const char *app_text_bytes(char *text, size_t size, uint64_t bytes);
+
+/* The word of a NULL-terminated list that `word` was probably meant to be, or NULL. */
+const char *app_text_nearest(const char *word, const char *const *candidates, size_t count);
+
+#endif

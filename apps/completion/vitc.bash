@@ -1,0 +1,113 @@
+# bash completion for vitc(1)
+
+# Names of files with one of the given endings, and folders.
+_vitc_files() {
+    local ending name
+    compopt -o filenames 2>/dev/null
+    while IFS= read -r name; do
+        COMPREPLY+=("$name")
+    done < <(
+        compgen -d -- "$current"
+        for ending in "$@"; do
+            compgen -f -X "!*.$ending" -- "$current"
+        done
+    )
+}
+
+_vitc_words() {
+    local word
+    while IFS= read -r word; do
+        COMPREPLY+=("$word")
+    done < <(compgen -W "$1" -- "$current")
+}
+
+_vitc() {
+    local current=${COMP_WORDS[COMP_CWORD]}
+    local previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local command=${COMP_WORDS[1]}
+    local commands="classify info preprocess convert completion version help"
+    local options
+    COMPREPLY=()
+
+    if ((COMP_CWORD == 1)); then
+        _vitc_words "$commands --help --version"
+        return
+    fi
+
+    case $command in
+    classify)
+        options="-m --model --preprocess -k --top-k --json --csv --logits --files-from -0 --null
+            --no-exif --max-pixels --precision --batch --threads -q --quiet -v --verbose -h --help"
+        ;;
+    info)
+        options="-m --model --preprocess --json --batch --threads -q --quiet -v --verbose
+            -h --help"
+        ;;
+    preprocess)
+        options="-m --model --preprocess --json --dump --png --no-exif --max-pixels
+            -q --quiet -v --verbose -h --help"
+        ;;
+    convert)
+        options="--preprocess -o --output --dtype --card -q --quiet -v --verbose -h --help"
+        ;;
+    help) options="--list -h --help" ;;
+    completion | version) options="-h --help" ;;
+    *) return ;;
+    esac
+
+    # The value of the option before the cursor. Readline splits --option=value at the sign.
+    if [[ $current == "=" ]]; then
+        current=""
+    elif [[ $previous == "=" ]]; then
+        previous=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    case $previous in
+    -m | --model | -o | --output)
+        _vitc_files safetensors
+        return
+        ;;
+    --preprocess | --card)
+        _vitc_files json
+        return
+        ;;
+    --dump)
+        _vitc_files npy
+        return
+        ;;
+    --png)
+        _vitc_files png
+        return
+        ;;
+    --files-from)
+        _vitc_files '*'
+        return
+        ;;
+    --precision)
+        _vitc_words "auto f32"
+        return
+        ;;
+    --dtype)
+        _vitc_words "f32 bf16"
+        return
+        ;;
+    -k | --top-k | --batch | --threads | --max-pixels)
+        return
+        ;;
+    esac
+
+    if [[ $current == -* ]]; then
+        _vitc_words "$options"
+        return
+    fi
+    case $command in
+    classify | preprocess)
+        _vitc_files '[jJ][pP][gG]' '[jJ][pP][eE][gG]' '[pP][nN][gG]' '[wW][eE][bB][pP]' \
+            '[gG][iI][fF]' '[bB][mM][pP]' '[tT][gG][aA]' '[pP][gG][mM]' '[pP][pP][mM]' '[pP][sS][dD]'
+        ;;
+    convert) _vitc_files safetensors ;;
+    completion) _vitc_words "bash" ;;
+    help) _vitc_words "$commands" ;;
+    esac
+}
+
+complete -F _vitc vitc

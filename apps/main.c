@@ -1,0 +1,148 @@
+/* vitc - the program: finds the command, parses its options, runs it. */
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app_bundled.h"
+#include "app_commands.h"
+#include "app_options.h"
+#include "app_report.h"
+#include "app_text.h"
+#include "vitc_base.h"
+
+static int run_completion(const app_settings *settings)
+{
+    if (strcmp(settings->operands[0], "bash") != 0) {
+        app_error("completion for \"%s\" does not exist; there is one for bash",
+                  settings->operands[0]);
+        return APP_EXIT_USAGE;
+    }
+    size_t size;
+    const char *script = app_bundled_completion(&size);
+    fwrite(script, 1, size, stdout);
+    return APP_EXIT_DONE;
+}
+
+static int run_version(const app_settings *settings)
+{
+    (void)settings;
+    printf("vitc %s\n", vitc_version());
+    return APP_EXIT_DONE;
+}
+
+static void write_overview(FILE *out)
+{
+    fputs("Usage: vitc COMMAND [OPTION]... [OPERAND]...\n"
+          "\n"
+          "Classify images with Vision Transformers.\n"
+          "\n"
+          "Commands:\n",
+          out);
+    for (size_t i = 0; i < app_command_count; i++)
+        fprintf(out, "  %-12s %s\n", app_commands[i].name, app_commands[i].summary);
+    fputs("\n"
+          "vitc COMMAND --help tells more. For a start: vitc classify photo.jpg\n"
+          "\n"
+          "Exit status: 0 all done; 1 done, but some inputs failed; 2 wrong usage; 3 the\n"
+          "model or the data could not be loaded; 4 out of memory, output that cannot be\n"
+          "written, or an internal error.\n",
+          out);
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[16];
+    size_t count = 0;
+    for (; count < app_command_count && count < sizeof names / sizeof *names; count++)
+        names[count] = app_commands[count].name;
+    const char *nearest = app_text_nearest(name, names, count);
+    if (nearest != NULL)
+        app_error("unknown command %s; did you mean vitc %s?", name, nearest);
+    else if (access(name, F_OK) == 0)
+        app_error("unknown command %s; to classify it: vitc classify %s", name, name);
+    else
+        app_error("unknown command %s; see vitc --help", name);
+    return APP_EXIT_USAGE;
+}
+
+static int run_help(const app_settings *settings)
+{
+    if (settings->list) {
+        app_options_list(stdout);
+        return APP_EXIT_DONE;
+    }
+    if (settings->operand_count == 0) {
+        write_overview(stdout);
+        return APP_EXIT_DONE;
+    }
+    const app_command *command = app_command_find(settings->operands[0]);
+    if (command == NULL) return unknown_command(settings->operands[0]);
+    app_options_help(stdout, command);
+    return APP_EXIT_DONE;
+}
+
+const app_command app_commands[] = {
+    {"classify", "IMAGE|FOLDER|-...", "say what images show",
+     "Say what images show: the most probable labels of each and their scores. Folders are "
+     "searched "
+     "recursively; - is one image on standard input. The type of a file is decided by its first "
+     "bytes: JPEG, PNG, WebP, GIF, BMP, TGA, PGM, PPM, PSD.\n"
+     "An input that cannot be used gets a row that says why, and the run goes on.",
+     0, SIZE_MAX, app_classify_run},
+    {"info", "", "describe the model and the machine",
+     "Describe the model (architecture, position embeddings, preprocessing, labels, licence, model "
+     "card), the memory that it takes, and what was chosen on this machine and why.",
+     0, 0, app_info_run},
+    {"preprocess", "IMAGE|-", "show exactly what the model sees",
+     "Show what an image becomes before the model sees it, and write that tensor or picture. It is "
+     "the code path of classify.",
+     1, 1, app_preprocess_run},
+    {"convert", "MODEL", "write a model as one file",
+     "Write a checkpoint (a Hugging Face directory, a timm directory, a file of vitc) as one "
+     ".safetensors file that holds weights, configuration, preprocessing, labels and model card.",
+     1, 1, app_convert_run},
+    {"completion", "bash", "print the completion script of a shell",
+     "Print the completion script of a shell. For the running bash: . <(vitc completion bash)", 1,
+     1, run_completion},
+    {"version", "", "print the version", "Print the version.", 0, 0, run_version},
+    {"help", "[COMMAND]", "show this help, or that of a command",
+     "Show the list of commands, or the help of one.", 0, 1, run_help},
+};
+const size_t app_command_count = sizeof app_commands / sizeof *app_commands;
+
+const app_command *app_command_find(const char *name)
+{
+    /* What people try first. */
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) name = "help";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) name = "version";
+    for (size_t i = 0; i < app_command_count; i++)
+        if (strcmp(app_commands[i].name, name) == 0) return &app_commands[i];
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    /* Characters and their widths only: numbers keep their dots. */
+    setlocale(LC_CTYPE, "");
+    /* A reader that goes away is seen as a write error, and ends the run with its own status. */
+    signal(SIGPIPE, SIG_IGN);
+
+    if (argc < 2) {
+        write_overview(stderr);
+        return APP_EXIT_USAGE;
+    }
+    const app_command *command = app_command_find(argv[1]);
+    if (command == NULL) return unknown_command(argv[1]);
+    app_settings settings;
+    if (!app_options_parse(&settings, command, argv + 2, (size_t)argc - 2)) return APP_EXIT_USAGE;
+    if (settings.help) {
+        if (command->run == run_help)
+            write_overview(stdout);
+        else
+            app_options_help(stdout, command);
+        return app_stdout_finish(APP_EXIT_DONE);
+    }
+    return app_stdout_finish(command->run(&settings));
+}
