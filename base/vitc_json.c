@@ -1,5 +1,6 @@
 #include "vitc_json.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -23,9 +24,10 @@ vitc_status vitc_json_parse(vitc_json **document, const char *text, size_t size,
                             const vitc_log *log)
 {
     json_error_t error;
+    errno = 0; /* jansson does not tell a failed allocation from a bad text; malloc does */
     *document = wrap(json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error));
     if (*document != NULL) return VITC_OK;
-    if (json_error_code(&error) == json_error_out_of_memory) return vitc_fail_memory(log, name);
+    if (errno == ENOMEM) return vitc_fail_memory(log, name);
     return vitc_fail(log, VITC_ERR_CORRUPT, "%s: not valid JSON: %s (line %d, column %d)", name,
                      error.text, error.line, error.column);
 }
