@@ -263,7 +263,7 @@ def hf_save(
     edit=None,
     **save,
 ):
-    """Builds, saves (with `processor` beside), lets `edit(folder, model)` change files, verifies."""
+    """Builds, saves with a processor beside, lets `edit(folder, model)` change files, verifies."""
     folder = fresh_folder(FOLDER / name)
     model = reinitialize(kind(config), name).to(dtype)
     if change is not None:
