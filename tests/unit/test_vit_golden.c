@@ -1,0 +1,114 @@
+/* Logits of every golden checkpoint (tests/golden/checkpoints, written by transformers and timm)
+ * against PyTorch's, and their bits over batches and threads. ctest runs this once per kernel row.
+ */
+#include "vit.h"
+#include "vit_test_support.h"
+#include "vitc_file.h"
+#include "vitc_json.h"
+
+#define FOLDER VITC_GOLDEN_DIR "/checkpoints"
+
+/* max |difference| relative to max |logit|; float32 through a few layers, far above its noise and
+ * far below any real mistake */
+#define TOLERANCE 1e-5
+
+enum { IMAGES = 3, MIN_CASES = 30 };
+
+static const vitc_log log_lines = {test_log_line, NULL};
+
+/* The float32 tensor `name` of a safetensors file, copied; *count elements. */
+static float *read_tensor(const char *path, const char *name, size_t *count)
+{
+    unsigned char *data = NULL;
+    size_t size = 0;
+    vitc_json *header = NULL;
+    assert_int_equal(vitc_file_read(&data, &size, path, 1 << 28, &log_lines), VITC_OK);
+    uint64_t length = 0;
+    assert_true(size > 8);
+    for (size_t i = 0; i < 8; i++) length |= (uint64_t)data[i] << (8 * i);
+    assert_true(length <= size - 8);
+    assert_int_equal(
+        vitc_json_parse(&header, (const char *)data + 8, (size_t)length, path, &log_lines),
+        VITC_OK);
+    const vitc_json *entry = vitc_json_get(header, name);
+    const vitc_json *offsets = vitc_json_get(entry, "data_offsets");
+    const int64_t begin = vitc_json_integer(vitc_json_at(offsets, 0), -1);
+    const int64_t end = vitc_json_integer(vitc_json_at(offsets, 1), -1);
+    if (begin < 0 || end <= begin || (uint64_t)end > size - 8 - length)
+        fail_msg("%s has no tensor %s", path, name);
+    assert_string_equal(vitc_json_string(vitc_json_get(entry, "dtype"), ""), "F32");
+    *count = (size_t)(end - begin) / sizeof(float);
+    float *values = malloc(*count * sizeof *values);
+    assert_non_null(values);
+    memcpy(values, data + 8 + length + begin, *count * sizeof *values);
+    vitc_json_free(header);
+    free(data);
+    return values;
+}
+
+static void run_case(const char *name)
+{
+    char path[512];
+    vit_model *model = NULL;
+    snprintf(path, sizeof path, FOLDER "/%s", name);
+    if (vit_model_load(&model, path, NULL, &log_lines) != VITC_OK) fail_msg("%s: not loaded", name);
+    const vit_config *config = vit_model_describe(model).config;
+    const uint32_t k = config->classes;
+
+    size_t pixel_count = 0, logit_count = 0;
+    snprintf(path, sizeof path, FOLDER "/%s/golden.safetensors", name);
+    float *pixels = read_tensor(path, "pixel_values", &pixel_count);
+    float *expected = read_tensor(path, "logits", &logit_count);
+    const size_t image = (size_t)3 * config->image_height * config->image_width;
+    assert_int_equal(pixel_count, IMAGES * image);
+    assert_int_equal(logit_count, IMAGES * k);
+
+    float *logits = test_floats(IMAGES * k), *alone = test_floats(IMAGES * k);
+    for (int threads = 1; threads <= 2; threads++) {
+        vit_workspace *ws = NULL;
+        assert_int_equal(vit_workspace_create(&ws, model, IMAGES, threads, &log_lines), VITC_OK);
+        for (uint32_t b = 0; b < IMAGES; b++)
+            assert_int_equal(patches_extract_tensor(vit_workspace_patches(ws, b),
+                                                    (size_t)3 * config->patch * config->patch,
+                                                    pixels + b * image, config->image_height,
+                                                    config->image_width, config->patch, &log_lines),
+                             VITC_OK);
+        assert_int_equal(vit_forward(model, ws, logits, IMAGES, &log_lines), VITC_OK);
+        if (threads == 1) memcpy(alone, logits, IMAGES * k * sizeof *logits);
+        assert_memory_equal(alone, logits, IMAGES * k * sizeof *logits);
+        vit_workspace_free(ws);
+    }
+    const double error = test_relative_error(logits, expected, IMAGES * k);
+    printf("%-28s max |difference| / max |logit| = %.2g\n", name, error);
+    if (error > TOLERANCE) fail_msg("%s: logits differ from PyTorch's by %g", name, error);
+
+    free(pixels);
+    free(expected);
+    vitc_aligned_free(logits);
+    vitc_aligned_free(alone);
+    vit_model_free(model);
+}
+
+static void logits_equal_pytorch(void **unused)
+{
+    (void)unused;
+    FILE *index = fopen(FOLDER "/index.txt", "re");
+    char name[128];
+    size_t cases = 0;
+    assert_non_null(index);
+    while (fgets(name, sizeof name, index) != NULL) {
+        name[strcspn(name, "\n")] = 0;
+        if (name[0] == 0) continue;
+        run_case(name);
+        cases++;
+    }
+    fclose(index);
+    assert_true(cases >= MIN_CASES);
+}
+
+int main(void)
+{
+    test_kernels_or_skip();
+    const struct CMUnitTest tests[] = {cmocka_unit_test(logits_equal_pytorch)};
+    return cmocka_run_group_tests_name("golden checkpoints", tests, NULL, NULL);
+}
