@@ -13,6 +13,7 @@ if(VITC_SANITIZE)
                            -fno-sanitize-recover=all -g)
     target_link_options(vitc_flags INTERFACE -fsanitize=${VITC_SANITIZE})
 endif()
+include(VitcCoverage)
 
 function(vitc_add_objects folder)
     cmake_parse_arguments(ARG "" "" "SOURCES;USES;INCLUDES;LINKS" ${ARGN})

@@ -19,8 +19,8 @@ static char *cpuinfo_value(const char *key)
     char *line = NULL, *value = NULL;
     size_t capacity = 0;
     while (value == NULL && getline(&line, &capacity, stream) > 0) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, key, strlen(key)) != 0 || colon == NULL) continue;
+        const char *colon = strchr(line, ':');
+        if (colon == NULL || strncmp(line, key, strlen(key)) != 0) continue;
         line[strcspn(line, "\n")] = 0;
         value = strdup(colon + 1 + strspn(colon + 1, " "));
     }
