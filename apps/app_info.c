@@ -8,7 +8,7 @@
 #include "app_text.h"
 #include "vitc_json.h"
 
-enum { NAME_COLUMNS = 16, FIRST_LABELS = 10 };
+enum { NAME_COLUMNS = 18, FIRST_LABELS = 10 };
 
 /* Everything that is shown, gathered once for both forms. */
 typedef struct facts {

@@ -1,9 +1,11 @@
 #include "app_report.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app_progress.h"
 #include "app_text.h"
@@ -76,16 +78,25 @@ int app_exit_status(vitc_status status)
     return APP_EXIT_INTERNAL;
 }
 
+/* stdio forgets why a write failed that it made on its own, when a buffer was full. */
+static bool reader_is_gone(int error)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return error == EPIPE || (poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0);
+}
+
 bool app_stdout_flush(bool *gone)
 {
+    static bool reported; /* a stream that failed stays failed; once is enough */
     *gone = false;
     errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout)) return true;
     const int error = errno;
-    *gone = error == EPIPE;
-    if (!*gone)
+    *gone = reader_is_gone(error);
+    if (!*gone && !reported)
         app_error("cannot write to standard output: %s",
-                  error != 0 ? strerror(error) : "write error");
+                  error != 0 ? strerror(error) : "the device took no more");
+    reported = true;
     return false;
 }
 
