@@ -214,6 +214,14 @@ static void show_machine(const facts *f)
 
 /* ---- JSON ---- */
 
+/* The short decimal that a float was most likely written as: 1e-6, not 9.99999997e-07. */
+static double short_decimal(float value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.7g", (double)value);
+    return strtod(text, NULL);
+}
+
 static vitc_json *model_json(const facts *f)
 {
     const vit_config *c = f->config;
@@ -245,7 +253,7 @@ static vitc_json *model_json(const facts *f)
          vitc_json_set_integer(o, "prefix_tokens", vit_config_prefix_tokens(c)) &&
          vitc_json_set_integer(o, "registers", c->registers) &&
          vitc_json_set_string(o, "activation", vit_activation_string(c->activation)) &&
-         vitc_json_set_number(o, "norm_eps", (double)c->norm_eps) &&
+         vitc_json_set_number(o, "norm_eps", short_decimal(c->norm_eps)) &&
          vitc_json_set_string(o, "pooling", vit_pool_string(c->pool)) &&
          vitc_json_set_string(o, "position", patches_position_string(c->position)) &&
          vitc_json_set_integer(o, "position_prefix_slots", f->prefix_slots) &&

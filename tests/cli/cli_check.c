@@ -1,0 +1,327 @@
+/* cli_check - what the tests of the program cannot see with shell tools.
+ *
+ *   cli_check rows              rows of `classify --json` on stdin: each must be exactly the object
+ *                               that docs/vitc.1 states, keys in order; prints
+ *                               "status WIDTHxHEIGHT top-1 path", paths with their controls shown
+ *   cli_check golden FILE       the same rows against tests/golden/bundled.json: sizes, top-5
+ * order, scores cli_check json [KEY...]     one JSON document on stdin; prints the value below the
+ * keys cli_check npy FILE MODEL T  a NumPy file against tensor T of a safetensors file cli_check
+ * offsets FILE T    "BEGIN END", bytes of tensor T from the start of a safetensors file
+ */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vitc_file.h"
+#include "vitc_json.h"
+
+/* Scores of one model in float32 by two programs: sums in another order differ by about 1e-6. */
+static const double score_tolerance = 1e-4;
+/* The tensor is the same float32 arithmetic on the same pixels. */
+static const double tensor_tolerance = 1e-6;
+
+static void say(void *user, vitc_log_level level, const char *message)
+{
+    (void)user;
+    (void)level;
+    fprintf(stderr, "cli_check: %s\n", message);
+}
+
+static const vitc_log speaking = {say, NULL};
+
+__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("cli_check: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(1);
+}
+
+static char *read_all(size_t *size)
+{
+    unsigned char *data;
+    if (vitc_file_read_fd(&data, size, STDIN_FILENO, "stdin", 1u << 30, &speaking) != VITC_OK)
+        exit(1);
+    return (char *)data;
+}
+
+static vitc_json *parse(const char *text, size_t size, const char *name)
+{
+    vitc_json *document;
+    if (vitc_json_parse(&document, text, size, name, &speaking) != VITC_OK) exit(1);
+    return document;
+}
+
+/* ---- rows ---- */
+
+/* The keys of an object, in order, separated by spaces. */
+static void keys_of(char *text, size_t size, const vitc_json *object)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (void *it = vitc_json_first(object); it != NULL; it = vitc_json_next(object, it))
+        used += (size_t)snprintf(text + used, used < size ? size - used : 0, "%s%s",
+                                 used != 0 ? " " : "", vitc_json_key(it));
+}
+
+static void check_top(const vitc_json *top, const char *path)
+{
+    double last = INFINITY, sum = 0;
+    if (vitc_json_size(top) == 0) fail("%s: top is empty", path);
+    for (size_t i = 0; i < vitc_json_size(top); i++) {
+        char keys[64];
+        const vitc_json *entry = vitc_json_at(top, i);
+        keys_of(keys, sizeof keys, entry);
+        if (strcmp(keys, "index label score") != 0) fail("%s: top has keys: %s", path, keys);
+        if (!vitc_json_is_integer(vitc_json_get(entry, "index")) ||
+            !vitc_json_is_string(vitc_json_get(entry, "label")) ||
+            !vitc_json_is_number(vitc_json_get(entry, "score")))
+            fail("%s: a value of top has the wrong type", path);
+        const double score = vitc_json_number(vitc_json_get(entry, "score"), -1);
+        if (!(score >= 0 && score <= 1 && score <= last)) fail("%s: score %g", path, score);
+        last = score;
+        sum += score;
+    }
+    if (sum > 1 + 1e-5) fail("%s: scores sum to %g", path, sum);
+}
+
+static const char *check_row(const vitc_json *row)
+{
+    static const char *const failures[] = {"truncated", "corrupt", "unsupported", "too_large",
+                                           "unreadable"};
+    char keys[128];
+    const char *path = vitc_json_string(vitc_json_get(row, "path"), NULL);
+    const char *status = vitc_json_string(vitc_json_get(row, "status"), NULL);
+    if (path == NULL || status == NULL) fail("a row without path or status");
+    keys_of(keys, sizeof keys, row);
+    if (strcmp(status, "ok") == 0) {
+        if (strcmp(keys, "path status width height top") != 0 &&
+            strcmp(keys, "path status width height top logits") != 0)
+            fail("%s: keys of a good row: %s", path, keys);
+        if (vitc_json_integer(vitc_json_get(row, "width"), 0) < 1 ||
+            vitc_json_integer(vitc_json_get(row, "height"), 0) < 1)
+            fail("%s: no size", path);
+        check_top(vitc_json_get(row, "top"), path);
+        const vitc_json *logits = vitc_json_get(row, "logits");
+        for (size_t i = 0; i < vitc_json_size(logits); i++)
+            if (!vitc_json_is_number(vitc_json_at(logits, i))) fail("%s: logit %zu", path, i);
+        return path;
+    }
+    if (strcmp(keys, "path status error") != 0 &&
+        strcmp(keys, "path status width height error") != 0)
+        fail("%s: keys of a failed row: %s", path, keys);
+    if (vitc_json_string(vitc_json_get(row, "error"), "")[0] == 0) fail("%s: no reason", path);
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+        if (strcmp(status, failures[i]) == 0) return path;
+    fail("%s: unknown status %s", path, status);
+}
+
+static void print_row(const vitc_json *row, const char *path)
+{
+    const vitc_json *best = vitc_json_at(vitc_json_get(row, "top"), 0);
+    printf("%s ", vitc_json_string(vitc_json_get(row, "status"), "?"));
+    if (vitc_json_get(row, "width") != NULL)
+        printf("%lldx%lld ", (long long)vitc_json_integer(vitc_json_get(row, "width"), 0),
+               (long long)vitc_json_integer(vitc_json_get(row, "height"), 0));
+    else
+        fputs("- ", stdout);
+    printf("%s ", vitc_json_string(vitc_json_get(best, "label"), "-"));
+    for (const char *c = path; *c != 0; c++)
+        if ((unsigned char)*c < 0x20)
+            printf("\\x%02x", (unsigned)*c);
+        else
+            putchar(*c);
+    putchar('\n');
+}
+
+/* Calls `visit` for every row of stdin; the number of rows. */
+static size_t each_row(void (*visit)(const vitc_json *row, const char *path, void *user),
+                       void *user)
+{
+    size_t size, count = 0;
+    char *text = read_all(&size);
+    for (size_t at = 0; at < size; count++) {
+        const char *end = memchr(text + at, '\n', size - at);
+        if (end == NULL) fail("the last row has no end");
+        const size_t length = (size_t)(end - (text + at));
+        vitc_json *row = parse(text + at, length, "row");
+        visit(row, check_row(row), user);
+        vitc_json_free(row);
+        at += length + 1;
+    }
+    free(text);
+    return count;
+}
+
+static void visit_print(const vitc_json *row, const char *path, void *user)
+{
+    (void)user;
+    print_row(row, path);
+}
+
+static void visit_golden(const vitc_json *row, const char *path, void *user)
+{
+    const vitc_json *images = user;
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    const vitc_json *golden = NULL;
+    for (size_t i = 0; i < vitc_json_size(images); i++)
+        if (strcmp(vitc_json_string(vitc_json_get(vitc_json_at(images, i), "file"), ""), name) == 0)
+            golden = vitc_json_at(images, i);
+    if (golden == NULL) fail("%s: not among the golden images", name);
+    static const char *const sides[] = {"width", "height"};
+    for (int s = 0; s < 2; s++)
+        if (vitc_json_integer(vitc_json_get(row, sides[s]), -1) !=
+            vitc_json_integer(vitc_json_get(golden, sides[s]), -2))
+            fail("%s: %s differs", name, sides[s]);
+    const vitc_json *a = vitc_json_get(row, "top"), *b = vitc_json_get(golden, "top");
+    if (vitc_json_size(a) != 5 || vitc_json_size(b) != 5) fail("%s: not five labels", name);
+    for (size_t i = 0; i < 5; i++) {
+        const char *label = vitc_json_string(vitc_json_get(vitc_json_at(a, i), "label"), "a");
+        const char *other = vitc_json_string(vitc_json_get(vitc_json_at(b, i), "label"), "b");
+        const double score = vitc_json_number(vitc_json_get(vitc_json_at(a, i), "score"), -1);
+        const double right = vitc_json_number(vitc_json_get(vitc_json_at(b, i), "score"), -2);
+        if (strcmp(label, other) != 0) fail("%s: place %zu: %s, not %s", name, i, label, other);
+        if (!(fabs(score - right) <= score_tolerance))
+            fail("%s: %s has score %.6f, not %.6f", name, label, score, right);
+    }
+}
+
+static void check_golden(const char *path)
+{
+    unsigned char *text;
+    size_t size;
+    if (vitc_file_read(&text, &size, path, 1u << 24, &speaking) != VITC_OK) exit(1);
+    vitc_json *document = parse((const char *)text, size, path);
+    const vitc_json *images = vitc_json_get(document, "images");
+    const size_t count = each_row(visit_golden, (void *)(uintptr_t)images);
+    if (count == 0 || count != vitc_json_size(images))
+        fail("%zu rows for %zu golden images", count, vitc_json_size(images));
+    printf("%zu images agree\n", count);
+    vitc_json_free(document);
+    free(text);
+}
+
+/* ---- documents ---- */
+
+static void check_json(char *const *keys, int count)
+{
+    size_t size;
+    char *text = read_all(&size);
+    vitc_json *document = parse(text, size, "stdin");
+    const vitc_json *value = document;
+    for (int i = 0; i < count; i++) value = vitc_json_get(value, keys[i]);
+    if (value == NULL) fail("no such key: %s", keys[count - 1]);
+    if (count > 0) {
+        char *shown = vitc_json_dump(value, 0, 9);
+        if (shown == NULL) fail("no memory");
+        puts(shown);
+        free(shown);
+    }
+    vitc_json_free(document);
+    free(text);
+}
+
+/* ---- tensors ---- */
+
+static uint64_t little_endian(const unsigned char *bytes, size_t count)
+{
+    uint64_t value = 0;
+    for (size_t i = count; i-- > 0;) value = value << 8 | bytes[i];
+    return value;
+}
+
+/* Where a tensor's bytes are; the shape as "(3, 32, 32)". */
+static void find_tensor(size_t *begin, size_t *end, char *shape, size_t shape_size,
+                        const vitc_file *file, const char *name)
+{
+    if (file->size < 8) fail("no safetensors file");
+    const uint64_t header = little_endian(file->data, 8);
+    if (header > file->size - 8) fail("no safetensors file");
+    vitc_json *document = parse((const char *)file->data + 8, (size_t)header, "header");
+    const vitc_json *tensor = vitc_json_get(document, name);
+    const vitc_json *offsets = vitc_json_get(tensor, "data_offsets");
+    if (vitc_json_size(offsets) != 2) fail("no tensor %s", name);
+    *begin = 8 + (size_t)header + (size_t)vitc_json_integer(vitc_json_at(offsets, 0), 0);
+    *end = 8 + (size_t)header + (size_t)vitc_json_integer(vitc_json_at(offsets, 1), 0);
+    if (*begin > *end || *end > file->size) fail("tensor %s is not inside the file", name);
+    const vitc_json *sides = vitc_json_get(tensor, "shape");
+    size_t used = (size_t)snprintf(shape, shape_size, "(");
+    for (size_t i = 0; i < vitc_json_size(sides) && used < shape_size; i++)
+        used += (size_t)snprintf(shape + used, shape_size - used, "%s%lld", i != 0 ? ", " : "",
+                                 (long long)vitc_json_integer(vitc_json_at(sides, i), 0));
+    if (used < shape_size) snprintf(shape + used, shape_size - used, ")");
+    vitc_json_free(document);
+}
+
+static void print_offsets(const char *path, const char *name)
+{
+    vitc_file file;
+    size_t begin, end;
+    char shape[64];
+    if (vitc_file_map(&file, path, &speaking) != VITC_OK) exit(1);
+    find_tensor(&begin, &end, shape, sizeof shape, &file, name);
+    printf("%zu %zu\n", begin, end);
+    vitc_file_unmap(&file);
+}
+
+static float float_at(const unsigned char *bytes)
+{
+    const uint32_t bits = (uint32_t)little_endian(bytes, 4);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static void check_npy(const char *path, const char *tensors, const char *name)
+{
+    vitc_file npy, file;
+    size_t begin, end;
+    char shape[64], dict[160];
+    if (vitc_file_map(&npy, path, &speaking) != VITC_OK ||
+        vitc_file_map(&file, tensors, &speaking) != VITC_OK)
+        exit(1);
+    find_tensor(&begin, &end, shape, sizeof shape, &file, name);
+    if (npy.size < 10 || memcmp(npy.data, "\x93NUMPY\x01\x00", 8) != 0) fail("%s: no NumPy", path);
+    const size_t start = 10 + (size_t)little_endian(npy.data + 8, 2);
+    if (start % 64 != 0 || start > npy.size || npy.data[start - 1] != '\n')
+        fail("%s: the header ends wrongly", path);
+    const int used = snprintf(dict, sizeof dict,
+                              "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }", shape);
+    if (memcmp(npy.data + 10, dict, (size_t)used) != 0)
+        fail("%s: the header is not %s", path, dict);
+    if (npy.size - start != end - begin) fail("%s: %zu bytes", path, npy.size - start);
+    for (size_t i = 0; i < end - begin; i += 4) {
+        const double a = (double)float_at(npy.data + start + i);
+        const double b = (double)float_at(file.data + begin + i);
+        if (!(fabs(a - b) <= tensor_tolerance))
+            fail("%s: value %zu: %g, not %g", name, i / 4, a, b);
+    }
+    vitc_file_unmap(&npy);
+    vitc_file_unmap(&file);
+}
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "";
+    if (strcmp(what, "rows") == 0 && argc == 2) {
+        if (each_row(visit_print, NULL) == 0) fail("no rows");
+    } else if (strcmp(what, "golden") == 0 && argc == 3) {
+        check_golden(argv[2]);
+    } else if (strcmp(what, "json") == 0) {
+        check_json(argv + 2, argc - 2);
+    } else if (strcmp(what, "npy") == 0 && argc == 5) {
+        check_npy(argv[2], argv[3], argv[4]);
+    } else if (strcmp(what, "offsets") == 0 && argc == 4) {
+        print_offsets(argv[2], argv[3]);
+    } else {
+        fail("see the head of cli_check.c");
+    }
+    return 0;
+}

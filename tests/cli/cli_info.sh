@@ -1,0 +1,54 @@
+# What `vitc info` says of the bundled model and the machine.
+. "$(dirname "$0")/cli_lib.sh"
+
+field() {
+    "$CLI_CHECK" json "$@" <json
+}
+
+run info --json --batch 8
+exits 0
+silent err
+cp out json
+check "parameters" test "$(field model parameters)" = 3906570
+check "image" test "$(field model image_height) $(field model image_width)" = "128 128"
+check "patch" test "$(field model patch)" = 16
+check "tokens" test "$(field model tokens)" = 65
+check "grid" test "$(field model position_grid)" = "[8, 8]"
+check "prefix slots" test "$(field model position_prefix_slots)" = 1
+check "position embeddings" test "$(field model position)" = '"learned 1-D"'
+check "norm_eps" test "$(field model norm_eps)" = 1e-6
+check "dtype" test "$(field model dtype)" = '"mixed"' -o "$(field model dtype)" = '"BF16"'
+check "labels" test "$(field model labels)" = '["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]'
+check "head" test "$(field model head_trained)" = true
+check "licence" test -n "$(field model license)"
+check "card" test "$(field card name)" = '"vitc-cifar10-interim"'
+check "workspace" test "$(field memory workspace)" -gt 100000
+check "weights" test "$(field memory weights)" -ge 15000000
+check "threads" test "$(field machine threads)" -ge 1
+check "BLIS" test -n "$(field machine blis_config)"
+small=$(field memory workspace)
+run info --json --batch 16
+cp out json
+check "a larger batch takes more" test "$(field memory workspace)" -gt "$small"
+run info --threads 1
+exits 0
+silent err
+for name in name source architecture parameters encoder image tokens positions pooling head labels \
+    preprocessing licence data recipe limits accuracy weights workspace processor kernels BLIS \
+    threads version; do
+    check "a line for $name" grep -Eq "^  $name  +[^ ]" out
+done
+out_has "65: class + 8x8 patches of 16x16 pixels"
+out_has "resize to 128x128 (bicubic)"
+out_has "1 (--threads)"
+VITC_ISA=ref run info
+exits 0
+out_has "ref (VITC_ISA"
+VITC_ISA=nonsense run info
+err_has "nonsense"
+cp "$VITC" elsewhere
+mkdir far
+cd far || exit 1
+check "the program needs no file beside it" sh -c '../elsewhere info >../out 2>../err'
+cd ..
+finish

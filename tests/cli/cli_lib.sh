@@ -1,0 +1,109 @@
+# cli_lib.sh - sourced by every cli_*.sh. Runs the program in a folder of its own and counts what is
+# checked; a script that checked nothing fails.
+#
+#   run ARGS...        runs vitc; then $rc, and the files out and err. Standard input: file `in`
+#                      where there is one, else /dev/null
+#   exits N            the exit status was N
+#   same NAME          out equals expected/NAME; CLI_UPDATE=1 writes it instead
+#   out_has, err_has   a fixed string is in out, err; out_lacks, err_lacks
+#   silent FILE        the file (out, err) is empty
+#   check WHAT CMD...  the command succeeds
+#   skip WHAT          counts something that this machine cannot test
+set -u
+export LC_ALL=C TERM=dumb
+unset VITC_THREADS VITC_ISA OMP_NUM_THREADS NO_COLOR BLIS_ARCH_TYPE COLUMNS
+: "${VITC:?}" "${CLI_CHECK:?}" "${CLI_DIR:?}" "${GOLDEN:?}" "${ROOT:?}"
+
+work=$(mktemp -d) || exit 1
+# shellcheck disable=SC2329  # called by the trap
+cleanup() {
+    chmod -R u+rwx "$work" 2>/dev/null
+    rm -rf "$work"
+}
+trap cleanup EXIT
+chmod 755 "$work"
+cd "$work" || exit 1
+
+checks=0
+failures=0
+skips=0
+rc=0
+command_line=
+
+run() {
+    local input=/dev/null
+    [ -e in ] && input=in
+    command_line="vitc $*"
+    timeout 120 "$VITC" "$@" <"$input" >out 2>err
+    rc=$?
+}
+
+report() {
+    failures=$((failures + 1))
+    echo "FAILED: $1"
+    echo "  after: $command_line   (status $rc)"
+    sed 's/^/  out: /' out 2>/dev/null | head -20
+    sed 's/^/  err: /' err 2>/dev/null | head -20
+}
+
+check() {
+    local what=$1
+    shift
+    checks=$((checks + 1))
+    "$@" || report "$what"
+}
+
+exits() {
+    check "exit status $1" test "$rc" -eq "$1"
+}
+
+out_has() {
+    check "out has: $1" grep -qF -e "$1" out
+}
+
+err_has() {
+    check "err has: $1" grep -qF -e "$1" err
+}
+
+# shellcheck disable=SC2329
+lacks() {
+    ! grep -qF -e "$2" "$1"
+}
+
+out_lacks() {
+    check "out lacks: $1" lacks out "$1"
+}
+
+err_lacks() {
+    check "err lacks: $1" lacks err "$1"
+}
+
+silent() {
+    check "$1 is empty" test ! -s "$1"
+}
+
+same() {
+    if [ "${CLI_UPDATE:-0}" = 1 ]; then
+        cp out "$CLI_DIR/expected/$1"
+    fi
+    check "out equals expected/$1" diff -u "$CLI_DIR/expected/$1" out
+}
+
+# Standard output of the last run becomes what cli_check says about its rows.
+rows() {
+    mv out raw
+    "$CLI_CHECK" rows <raw >out 2>checked
+    local status=$?
+    check "rows of classify --json: $(cat checked)" test $status -eq 0
+}
+
+skip() {
+    skips=$((skips + 1))
+    echo "skipped: $1"
+}
+
+finish() {
+    echo "$checks checks, $failures failed, $skips skipped"
+    [ "$checks" -gt 0 ] && [ "$failures" -eq 0 ]
+    exit
+}
