@@ -103,7 +103,7 @@ static int finish_input(run *r, const char *path, const vit_output *output)
     else if (output->status != VITC_OK && r->exit_status == APP_EXIT_DONE)
         r->exit_status = APP_EXIT_INPUTS;
     if (output->status != VITC_OK && !r->settings->quiet && !r->rows_are_seen)
-        app_error("%s: %s", path, app_output_reason(output->error, path));
+        app_error("%s: %s", path, app_output_reason(output->status, output->error, path));
     app_progress_clear();
     if (app_output_row(&r->output, path, output)) return APP_EXIT_DONE;
     app_error("out of memory for the row of %s", path);

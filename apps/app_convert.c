@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "app_commands.h"
+#include "app_guard.h"
 #include "app_model.h"
 #include "app_report.h"
 #include "app_text.h"
@@ -48,6 +49,7 @@ int app_convert_run(const app_settings *settings)
             app_model_read_text(&spec, &options.preprocess_size, settings->preprocess, settings);
         options.preprocess = spec;
     }
+    app_guard_output(settings->output);
     if (result == APP_EXIT_DONE)
         result = app_exit_status(vit_model_convert(in, settings->output, (vit_dtype)settings->dtype,
                                                    card, &options, &log));

@@ -27,11 +27,12 @@ const char *app_output_status(vitc_status status)
     }
 }
 
-const char *app_output_reason(const char *error, const char *path)
+const char *app_output_reason(vitc_status status, const char *error, const char *path)
 {
     const size_t length = strlen(path);
     if (strncmp(error, path, length) == 0 && strncmp(error + length, ": ", 2) == 0)
         return error + length + 2;
+    if (strncmp(error, path, strlen(error)) == 0) return vitc_status_string(status);
     return error;
 }
 
@@ -96,7 +97,8 @@ static bool write_json(const app_output *o, const char *path, const vit_output *
         ok = ok && vitc_json_set_integer(object, "width", row->width) &&
              vitc_json_set_integer(object, "height", row->height);
     if (row->status != VITC_OK) {
-        ok = ok && vitc_json_set_string(object, "error", app_output_reason(row->error, path));
+        ok = ok && vitc_json_set_string(object, "error",
+                                        app_output_reason(row->status, row->error, path));
     } else {
         vitc_json *top = vitc_json_array();
         for (uint32_t i = 0; i < o->top; i++) {
@@ -159,7 +161,7 @@ static void write_csv(const app_output *o, const char *path, const vit_output *r
         if (row->status == VITC_OK) printf("%.9g", (double)row->logits[i]);
     }
     putchar(',');
-    if (row->status != VITC_OK) write_field(app_output_reason(row->error, path));
+    if (row->status != VITC_OK) write_field(app_output_reason(row->status, row->error, path));
     fputs("\r\n", stdout);
 }
 
@@ -212,7 +214,7 @@ static void write_failure(const app_output *o, const char *path, const vit_outpu
     color(o, "31");
     fputs(app_output_status(row->status), stdout);
     color(o, "0");
-    char *reason = app_text_printable(app_output_reason(row->error, path));
+    char *reason = app_text_printable(app_output_reason(row->status, row->error, path));
     if (reason != NULL) printf(": %s", reason);
     free(reason);
     putchar('\n');

@@ -10,8 +10,9 @@
 /* "ok", "truncated", "corrupt", "unsupported", "too_large", "unreadable". */
 const char *app_output_status(vitc_status status);
 
-/* The reason of a failure without the path that its message starts with: rows name it already. */
-const char *app_output_reason(const char *error, const char *path);
+/* The reason of a failure without the path that its message starts with: rows name it already.
+ * Where a very long path left no room for it, the status in words. */
+const char *app_output_reason(vitc_status status, const char *error, const char *path);
 
 typedef struct app_output {
     const app_settings *settings;

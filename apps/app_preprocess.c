@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app_commands.h"
+#include "app_guard.h"
 #include "app_model.h"
 #include "app_output.h"
 #include "app_report.h"
@@ -171,7 +172,7 @@ static bool report_json(const seen *s, const app_settings *settings, const vit_m
         ok = ok && vitc_json_set_integer(object, "width", s->image.width) &&
              vitc_json_set_integer(object, "height", s->image.height);
     if (status != VITC_OK) {
-        ok = ok && vitc_json_set_string(object, "error", app_output_reason(error, path));
+        ok = ok && vitc_json_set_string(object, "error", app_output_reason(status, error, path));
     } else {
         patches_spec_describe(vit_model_describe(model).preprocess, sentence, sizeof sentence);
         vitc_json *shape = vitc_json_array();
@@ -242,6 +243,8 @@ int app_preprocess_run(const app_settings *settings)
     const vitc_log keeping = {keep_reason, &kept};
     const vitc_status status = see_image(&s, settings, model, &keeping);
     vitc_status written = VITC_OK;
+    app_guard_output(settings->dump);
+    app_guard_output(settings->png);
     if (status == VITC_OK) {
         if (settings->dump != NULL) written = write_npy(settings->dump, &s, &log);
         if (written == VITC_OK && settings->png != NULL)

@@ -69,7 +69,8 @@ int app_exit_status(vitc_status status)
     case VITC_ERR_PREPROCESS:
     case VITC_ERR_UNTRAINED:
         return APP_EXIT_MODEL;
-    case VITC_ERR_ARGUMENT:
+    case VITC_ERR_ARGUMENT: /* options are checked, so it is VITC_ISA, or a file over itself */
+        return APP_EXIT_USAGE;
     case VITC_ERR_MEMORY:
     case VITC_ERR_UNWRITABLE:
     case VITC_ERR_INTERNAL:

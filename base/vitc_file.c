@@ -148,6 +148,11 @@ static void writer_discard(vitc_file_writer *writer)
     *writer = (vitc_file_writer){0};
 }
 
+void vitc_file_writer_name(char *name, size_t size, const char *path, unsigned attempt)
+{
+    snprintf(name, size, "%s.%ld-%u.tmp", path, (long)getpid(), attempt);
+}
+
 vitc_status vitc_file_writer_open(vitc_file_writer *writer, const char *path, const vitc_log *log)
 {
     *writer = (vitc_file_writer){0};
@@ -165,7 +170,7 @@ vitc_status vitc_file_writer_open(vitc_file_writer *writer, const char *path, co
      * umask leaves, without touching the umask, which belongs to the whole process. */
     int fd = -1;
     for (unsigned attempt = 0; attempt < 1000 && fd < 0; attempt++) {
-        snprintf(writer->temporary, size, "%s.%ld-%u.tmp", path, (long)getpid(), attempt);
+        vitc_file_writer_name(writer->temporary, size, path, attempt);
         fd = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd < 0 && errno != EEXIST) break;
     }

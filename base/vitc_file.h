@@ -42,6 +42,10 @@ typedef struct vitc_file_writer {
     int error;       /* errno of the first failed write */
 } vitc_file_writer;
 
+/* The temporary name of this process for `path`, tried with attempt 0, 1, ... until one is free;
+ * for programs that remove it when a signal ends them. */
+void vitc_file_writer_name(char *name, size_t size, const char *path, unsigned attempt);
+
 VITC_MUST_CHECK vitc_status vitc_file_writer_open(vitc_file_writer *writer, const char *path,
                                                   const vitc_log *log);
 void vitc_file_writer_append(vitc_file_writer *writer, const void *data, size_t size);

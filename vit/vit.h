@@ -208,7 +208,7 @@ typedef struct vit_input {
 /* What became of one input. */
 typedef struct vit_output {
     vitc_status status;     /* of this image alone */
-    char error[256];        /* why, when status is not VITC_OK; else empty */
+    char error[1024];       /* why, when status is not VITC_OK; else empty */
     uint32_t width, height; /* pixels of the decoded, upright image; 0 when it was not decoded */
     const float *logits;    /* K each; NULL when status is not VITC_OK. */
     const float *scores;    /* Both live in the classifier until its next call. */

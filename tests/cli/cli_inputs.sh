@@ -148,6 +148,17 @@ exits 1
 err_has 'line\nbreak \x1b[31m.jpg.none: cannot be opened'
 check "one line of error" test "$(wc -l <err)" -eq 1
 
+# Long paths keep their reason.
+long=$(printf './%.0s' $(seq 400))
+run classify --json -q "${long}nowhere"
+exits 1
+out_has '"error": "cannot be opened: No such file or directory"'
+long=$(printf './%.0s' $(seq 1500))
+run classify --json -q "${long}nowhere" "${long}plain.jpg"
+exits 1
+check "a row for each" test "$(wc -l <out)" -eq 2
+out_has '"error": "unreadable"'
+
 # CSV by RFC 4180.
 run classify --csv -k 1 "$newline" "quote\"back\\slash,comma.jpg" nowhere
 exits 1

@@ -177,4 +177,15 @@ exits 4
 cksum f32.safetensors >after
 check "a full disk leaves the old file" cmp before after
 check "and no part" test -z "$(find . -name '*.tmp')"
+# A signal at any time leaves the old file or the new one, and nothing else.
+for delay in 0.01 0.02 0.03 0.04 0.05 0.06 0.08 0.1 0.15 0.2; do
+    for signal in INT TERM; do
+        timeout -s $signal $delay "$VITC" convert "$base" -o f32.safetensors >out 2>err
+        rc=$?
+        command_line="vitc convert, $signal after $delay s"
+        check "no part is left" test -z "$(find . -name '*.tmp')"
+        cksum f32.safetensors >after
+        check "the file is whole" cmp before after
+    done
+done
 finish
