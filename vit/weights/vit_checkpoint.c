@@ -1,0 +1,595 @@
+#include "vit_checkpoint.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vitc_log.h"
+#include "vitc_size.h"
+
+/* ---- life ---- */
+
+vitc_status vit_checkpoint_copy(char **copy, const char *text, const vitc_log *log)
+{
+    *copy = strdup(text);
+    return *copy != NULL ? VITC_OK : vitc_fail_memory(log, "a string");
+}
+
+vitc_status vit_checkpoint_create(vit_checkpoint **out, const char *name,
+                                  const vit_load_options *options, const vitc_log *log)
+{
+    *out = NULL;
+    vit_checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
+    if (checkpoint == NULL) return vitc_fail_memory(log, name);
+    checkpoint->allow_nonfinite = options != NULL && options->allow_nonfinite;
+    const vitc_status status = vit_checkpoint_copy(&checkpoint->name, name, log);
+    if (status != VITC_OK) {
+        free(checkpoint);
+        return status;
+    }
+    *out = checkpoint;
+    return VITC_OK;
+}
+
+void vit_checkpoint_free(vit_checkpoint *checkpoint)
+{
+    if (checkpoint == NULL) return;
+    for (size_t i = 0; i < checkpoint->file_count; i++) {
+        vit_safetensors_close(&checkpoint->files[i].contents);
+        vitc_file_unmap(&checkpoint->files[i].map);
+        free(checkpoint->files[i].path);
+    }
+    free(checkpoint->files);
+    free(checkpoint->tensors);
+    free(checkpoint->sources);
+    vit_params_free(&checkpoint->table);
+    vit_description_free(&checkpoint->description);
+    free(checkpoint->config_name);
+    free(checkpoint->name);
+    free(checkpoint);
+}
+
+/* ---- tensors ---- */
+
+static int compare_tensors(const void *a, const void *b)
+{
+    return strcmp(((const vit_checkpoint_tensor *)a)->name,
+                  ((const vit_checkpoint_tensor *)b)->name);
+}
+
+/* Prefixes that training wrappers put before every name. */
+static void strip_prefixes(vit_checkpoint *checkpoint)
+{
+    static const char *const prefixes[] = {"module.", "model.", "timm_model."};
+    size_t p = 0;
+    while (checkpoint->tensor_count > 0 && p < sizeof prefixes / sizeof prefixes[0]) {
+        const size_t length = strlen(prefixes[p]);
+        bool all = true;
+        for (size_t i = 0; all && i < checkpoint->tensor_count; i++)
+            all = strncmp(checkpoint->tensors[i].name, prefixes[p], length) == 0 &&
+                  checkpoint->tensors[i].name[length] != 0;
+        for (size_t i = 0; all && i < checkpoint->tensor_count; i++)
+            checkpoint->tensors[i].name += length;
+        p = all ? 0 : p + 1; /* wrappers nest */
+    }
+}
+
+vitc_status vit_checkpoint_gather(vit_checkpoint *checkpoint, const vitc_log *log)
+{
+    size_t total = 0;
+    for (size_t f = 0; f < checkpoint->file_count; f++)
+        total += checkpoint->files[f].contents.count;
+    checkpoint->tensors = malloc((total + 1) * sizeof *checkpoint->tensors);
+    if (checkpoint->tensors == NULL) return vitc_fail_memory(log, "a table of tensors");
+    for (size_t f = 0; f < checkpoint->file_count; f++) {
+        const vit_safetensors *contents = &checkpoint->files[f].contents;
+        for (size_t i = 0; i < contents->count; i++)
+            checkpoint->tensors[checkpoint->tensor_count++] = (vit_checkpoint_tensor){
+                .name = contents->tensors[i].name, .tensor = &contents->tensors[i]};
+    }
+    qsort(checkpoint->tensors, total, sizeof *checkpoint->tensors, compare_tensors);
+    for (size_t i = 1; i < total; i++)
+        if (strcmp(checkpoint->tensors[i - 1].name, checkpoint->tensors[i].name) == 0) {
+            char shown[VIT_SHOWN_SIZE];
+            return vitc_fail(log, VITC_ERR_CORRUPT, "%s: tensor \"%s\" is in two shards",
+                             checkpoint->name, vit_show_name(shown, checkpoint->tensors[i].name));
+        }
+    strip_prefixes(checkpoint);
+    return VITC_OK;
+}
+
+const vit_checkpoint_tensor *vit_checkpoint_find(const vit_checkpoint *checkpoint, const char *name)
+{
+    const vit_checkpoint_tensor key = {.name = name};
+    if (checkpoint->tensor_count == 0) return NULL;
+    return bsearch(&key, checkpoint->tensors, checkpoint->tensor_count, sizeof *checkpoint->tensors,
+                   compare_tensors);
+}
+
+size_t vit_checkpoint_extent(const vit_checkpoint *checkpoint, const char *name, uint32_t i)
+{
+    const vit_checkpoint_tensor *found = vit_checkpoint_find(checkpoint, name);
+    return found != NULL && i < found->tensor->rank ? found->tensor->shape[i] : 0;
+}
+
+uint32_t vit_checkpoint_layers(const vit_checkpoint *checkpoint, const char *prefix)
+{
+    enum { MOST = 1000 * 1000 }; /* more than any model; keeps the number from wrapping */
+    const size_t length = strlen(prefix);
+    uint32_t layers = 0;
+    for (size_t i = 0; i < checkpoint->tensor_count; i++) {
+        const char *digit = checkpoint->tensors[i].name;
+        if (strncmp(digit, prefix, length) != 0) continue;
+        digit += length;
+        if (*digit < '0' || *digit > '9') continue;
+        uint32_t layer = 0;
+        while (*digit >= '0' && *digit <= '9' && layer < MOST)
+            layer = layer * 10 + (uint32_t)(*digit++ - '0');
+        if (*digit == '.' && layer + 1 > layers) layers = layer + 1;
+    }
+    return layers;
+}
+
+/* ---- config against weights ---- */
+
+vitc_status vit_checkpoint_disagree(const vit_checkpoint *checkpoint, const char *key,
+                                    const char *value, const char *tensor, const vitc_log *log)
+{
+    char shape[128] = "";
+    const vit_checkpoint_tensor *found = vit_checkpoint_find(checkpoint, tensor);
+    if (found == NULL)
+        return vitc_fail(log, VITC_ERR_MODEL, "%s: \"%s\" is %s, but the weights have no tensor %s",
+                         checkpoint->config_name, key, value, tensor);
+    vit_shape_format(shape, sizeof shape, found->tensor->shape, found->tensor->rank);
+    return vitc_fail(log, VITC_ERR_MODEL,
+                     "%s: \"%s\" is %s, but tensor %s has the shape %s: the config and the "
+                     "weights do not belong together",
+                     checkpoint->config_name, key, value, tensor, shape);
+}
+
+vitc_status vit_checkpoint_check_extent(const vit_checkpoint *checkpoint, const char *key,
+                                        uint32_t value, const char *tensor, uint32_t i,
+                                        size_t expected, const vitc_log *log)
+{
+    const vit_checkpoint_tensor *found = vit_checkpoint_find(checkpoint, tensor);
+    if (found == NULL || i >= found->tensor->rank || found->tensor->shape[i] == expected)
+        return VITC_OK;
+    char text[16];
+    snprintf(text, sizeof text, "%u", value);
+    return vit_checkpoint_disagree(checkpoint, key, text, tensor, log);
+}
+
+/* ---- labels ---- */
+
+/* The class that a key such as "10" stands for; `classes` for anything else. */
+static uint32_t class_of_key(const char *key, uint32_t classes)
+{
+    uint32_t index = 0;
+    if (key[0] == 0) return classes;
+    for (; *key != 0; key++) {
+        if (*key < '0' || *key > '9' || index >= classes) return classes;
+        index = index * 10 + (uint32_t)(*key - '0');
+    }
+    return index < classes ? index : classes;
+}
+
+static vitc_status set_label(vit_checkpoint *checkpoint, const vit_config_reader *reader,
+                             const char *key, uint32_t index, const vitc_json *value)
+{
+    char number[24];
+    const char *text = vitc_json_string(value, NULL);
+    if (text == NULL && vitc_json_is_integer(value)) {
+        snprintf(number, sizeof number, "%lld", (long long)vitc_json_integer(value, 0));
+        text = number;
+    }
+    if (text == NULL) return vit_config_fail(reader, key, value, "strings as labels");
+    char **label = &checkpoint->description.labels[index];
+    if (*label != NULL)
+        return vitc_fail(reader->log, VITC_ERR_MODEL, "%s: \"%s\" names class %u twice",
+                         reader->name, key, index);
+    return vit_checkpoint_copy(label, text, reader->log);
+}
+
+vitc_status vit_checkpoint_read_labels(vit_checkpoint *checkpoint, const vitc_json *labels,
+                                       const char *key, const char *head, const vitc_log *log)
+{
+    const vit_config_reader reader = {.name = checkpoint->config_name, .log = log};
+    const uint32_t classes = checkpoint->config.classes;
+    vit_description *description = &checkpoint->description;
+    if (classes == 0) return VITC_OK; /* vit_config_check refuses it */
+    if (!vitc_json_is_array(labels) && !vitc_json_is_object(labels))
+        return vit_config_fail(&reader, key, labels,
+                               "a list of labels, or an object from index to label");
+    if (vitc_json_size(labels) != classes) {
+        char text[48];
+        snprintf(text, sizeof text, "%zu labels", vitc_json_size(labels));
+        return vit_checkpoint_disagree(checkpoint, key, text, head, log);
+    }
+    description->labels = calloc(classes, sizeof *description->labels);
+    if (description->labels == NULL) return vitc_fail_memory(log, "labels");
+    description->label_count = classes;
+    if (vitc_json_is_array(labels)) {
+        for (uint32_t i = 0; i < classes; i++)
+            VITC_TRY(set_label(checkpoint, &reader, key, i, vitc_json_at(labels, i)));
+        return VITC_OK;
+    }
+    for (void *it = vitc_json_first(labels); it != NULL; it = vitc_json_next(labels, it)) {
+        const uint32_t index = class_of_key(vitc_json_key(it), classes);
+        if (index == classes) {
+            char shown[VIT_SHOWN_SIZE];
+            return vitc_fail(log, VITC_ERR_MODEL,
+                             "%s: \"%s\" has the key \"%s\", which is none of the %u classes",
+                             reader.name, key, vit_show_name(shown, vitc_json_key(it)), classes);
+        }
+        VITC_TRY(set_label(checkpoint, &reader, key, index, vitc_json_value(it)));
+    }
+    return VITC_OK;
+}
+
+/* ---- every parameter's source ---- */
+
+/* Names for one message: the first few, and how many there are. */
+typedef struct name_list {
+    char text[800];
+    size_t used, shown, total;
+} name_list;
+
+static void list_add(name_list *list, const char *format, ...) VITC_PRINTF(2, 3);
+static void list_add(name_list *list, const char *format, ...)
+{
+    enum { MOST = 8 };
+    list->total++;
+    if (list->shown == MOST || list->shown + 1 < list->total) return;
+    char item[400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(item, sizeof item, format, arguments);
+    va_end(arguments);
+    const size_t length = strlen(item) + 2;
+    if (list->used + length >= sizeof list->text) return;
+    list->used += (size_t)snprintf(list->text + list->used, sizeof list->text - list->used, "%s%s",
+                                   list->shown > 0 ? "; " : "", item);
+    list->shown++;
+}
+
+static void list_report(const name_list *list, const char *name, const char *what,
+                        const vitc_log *log)
+{
+    char more[40] = "";
+    if (list->total == 0) return;
+    if (list->shown < list->total)
+        snprintf(more, sizeof more, " and %zu more", list->total - list->shown);
+    vitc_log_write(log, VITC_LOG_ERROR, "%s: %zu tensor%s %s: %s%s", name, list->total,
+                   list->total == 1 ? "" : "s", what, list->text, more);
+}
+
+/* Tensors that checkpoints carry and no classifier needs. */
+static bool is_ignorable(const char *name)
+{
+    static const char *const endings[] = {
+        "mask_token",          "embeddings.position_ids", "relative_position_index",
+        "num_batches_tracked", "pooler.dense.weight",     "pooler.dense.bias"};
+    const size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        const size_t ending = strlen(endings[i]);
+        if (length < ending || strcmp(name + length - ending, endings[i]) != 0) continue;
+        if (length == ending || name[length - ending - 1] == '.') return true;
+    }
+    return false;
+}
+
+static bool is_weight_type(vit_tensor_type type)
+{
+    return type == VIT_TENSOR_F32 || type == VIT_TENSOR_F16 || type == VIT_TENSOR_BF16 ||
+           type == VIT_TENSOR_F64;
+}
+
+typedef struct match_report {
+    name_list missing, mis_shaped, unexpected;
+    const vit_checkpoint_tensor *mis_typed;
+} match_report;
+
+static void match_part(vit_checkpoint *checkpoint, match_report *report, size_t index,
+                       const vit_checkpoint_names *names, uint32_t part)
+{
+    const vit_param *param = &checkpoint->table.params[index];
+    const char *name = names->names[part];
+    size_t expected[VIT_PARAM_RANK_MAX];
+    memcpy(expected, param->shape, sizeof expected);
+    expected[0] /= names->count;
+    char shape[128], wanted[128];
+    vit_shape_format(wanted, sizeof wanted, expected, param->rank);
+
+    const vit_checkpoint_tensor *found = vit_checkpoint_find(checkpoint, name);
+    checkpoint->sources[index].parts[part] = found;
+    if (found == NULL) {
+        list_add(&report->missing, "%s %s", name, wanted);
+        return;
+    }
+    checkpoint->tensors[found - checkpoint->tensors].used = true;
+    const vit_tensor *tensor = found->tensor;
+    if (tensor->rank != param->rank ||
+        memcmp(tensor->shape, expected, param->rank * sizeof *expected) != 0) {
+        vit_shape_format(shape, sizeof shape, tensor->shape, tensor->rank);
+        list_add(&report->mis_shaped, "%s is %s, expected %s", name, shape, wanted);
+    } else if (!is_weight_type(tensor->type) && report->mis_typed == NULL) {
+        report->mis_typed = found;
+    }
+}
+
+static vitc_status match_tensors(vit_checkpoint *checkpoint, const vitc_log *log)
+{
+    match_report report = {0};
+    vit_checkpoint_names names;
+    checkpoint->sources = calloc(checkpoint->table.count, sizeof *checkpoint->sources);
+    if (checkpoint->sources == NULL) return vitc_fail_memory(log, "a table of tensors");
+    for (size_t i = 0; i < checkpoint->table.count; i++) {
+        checkpoint->dialect->name(&names, checkpoint, &checkpoint->table.params[i]);
+        checkpoint->sources[i].count = names.count;
+        for (uint32_t part = 0; part < names.count; part++)
+            match_part(checkpoint, &report, i, &names, part);
+    }
+    for (size_t i = 0; i < checkpoint->tensor_count; i++) {
+        const vit_checkpoint_tensor *t = &checkpoint->tensors[i];
+        char shown[VIT_SHOWN_SIZE], shape[128];
+        if (t->used || is_ignorable(t->name)) continue;
+        vit_shape_format(shape, sizeof shape, t->tensor->shape, t->tensor->rank);
+        list_add(&report.unexpected, "%s %s", vit_show_name(shown, t->name), shape);
+    }
+    list_report(&report.missing, checkpoint->name, "missing", log);
+    list_report(&report.mis_shaped, checkpoint->name, "with the wrong shape", log);
+    list_report(&report.unexpected, checkpoint->name,
+                "not expected in this kind of model (vitc would ignore what they do)", log);
+    if (report.missing.total + report.mis_shaped.total + report.unexpected.total > 0)
+        return VITC_ERR_MODEL;
+    if (report.mis_typed != NULL)
+        return vitc_fail(log, VITC_ERR_UNSUPPORTED,
+                         "%s: tensor %s is %s; vitc reads weights as F32, F16, BF16 or F64",
+                         checkpoint->name, report.mis_typed->name,
+                         vit_tensor_type_string(report.mis_typed->tensor->type));
+    return VITC_OK;
+}
+
+/* The type of the matrices, which is what matters: vitc's own BF16 files keep the rest in F32. */
+static vitc_status describe_dtype(vit_checkpoint *checkpoint, const vitc_log *log)
+{
+    const char *dtype = NULL;
+    for (size_t i = 0; i < checkpoint->table.count; i++) {
+        if (checkpoint->table.params[i].kind != VIT_PARAM_MATRIX) continue;
+        for (uint32_t part = 0; part < checkpoint->sources[i].count; part++) {
+            const vit_tensor *tensor = checkpoint->sources[i].parts[part]->tensor;
+            const char *found = vit_tensor_type_string(tensor->type);
+            dtype = dtype == NULL || strcmp(dtype, found) == 0 ? found : "mixed";
+            if (strcmp(dtype, found) != 0) break;
+        }
+    }
+    return vit_checkpoint_copy(&checkpoint->description.dtype, dtype != NULL ? dtype : "mixed",
+                               log);
+}
+
+/* ---- finishing ---- */
+
+/* Messages of lower parts, which do not know the file, with its name before them. */
+typedef struct named_log {
+    const vitc_log *log;
+    const char *name;
+} named_log;
+
+static void write_named(void *user, vitc_log_level level, const char *message)
+{
+    const named_log *named = user;
+    vitc_log_write(named->log, level, "%s: %s", named->name, message);
+}
+
+static vitc_status read_preprocess(vit_checkpoint *checkpoint, const char *text, size_t size,
+                                   const char *file, const char *model_type, const vitc_log *log)
+{
+    char *name = NULL;
+    if (asprintf(&name, "%s%s%s", checkpoint->name, file[0] == 0 ? "" : "/", file) < 0)
+        return vitc_fail_memory(log, "a file name");
+    const vitc_status status =
+        patches_spec_parse(&checkpoint->description.preprocess, text, size, name, model_type, log);
+    free(name);
+    return status;
+}
+
+/* transformers prefers the image processor inside processor_config.json, where there is one. */
+static vitc_status read_hf_preprocess(vit_checkpoint *checkpoint, const vit_checkpoint_texts *texts,
+                                      const char *model_type, const vitc_log *log)
+{
+    if (texts->processor != NULL) {
+        vitc_json *root = NULL;
+        VITC_TRY(
+            vitc_json_parse(&root, texts->processor, texts->processor_size, checkpoint->name, log));
+        const vitc_json *inner = vit_config_present(root, "image_processor");
+        if (inner != NULL) {
+            char *text = vitc_json_dump(inner, 0, 17);
+            vitc_json_free(root);
+            if (text == NULL) return vitc_fail_memory(log, "a preprocessing spec");
+            const vitc_status status = read_preprocess(checkpoint, text, strlen(text),
+                                                       "processor_config.json", model_type, log);
+            free(text);
+            return status;
+        }
+        vitc_json_free(root);
+    }
+    if (texts->preprocessor != NULL)
+        return read_preprocess(checkpoint, texts->preprocessor, texts->preprocessor_size,
+                               "preprocessor_config.json", model_type, log);
+    return vitc_fail(log, VITC_ERR_PREPROCESS,
+                     "%s: there is no preprocessor_config.json, so how the model expects its "
+                     "images is unknown; give a preprocessing spec (--preprocess)",
+                     checkpoint->name);
+}
+
+static vitc_status bind(vit_checkpoint *checkpoint, const vitc_json *config, const vitc_log *log)
+{
+    named_log named = {.log = log, .name = checkpoint->config_name};
+    const vitc_log wrapped = {.write = write_named, .user = &named};
+    checkpoint->description.source = checkpoint->dialect->source;
+    VITC_TRY(checkpoint->dialect->configure(checkpoint, config, log));
+    VITC_TRY(vit_params_create(&checkpoint->table, &checkpoint->config, &wrapped));
+    VITC_TRY(match_tensors(checkpoint, log));
+    return describe_dtype(checkpoint, log);
+}
+
+static vitc_status choose_dialect(vit_checkpoint *checkpoint, const char **model_type,
+                                  const vitc_json *config, const vitc_log *log)
+{
+    const vit_config_reader reader = {.name = checkpoint->config_name, .log = log};
+    const char *architecture = NULL;
+    *model_type = NULL;
+    if (!vitc_json_is_object(config))
+        return vitc_fail(log, VITC_ERR_MODEL, "%s: a model's config is a JSON object",
+                         checkpoint->config_name);
+    VITC_TRY(vit_config_read_string(model_type, &reader, config, "model_type"));
+    VITC_TRY(vit_config_read_string(&architecture, &reader, config, "architecture"));
+    const bool wrapper = *model_type != NULL && strcmp(*model_type, "timm_wrapper") == 0;
+    if (wrapper || (*model_type == NULL && architecture != NULL))
+        checkpoint->dialect = &vit_dialect_timm;
+    else if (*model_type != NULL)
+        checkpoint->dialect = &vit_dialect_hf;
+    else
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "%s: has neither \"model_type\", as Hugging Face models have, nor "
+                         "\"architecture\", as timm's have",
+                         checkpoint->config_name);
+    return VITC_OK;
+}
+
+vitc_status vit_checkpoint_finish(vit_checkpoint *checkpoint, const vit_checkpoint_texts *texts,
+                                  const vit_load_options *options, const vitc_log *log)
+{
+    vitc_json *config = NULL;
+    const char *model_type;
+    vitc_status status =
+        vitc_json_parse(&config, texts->config, texts->config_size, checkpoint->config_name, log);
+    if (status == VITC_OK) status = choose_dialect(checkpoint, &model_type, config, log);
+    if (status == VITC_OK) status = bind(checkpoint, config, log);
+    if (status != VITC_OK) goto cleanup;
+    if (options != NULL && options->preprocess != NULL)
+        status = patches_spec_parse(&checkpoint->description.preprocess, options->preprocess,
+                                    options->preprocess_size, NULL, model_type, log);
+    else if (checkpoint->dialect == &vit_dialect_timm)
+        status = read_preprocess(checkpoint, texts->config, texts->config_size, "config.json", NULL,
+                                 log);
+    else
+        status = read_hf_preprocess(checkpoint, texts, model_type, log);
+    if (status == VITC_OK)
+        status = vit_preprocess_check(&checkpoint->config, &checkpoint->description.preprocess,
+                                      checkpoint->name, log);
+
+cleanup:
+    vitc_json_free(config);
+    return status;
+}
+
+vitc_status vit_checkpoint_finish_vitc(vit_checkpoint *checkpoint, const vit_load_options *options,
+                                       const vitc_log *log)
+{
+    static const char version[] = "1";
+    const vit_safetensors *contents = &checkpoint->files[0].contents;
+    const char *format = vit_safetensors_metadata(contents, "vitc.format");
+    const char *text = vit_safetensors_metadata(contents, "vitc.config");
+    const char *preprocess = vit_safetensors_metadata(contents, "vitc.preprocess");
+    if (format == NULL)
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "%s: safetensors weights alone do not say what model they are of; give "
+                         "the folder that holds them and config.json (or a file that `vitc "
+                         "convert` wrote)",
+                         checkpoint->name);
+    if (strcmp(format, version) != 0) {
+        char shown[VIT_SHOWN_SIZE];
+        return vitc_fail(log, VITC_ERR_UNSUPPORTED,
+                         "%s: vitc file of format \"%s\"; this vitc (%s) reads format %s: use a "
+                         "newer vitc, or convert the original checkpoint again",
+                         checkpoint->name, vit_show_name(shown, format), vitc_version(), version);
+    }
+    if (text == NULL)
+        return vitc_fail(log, VITC_ERR_MODEL, "%s: a vitc file without vitc.config",
+                         checkpoint->name);
+    vitc_json *config = NULL;
+    checkpoint->dialect = &vit_dialect_vitc;
+    vitc_status status = vitc_json_parse(&config, text, strlen(text), checkpoint->config_name, log);
+    if (status == VITC_OK) status = bind(checkpoint, config, log);
+    vitc_json_free(config);
+    if (status != VITC_OK) return status;
+
+    if (options != NULL && options->preprocess != NULL)
+        status = patches_spec_parse(&checkpoint->description.preprocess, options->preprocess,
+                                    options->preprocess_size, NULL, NULL, log);
+    else if (preprocess != NULL)
+        status = read_preprocess(checkpoint, preprocess, strlen(preprocess), "", NULL, log);
+    else
+        status = vitc_fail(log, VITC_ERR_PREPROCESS,
+                           "%s: a vitc file without vitc.preprocess; give a preprocessing spec "
+                           "(--preprocess)",
+                           checkpoint->name);
+    if (status != VITC_OK) return status;
+    return vit_preprocess_check(&checkpoint->config, &checkpoint->description.preprocess,
+                                checkpoint->name, log);
+}
+
+/* ---- values ---- */
+
+/* "[3,17]": element `index` of a tensor. */
+static void format_index(char *text, size_t size, const vit_tensor *tensor, size_t index)
+{
+    size_t place[VIT_TENSOR_RANK_MAX] = {0};
+    for (uint32_t i = tensor->rank; i-- > 0;) {
+        place[i] = index % tensor->shape[i];
+        index /= tensor->shape[i];
+    }
+    vit_shape_format(text, size, place, tensor->rank);
+}
+
+static vitc_status check_finite(const vit_checkpoint *checkpoint, const vit_checkpoint_tensor *part,
+                                const float *values, const vitc_log *log)
+{
+    for (size_t i = 0; i < part->tensor->count; i++) {
+        if (isfinite(values[i])) continue;
+        char place[160];
+        format_index(place, sizeof place, part->tensor, i);
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "%s: tensor %s holds %s at %s: the weights are damaged, or training "
+                         "diverged",
+                         checkpoint->name, part->name,
+                         isnan(values[i]) ? "a NaN"
+                         : part->tensor->type == VIT_TENSOR_F64
+                             ? "an infinity, or a number beyond float32,"
+                             : "an infinity",
+                         place);
+    }
+    return VITC_OK;
+}
+
+vitc_status vit_checkpoint_read(const vit_checkpoint *checkpoint, size_t param, float *dst,
+                                const vitc_log *log)
+{
+    if (param >= checkpoint->table.count)
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "%s: there is no parameter %zu", checkpoint->name,
+                         param);
+    const vit_checkpoint_source *source = &checkpoint->sources[param];
+    for (uint32_t part = 0; part < source->count; part++) {
+        const vit_tensor *tensor = source->parts[part]->tensor;
+        if (!vit_tensor_floats(dst, tensor))
+            return vitc_fail(log, VITC_ERR_INTERNAL, "%s: tensor %s was matched as %s",
+                             checkpoint->name, source->parts[part]->name,
+                             vit_tensor_type_string(tensor->type));
+        if (!checkpoint->allow_nonfinite)
+            VITC_TRY(check_finite(checkpoint, source->parts[part], dst, log));
+        dst += tensor->count;
+    }
+    return VITC_OK;
+}
+
+size_t vit_checkpoint_largest(const vit_checkpoint *checkpoint)
+{
+    size_t largest = 0;
+    for (size_t i = 0; i < checkpoint->table.count; i++)
+        if (checkpoint->table.params[i].count > largest)
+            largest = checkpoint->table.params[i].count;
+    return largest;
+}

@@ -1,0 +1,275 @@
+/* vitc's own single file: safetensors whose metadata holds the rest (README.md has the format). */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vit_checkpoint.h"
+#include "vitc_log.h"
+
+/* ---- vit_config as JSON: one table writes and reads it ---- */
+
+typedef enum field_kind {
+    FIELD_TEXT, /* architecture */
+    FIELD_COUNT,
+    FIELD_NUMBER,
+    FIELD_FLAG,
+    FIELD_ACTIVATION,
+    FIELD_POOL,
+    FIELD_SCORES,
+    FIELD_POSITION
+} field_kind;
+
+typedef struct config_field {
+    const char *key;
+    field_kind kind;
+    size_t offset;
+} config_field;
+
+#define FIELD(key, kind, member)                                                                   \
+    {                                                                                              \
+        key, kind, offsetof(vit_config, member)                                                    \
+    }
+static const config_field fields[] = {
+    FIELD("architecture", FIELD_TEXT, architecture),
+    FIELD("image_height", FIELD_COUNT, image_height),
+    FIELD("image_width", FIELD_COUNT, image_width),
+    FIELD("patch_size", FIELD_COUNT, patch),
+    FIELD("width", FIELD_COUNT, width),
+    FIELD("layers", FIELD_COUNT, layers),
+    FIELD("heads", FIELD_COUNT, heads),
+    FIELD("mlp", FIELD_COUNT, mlp),
+    FIELD("classes", FIELD_COUNT, classes),
+    FIELD("norm_eps", FIELD_NUMBER, norm_eps),
+    FIELD("activation", FIELD_ACTIVATION, activation),
+    FIELD("pool", FIELD_POOL, pool),
+    FIELD("scores", FIELD_SCORES, scores),
+    FIELD("class_token", FIELD_FLAG, class_token),
+    FIELD("distillation_token", FIELD_FLAG, distillation_token),
+    FIELD("registers", FIELD_COUNT, registers),
+    FIELD("position", FIELD_POSITION, position),
+    FIELD("position_covers_prefix", FIELD_FLAG, position_covers_prefix),
+    FIELD("patch_bias", FIELD_FLAG, patch_bias),
+    FIELD("qkv_bias", FIELD_FLAG, qkv_bias),
+    FIELD("qk_norm", FIELD_FLAG, qk_norm),
+    FIELD("layer_scale", FIELD_FLAG, layer_scale),
+    FIELD("norm_pre", FIELD_FLAG, norm_pre),
+    FIELD("norm_final", FIELD_FLAG, norm_final),
+    FIELD("norm_pooled", FIELD_FLAG, norm_pooled),
+    FIELD("distilled_head", FIELD_FLAG, distilled_head),
+};
+enum { FIELD_ROWS = sizeof fields / sizeof fields[0] };
+
+/* The words of an enumeration, by value. They are part of the format and do not change. */
+typedef struct word_list {
+    const char *words[VIT_ACTIVATION_COUNT];
+    int count;
+    const char *expected;
+} word_list;
+
+static const word_list *words_of(field_kind kind)
+{
+    static const word_list activations = {{[VIT_GELU_ERF] = "gelu",
+                                           [VIT_GELU_TANH] = "gelu_tanh",
+                                           [VIT_GELU_QUICK] = "quick_gelu",
+                                           [VIT_RELU] = "relu",
+                                           [VIT_SILU] = "silu"},
+                                          VIT_ACTIVATION_COUNT,
+                                          "gelu, gelu_tanh, quick_gelu, relu or silu"};
+    static const word_list pools = {{[VIT_POOL_TOKEN] = "token",
+                                     [VIT_POOL_AVG] = "avg",
+                                     [VIT_POOL_MAX] = "max",
+                                     [VIT_POOL_AVGMAX] = "avgmax"},
+                                    VIT_POOL_AVGMAX + 1,
+                                    "token, avg, max or avgmax"};
+    static const word_list scores = {{[VIT_SCORES_SOFTMAX] = "softmax",
+                                      [VIT_SCORES_SIGMOID] = "sigmoid",
+                                      [VIT_SCORES_RAW] = "raw"},
+                                     VIT_SCORES_RAW + 1,
+                                     "softmax, sigmoid or raw"};
+    static const word_list positions = {
+        {[PATCHES_POSITION_NONE] = "none", [PATCHES_POSITION_LEARNED_1D] = "learned_1d"},
+        PATCHES_POSITION_LEARNED_1D + 1,
+        "none or learned_1d"};
+    switch (kind) {
+    case FIELD_ACTIVATION:
+        return &activations;
+    case FIELD_POOL:
+        return &pools;
+    case FIELD_SCORES:
+        return &scores;
+    default:
+        return &positions;
+    }
+}
+
+/* The four enumerations are all of the size of int; they are read and written through these. */
+static int enum_value(const vit_config *config, field_kind kind)
+{
+    switch (kind) {
+    case FIELD_ACTIVATION:
+        return (int)config->activation;
+    case FIELD_POOL:
+        return (int)config->pool;
+    case FIELD_SCORES:
+        return (int)config->scores;
+    default:
+        return (int)config->position;
+    }
+}
+
+static void set_enum(vit_config *config, field_kind kind, int value)
+{
+    switch (kind) {
+    case FIELD_ACTIVATION:
+        config->activation = (vit_activation)value;
+        break;
+    case FIELD_POOL:
+        config->pool = (vit_pool)value;
+        break;
+    case FIELD_SCORES:
+        config->scores = (vit_scores)value;
+        break;
+    default:
+        config->position = (patches_position_kind)value;
+        break;
+    }
+}
+
+char *vit_config_format(const vit_config *config)
+{
+    vitc_json *root = vitc_json_object();
+    bool good = root != NULL;
+    for (int i = 0; good && i < FIELD_ROWS; i++) {
+        const config_field *f = &fields[i];
+        const char *at = (const char *)config + f->offset;
+        switch (f->kind) {
+        case FIELD_TEXT:
+            good = vitc_json_set_string(root, f->key, at);
+            break;
+        case FIELD_COUNT:
+            good = vitc_json_set_integer(root, f->key, *(const uint32_t *)(const void *)at);
+            break;
+        case FIELD_NUMBER:
+            good = vitc_json_set_number(root, f->key, (double)*(const float *)(const void *)at);
+            break;
+        case FIELD_FLAG:
+            good = vitc_json_set_bool(root, f->key, *(const bool *)at);
+            break;
+        default:
+            good = vitc_json_set_string(root, f->key,
+                                        words_of(f->kind)->words[enum_value(config, f->kind)]);
+            break;
+        }
+    }
+    char *text = good ? vitc_json_dump(root, 0, 9) : NULL;
+    vitc_json_free(root);
+    return text;
+}
+
+static vitc_status parse_field(vit_config *config, const vit_config_reader *reader,
+                               const vitc_json *root, const config_field *f)
+{
+    char *at = (char *)config + f->offset;
+    if (vit_config_present(root, f->key) == NULL)
+        return vit_config_fail(reader, f->key, vitc_json_get(root, f->key), "a value");
+    const char *text = "";
+    double number = 0;
+    switch (f->kind) {
+    case FIELD_TEXT:
+        VITC_TRY(vit_config_read_string(&text, reader, root, f->key));
+        if (strlen(text) >= sizeof config->architecture)
+            return vit_config_fail(reader, f->key, vitc_json_get(root, f->key), "at most 95 bytes");
+        memcpy(at, text, strlen(text) + 1);
+        return VITC_OK;
+    case FIELD_COUNT:
+        return vit_config_read_count((uint32_t *)(void *)at, reader, root, f->key, 0);
+    case FIELD_NUMBER:
+        VITC_TRY(vit_config_read_number(&number, reader, root, f->key));
+        *(float *)(void *)at = (float)number;
+        return VITC_OK;
+    case FIELD_FLAG:
+        return vit_config_read_flag((bool *)at, reader, root, f->key);
+    default:
+        break;
+    }
+    const word_list *list = words_of(f->kind);
+    VITC_TRY(vit_config_read_string(&text, reader, root, f->key));
+    for (int i = 0; i < list->count; i++)
+        if (strcmp(text, list->words[i]) == 0) {
+            set_enum(config, f->kind, i);
+            return VITC_OK;
+        }
+    return vit_config_fail(reader, f->key, vitc_json_get(root, f->key), list->expected);
+}
+
+static bool is_field(const char *key)
+{
+    for (int i = 0; i < FIELD_ROWS; i++)
+        if (strcmp(key, fields[i].key) == 0) return true;
+    return false;
+}
+
+vitc_status vit_config_parse(vit_config *config, const vitc_json *root, const char *name,
+                             const vitc_log *log)
+{
+    const vit_config_reader reader = {.name = name, .log = log};
+    vit_config parsed = {0};
+    if (!vitc_json_is_object(root))
+        return vitc_fail(log, VITC_ERR_MODEL, "%s: not a JSON object", name);
+    for (int i = 0; i < FIELD_ROWS; i++) VITC_TRY(parse_field(&parsed, &reader, root, &fields[i]));
+    for (void *it = vitc_json_first(root); it != NULL; it = vitc_json_next(root, it)) {
+        char shown[VIT_SHOWN_SIZE];
+        if (!is_field(vitc_json_key(it)))
+            return vitc_fail(log, VITC_ERR_UNSUPPORTED,
+                             "%s: this vitc does not know the key \"%s\"", name,
+                             vit_show_name(shown, vitc_json_key(it)));
+    }
+    *config = parsed;
+    return VITC_OK;
+}
+
+/* ---- the dialect ---- */
+
+static vitc_status read_card(vit_checkpoint *checkpoint, const char *text, const vitc_log *log)
+{
+    vitc_json *card = NULL;
+    VITC_TRY(vitc_json_parse(&card, text, strlen(text), checkpoint->name, log));
+    vitc_status status = VITC_OK;
+    if (!vitc_json_is_object(card))
+        status =
+            vitc_fail(log, VITC_ERR_MODEL, "%s: vitc.card is not a JSON object", checkpoint->name);
+    const char *license = vitc_json_string(vitc_json_get(card, "license"), NULL);
+    if (status == VITC_OK) status = vit_checkpoint_copy(&checkpoint->description.card, text, log);
+    if (status == VITC_OK && license != NULL)
+        status = vit_checkpoint_copy(&checkpoint->description.license, license, log);
+    vitc_json_free(card);
+    return status;
+}
+
+static vitc_status configure(vit_checkpoint *checkpoint, const vitc_json *config,
+                             const vitc_log *log)
+{
+    const vit_safetensors *contents = &checkpoint->files[0].contents;
+    const char *labels = vit_safetensors_metadata(contents, "vitc.labels");
+    const char *card = vit_safetensors_metadata(contents, "vitc.card");
+    VITC_TRY(vit_config_parse(&checkpoint->config, config, checkpoint->config_name, log));
+    if (card != NULL) VITC_TRY(read_card(checkpoint, card, log));
+    if (labels == NULL) return VITC_OK;
+    vitc_json *list = NULL;
+    VITC_TRY(vitc_json_parse(&list, labels, strlen(labels), checkpoint->name, log));
+    const vitc_status status =
+        vit_checkpoint_read_labels(checkpoint, list, "vitc.labels", "head.weight", log);
+    vitc_json_free(list);
+    return status;
+}
+
+static void name_param(vit_checkpoint_names *names, const vit_checkpoint *checkpoint,
+                       const vit_param *param)
+{
+    (void)checkpoint;
+    names->count = 1;
+    snprintf(names->names[0], sizeof names->names[0], "%s", param->name);
+}
+
+const vit_dialect vit_dialect_vitc = {
+    .source = "vitc file", .configure = configure, .name = name_param};

@@ -1,0 +1,111 @@
+#include "vit_float.h"
+
+#include <math.h>
+#include <string.h>
+
+static float float_of_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static uint32_t bits_of_float(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* Bytes one by one are right on every byte order and alignment; compilers make one load of them. */
+static uint16_t load16(const unsigned char *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static uint32_t load32(const unsigned char *p)
+{
+    return load16(p) | (uint32_t)load16(p + 2) << 16;
+}
+
+static uint64_t load64(const unsigned char *p)
+{
+    return load32(p) | (uint64_t)load32(p + 4) << 32;
+}
+
+float vit_float_from_f16(uint16_t bits)
+{
+    const uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
+    const uint32_t exponent = (bits >> 10) & 0x1Fu;
+    const uint32_t fraction = bits & 0x3FFu;
+    if (exponent == 0x1F) return float_of_bits(sign | 0x7F800000u | fraction << 13);
+    if (exponent != 0) return float_of_bits(sign | (exponent + 127 - 15) << 23 | fraction << 13);
+    /* Zero or subnormal: fraction * 2^-24, which float32 holds exactly. */
+    const float magnitude = (float)fraction * 0x1p-24f;
+    return sign != 0 ? -magnitude : magnitude;
+}
+
+float vit_float_from_bf16(uint16_t bits)
+{
+    return float_of_bits((uint32_t)bits << 16);
+}
+
+uint16_t vit_float_to_bf16(float value)
+{
+    const uint32_t bits = bits_of_float(value);
+    /* Rounding a NaN up could carry it into infinity, and cutting it could clear its payload. */
+    if (isnan(value)) return (uint16_t)(bits >> 16 | 0x0040u);
+    return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+}
+
+void vit_floats_from_f32(float *dst, const unsigned char *src, size_t count)
+{
+    for (size_t i = 0; i < count; i++) dst[i] = float_of_bits(load32(src + 4 * i));
+}
+
+void vit_floats_from_f16(float *dst, const unsigned char *src, size_t count)
+{
+    for (size_t i = 0; i < count; i++) dst[i] = vit_float_from_f16(load16(src + 2 * i));
+}
+
+void vit_floats_from_bf16(float *dst, const unsigned char *src, size_t count)
+{
+    for (size_t i = 0; i < count; i++) dst[i] = vit_float_from_bf16(load16(src + 2 * i));
+}
+
+/* Beyond FLT_MAX the conversion is to infinity by IEEE 754, which C leaves to the implementation;
+ * said here so that no sanitizer or compiler has an opinion. */
+static float float_of_double(double value)
+{
+    static const double too_large = 0x1.ffffffp127; /* halfway between FLT_MAX and 2^128 */
+    if (value >= too_large) return INFINITY;
+    if (value <= -too_large) return -INFINITY;
+    return (float)value;
+}
+
+void vit_floats_from_f64(float *dst, const unsigned char *src, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t bits = load64(src + 8 * i);
+        double value;
+        memcpy(&value, &bits, sizeof value);
+        dst[i] = float_of_double(value);
+    }
+}
+
+void vit_floats_to_f32(unsigned char *dst, const float *src, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t bits = bits_of_float(src[i]);
+        for (int b = 0; b < 4; b++) dst[4 * i + (size_t)b] = (unsigned char)(bits >> 8 * b);
+    }
+}
+
+void vit_floats_to_bf16(unsigned char *dst, const float *src, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const uint16_t bits = vit_float_to_bf16(src[i]);
+        dst[2 * i] = (unsigned char)bits;
+        dst[2 * i + 1] = (unsigned char)(bits >> 8);
+    }
+}
