@@ -1,8 +1,4 @@
-/* The first frame of a GIF through giflib. The only file that sees gif_lib.h.
- *
- * As in Pillow: the canvas is the logical screen, grown to hold the frame; around the frame it
- * shows the transparent index, or else index 0; transparency is dropped with the alpha; without any
- * palette the indices are grey levels. */
+/* The first frame of a GIF by giflib, on the canvas that Pillow would show it on. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,152 +6,169 @@
 
 #include "imgio_private.h"
 
-typedef struct reader {
-    const imgio_source *source;
-    size_t at;
-    bool exhausted;
-} reader;
-
-static int on_read(GifFileType *gif, GifByteType *to, int count)
-{
-    reader *r = gif->UserData;
-    const size_t left = r->source->size - r->at;
-    size_t n = count > 0 ? (size_t)count : 0;
-    if (n > left) {
-        r->exhausted = true;
-        n = left;
-    }
-    memcpy(to, r->source->data + r->at, n);
-    r->at += n;
-    return (int)n;
-}
+#define FORMAT "GIF"
 
 bool imgio_gif_match(const uint8_t *data, size_t size)
 {
     return size >= 6 && (memcmp(data, "GIF87a", 6) == 0 || memcmp(data, "GIF89a", 6) == 0);
 }
 
-static vitc_status gif_fail(const reader *r, int code)
+typedef struct gif_job {
+    const imgio_source *source;
+    size_t at;
+    GifFileType *gif;
+    int transparent;        /* index of the transparent colour, or -1 */
+    uint32_t width, height; /* the screen, grown to hold the frame */
+} gif_job;
+
+static int on_read(GifFileType *gif, GifByteType *bytes, int count)
 {
-    const imgio_source *source = r->source;
-    if (code == D_GIF_ERR_NOT_ENOUGH_MEM) return vitc_fail_memory(source->log, source->name);
-    if (r->exhausted)
-        return vitc_fail(source->log, VITC_ERR_TRUNCATED, "%s: the GIF data ends early",
-                         source->name);
-    const char *text = GifErrorString(code);
-    return vitc_fail(source->log, VITC_ERR_CORRUPT, "%s: damaged GIF: %s", source->name,
-                     text != NULL ? text : "no frame in it");
+    gif_job *job = gif->UserData;
+    const size_t left = job->source->size - job->at;
+    const size_t wanted = count > 0 ? (size_t)count : 0;
+    const size_t given = wanted < left ? wanted : left;
+    memcpy(bytes, job->source->data + job->at, given);
+    job->at += given;
+    return (int)given;
 }
 
-/* Opens the file and reads up to the first frame's descriptor. *transparent: its transparent index,
- * or -1. */
-static vitc_status open_first_frame(GifFileType **gif, reader *r, int *transparent)
+static vitc_status fail_with(int error, const imgio_source *source)
 {
-    int code = 0;
-    *transparent = -1;
-    *gif = DGifOpen(r, on_read, &code);
-    if (*gif == NULL) return gif_fail(r, code);
-    for (;;) {
-        GifRecordType record;
-        if (DGifGetRecordType(*gif, &record) == GIF_ERROR) return gif_fail(r, (*gif)->Error);
-        if (record == IMAGE_DESC_RECORD_TYPE)
-            return DGifGetImageDesc(*gif) == GIF_ERROR ? gif_fail(r, (*gif)->Error) : VITC_OK;
-        if (record != EXTENSION_RECORD_TYPE) return gif_fail(r, 0);
-        GifByteType *extension;
-        int kind;
-        if (DGifGetExtension(*gif, &kind, &extension) == GIF_ERROR)
-            return gif_fail(r, (*gif)->Error);
-        while (extension != NULL) {
-            GraphicsControlBlock control;
-            if (kind == GRAPHICS_EXT_FUNC_CODE &&
-                DGifExtensionToGCB(extension[0], extension + 1, &control) == GIF_OK)
-                *transparent = control.TransparentColor;
-            if (DGifGetExtensionNext(*gif, &extension) == GIF_ERROR)
-                return gif_fail(r, (*gif)->Error);
-        }
+    switch (error) {
+    case D_GIF_ERR_NOT_ENOUGH_MEM:
+        return vitc_fail_memory(source->log, source->name);
+    case D_GIF_ERR_READ_FAILED:
+    case D_GIF_ERR_EOF_TOO_SOON:
+        return imgio_fail_truncated(source, FORMAT, "before its first frame is whole");
+    default: {
+        const char *message = GifErrorString(error);
+        return imgio_fail_corrupt(source, FORMAT, message != NULL ? message : "unknown error");
+    }
     }
 }
 
-static uint32_t larger(int a, int b)
+/* The graphic control extension (label 0xF9) says which index is transparent. */
+static vitc_status read_extension(gif_job *job)
 {
-    return (uint32_t)(a > b ? a : b);
+    enum { GRAPHIC_CONTROL = 0xF9, TRANSPARENT = 0x01 };
+    int label = 0;
+    GifByteType *block = NULL;
+    if (DGifGetExtension(job->gif, &label, &block) == GIF_ERROR)
+        return fail_with(job->gif->Error, job->source);
+    if (label == GRAPHIC_CONTROL && block != NULL && block[0] >= 4 && (block[1] & TRANSPARENT) != 0)
+        job->transparent = block[4];
+    while (block != NULL)
+        if (DGifGetExtensionNext(job->gif, &block) == GIF_ERROR)
+            return fail_with(job->gif->Error, job->source);
+    return VITC_OK;
+}
+
+/* Opens the file and reads up to the pixels of the first frame. */
+static vitc_status begin(gif_job *job)
+{
+    int error = D_GIF_ERR_READ_FAILED;
+    job->transparent = -1;
+    job->gif = DGifOpen(job, on_read, &error);
+    if (job->gif == NULL) return fail_with(error, job->source);
+    for (;;) {
+        GifRecordType record;
+        if (DGifGetRecordType(job->gif, &record) == GIF_ERROR)
+            return fail_with(job->gif->Error, job->source);
+        if (record == EXTENSION_RECORD_TYPE) {
+            VITC_TRY(read_extension(job));
+        } else if (record == IMAGE_DESC_RECORD_TYPE) {
+            break;
+        } else {
+            return imgio_fail_corrupt(job->source, FORMAT, "it holds no image");
+        }
+    }
+    if (DGifGetImageDesc(job->gif) == GIF_ERROR) return fail_with(job->gif->Error, job->source);
+    const GifImageDesc *frame = &job->gif->Image;
+    /* All are 16-bit numbers in the file. */
+    const uint32_t right = (uint32_t)(frame->Left + frame->Width);
+    const uint32_t bottom = (uint32_t)(frame->Top + frame->Height);
+    job->width = (uint32_t)job->gif->SWidth;
+    job->height = (uint32_t)job->gif->SHeight;
+    if (right > job->width) job->width = right;
+    if (bottom > job->height) job->height = bottom;
+    return VITC_OK;
+}
+
+static void end(gif_job *job)
+{
+    int error;
+    if (job->gif != NULL) DGifCloseFile(job->gif, &error);
 }
 
 vitc_status imgio_gif_probe(imgio_info *info, const imgio_source *source)
 {
-    reader r = {.source = source};
-    GifFileType *gif;
-    int transparent;
-    const vitc_status status = open_first_frame(&gif, &r, &transparent);
+    gif_job job = {.source = source};
+    const vitc_status status = begin(&job);
     if (status == VITC_OK) {
-        const GifImageDesc *frame = &gif->Image;
-        info->width = larger(gif->SWidth, frame->Left + frame->Width);
-        info->height = larger(gif->SHeight, frame->Top + frame->Height);
+        info->width = job.width;
+        info->height = job.height;
     }
-    if (gif != NULL) DGifCloseFile(gif, NULL);
+    end(&job);
     return status;
 }
 
-/* Palette as 256 RGB triples; indices past its end are black. */
-static void load_palette(uint8_t palette[256][3], const GifFileType *gif)
+/* 256 RGB entries: the frame's own colours or the file's, black past their end; the grey ramp
+ * where there are none. */
+static void read_palette(uint8_t *palette, const GifFileType *gif)
 {
     const ColorMapObject *map = gif->Image.ColorMap != NULL ? gif->Image.ColorMap : gif->SColorMap;
+    bool ramp = true;
     memset(palette, 0, 256 * 3);
-    for (int i = 0; i < 256; i++) {
-        if (map == NULL) {
-            memset(palette[i], i, 3);
-        } else if (i < map->ColorCount) {
-            palette[i][0] = map->Colors[i].Red;
-            palette[i][1] = map->Colors[i].Green;
-            palette[i][2] = map->Colors[i].Blue;
-        }
+    for (int i = 0; map != NULL && i < map->ColorCount && i < 256; i++) {
+        const GifColorType *colour = &map->Colors[i];
+        palette[i * 3] = colour->Red;
+        palette[i * 3 + 1] = colour->Green;
+        palette[i * 3 + 2] = colour->Blue;
+        if (colour->Red != i || colour->Green != i || colour->Blue != i) ramp = false;
     }
+    /* Pillow reads a map that begins as the grey ramp as grey pixels, however short it is. */
+    for (int i = 0; ramp && i < 256; i++) memset(palette + (size_t)i * 3, i, 3);
 }
 
-static vitc_status read_frame(imgio_image *image, GifFileType *gif, reader *r, int transparent)
+static vitc_status read_pixels(gif_job *job, imgio_image *image)
 {
-    static const int start[4] = {0, 4, 2, 1}, step[4] = {8, 8, 4, 2}; /* interlaced passes */
-    const GifImageDesc *frame = &gif->Image;
-    uint8_t palette[256][3];
-    load_palette(palette, gif);
-    if (frame->Width <= 0 || frame->Height <= 0 || frame->Left < 0 || frame->Top < 0)
-        return gif_fail(r, D_GIF_ERR_IMAGE_DEFECT);
-    VITC_TRY(imgio_image_create(image, larger(gif->SWidth, frame->Left + frame->Width),
-                                larger(gif->SHeight, frame->Top + frame->Height), r->source->log));
-    const uint8_t *around = palette[transparent >= 0 ? transparent : 0];
-    const size_t pixels = (size_t)image->width * image->height;
-    for (size_t i = 0; i < pixels; i++) memcpy(image->pixels + i * 3, around, 3);
-
-    GifPixelType *line = malloc((size_t)frame->Width);
-    if (line == NULL) return vitc_fail_memory(r->source->log, r->source->name);
-    vitc_status status = VITC_OK;
-    for (int pass = 0; pass < (frame->Interlace ? 4 : 1); pass++) {
-        const int first = frame->Interlace ? start[pass] : 0;
-        for (int y = first; y < frame->Height; y += frame->Interlace ? step[pass] : 1) {
-            if (DGifGetLine(gif, line, frame->Width) == GIF_ERROR) {
-                status = gif_fail(r, gif->Error);
-                goto cleanup;
-            }
-            uint8_t *to =
-                image->pixels + ((size_t)(frame->Top + y) * image->width + (size_t)frame->Left) * 3;
-            for (int x = 0; x < frame->Width; x++, to += 3) memcpy(to, palette[line[x]], 3);
+    static const uint32_t starts[] = {0, 4, 2, 1}, steps[] = {8, 8, 4, 2};
+    const GifImageDesc *frame = &job->gif->Image;
+    const size_t stride = (size_t)image->width * 3;
+    const size_t left = (size_t)frame->Left, top = (size_t)frame->Top;
+    const size_t width = (size_t)frame->Width, height = (size_t)frame->Height;
+    const int passes = frame->Interlace ? 4 : 1;
+    uint8_t palette[256 * 3];
+    read_palette(palette, job->gif);
+    /* Around a frame that is smaller than the screen Pillow has the transparent index, else 0. */
+    const uint8_t *around = palette + (job->transparent >= 0 ? job->transparent : 0) * 3;
+    for (size_t i = 0; i < stride * image->height; i += 3) memcpy(image->pixels + i, around, 3);
+    if (width == 0) return VITC_OK;
+    for (int pass = 0; pass < passes; pass++) {
+        const size_t step = frame->Interlace ? steps[pass] : 1;
+        for (size_t y = frame->Interlace ? starts[pass] : 0; y < height; y += step) {
+            uint8_t *row = image->pixels + (top + y) * stride + left * 3;
+            if (DGifGetLine(job->gif, row, frame->Width) == GIF_ERROR)
+                return fail_with(job->gif->Error, job->source);
+            imgio_convert_palette(row, width, palette);
         }
     }
+    return VITC_OK;
+}
 
-cleanup:
-    free(line);
-    return status;
+static vitc_status decode(gif_job *job, imgio_image *image)
+{
+    VITC_TRY(begin(job));
+    VITC_TRY(imgio_check_size(job->source, job->width, job->height));
+    VITC_TRY(imgio_image_create(image, job->width, job->height, job->source->log));
+    return read_pixels(job, image);
 }
 
 vitc_status imgio_gif_decode(imgio_image *image, const imgio_source *source)
 {
-    reader r = {.source = source};
-    GifFileType *gif;
-    int transparent;
-    *image = (imgio_image){0};
-    vitc_status status = open_first_frame(&gif, &r, &transparent);
-    if (status == VITC_OK) status = read_frame(image, gif, &r, transparent);
-    if (gif != NULL) DGifCloseFile(gif, NULL);
+    gif_job job = {.source = source};
+    const vitc_status status = decode(&job, image);
+    end(&job);
     if (status != VITC_OK) imgio_image_free(image);
     return status;
 }

@@ -1,5 +1,6 @@
 /* PNG by libpng: raw samples out of libpng, conversion to RGB here, so that it is Pillow's. */
 #include <setjmp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,7 +133,8 @@ typedef struct png_job {
     jmp_buf escape;
     const vitc_log *log;
     const char *name;
-    vitc_status status; /* set by the callback that knows better than libpng's message */
+    vitc_status status; /* set by the callback that knows more than libpng's message */
+    char reason[128];
     /* reading */
     const uint8_t *data;
     size_t size, at;
@@ -146,19 +148,23 @@ static void on_error(png_structp png, png_const_charp message)
 {
     png_job *job = png_get_error_ptr(png);
     if (job->status == VITC_OK) job->status = VITC_ERR_CORRUPT;
+    snprintf(job->reason, sizeof job->reason, "%s", message);
+    longjmp(job->escape, 1);
+}
+
+/* Says what on_error has kept. */
+static vitc_status report(const png_job *job)
+{
     switch (job->status) {
     case VITC_ERR_MEMORY:
-        (void)vitc_fail_memory(job->log, job->name);
-        break;
+        return vitc_fail_memory(job->log, job->name);
     case VITC_ERR_TRUNCATED:
-        (void)vitc_fail(job->log, job->status, "%s: the PNG data ends early, %u of %u rows in",
-                        job->name, (unsigned)png_get_current_row_number(png),
-                        (unsigned)job->image.height);
-        break;
+        return vitc_fail(job->log, job->status, "%s: the PNG data ends early, %u of %u rows in",
+                         job->name, (unsigned)png_get_current_row_number(job->png),
+                         (unsigned)job->image.height);
     default:
-        (void)vitc_fail(job->log, job->status, "%s: PNG: %s", job->name, message);
+        return vitc_fail(job->log, job->status, "%s: damaged PNG: %s", job->name, job->reason);
     }
-    longjmp(job->escape, 1);
 }
 
 static void on_warning(png_structp png, png_const_charp message)
@@ -249,7 +255,7 @@ static vitc_status decode(png_job *job, const imgio_source *source)
     if (setjmp(job->escape) != 0) {
         if (!rows_begun || job->status == VITC_ERR_MEMORY ||
             !all_rows_read(job, interlace != PNG_INTERLACE_NONE))
-            return job->status;
+            return report(job);
         widen_rows(job, colour_type, depth);
         return VITC_OK;
     }
@@ -327,7 +333,7 @@ static void on_flush(png_structp png)
 
 static vitc_status encode(png_job *job, const imgio_image *image, int level)
 {
-    if (setjmp(job->escape) != 0) return job->status;
+    if (setjmp(job->escape) != 0) return report(job);
     png_set_write_fn(job->png, job, on_write, on_flush);
     png_set_user_limits(job->png, 0x7FFFFFFF, 0x7FFFFFFF);
     png_set_compression_level(job->png, level);

@@ -1,11 +1,4 @@
-/* Resampling equal to Pillow's 8-bit Image.resize, bit for bit.
- *
- * Each axis is one pass: an output sample is a weighted mean of the input samples under a filter
- * whose support grows with the reduction (so that shrinking does not alias). Weights are computed
- * in double, normalized, and rounded to 22 fraction bits; a pass sums in int32 and rounds to 8
- * bits. The steps of this computation are fixed by what must be equal, so their order matters here.
- */
-#include <limits.h>
+/* Two-pass resampling in 22-bit fixed point, equal to Pillow's for 8-bit images. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,54 +6,44 @@
 #include "imgio_private.h"
 #include "vitc_size.h"
 
-enum { FRACTION_BITS = 22 };
+#define PRECISION 22
+#define HALF      (1 << (PRECISION - 1))
+#define SIDE_MAX  INT32_MAX /* Pillow counts pixels in int */
 
-static const char *const filter_names[] = {
-    [IMGIO_NEAREST] = "nearest", [IMGIO_LANCZOS] = "lanczos", [IMGIO_BILINEAR] = "bilinear",
-    [IMGIO_BICUBIC] = "bicubic", [IMGIO_BOX] = "box",         [IMGIO_HAMMING] = "hamming",
-};
-enum { FILTER_COUNT = sizeof filter_names / sizeof filter_names[0] };
+/* ---- filters ---- */
 
-const char *imgio_filter_string(imgio_filter filter)
+static const double pi = 3.14159265358979323846;
+
+static double sinc(double x)
 {
-    return (unsigned)filter < FILTER_COUNT ? filter_names[filter] : NULL;
+    if (x == 0.0) return 1.0;
+    x *= pi;
+    return sin(x) / x;
 }
 
-bool imgio_filter_from_string(imgio_filter *filter, const char *name)
-{
-    for (int i = 0; i < FILTER_COUNT; i++) {
-        if (strcmp(name, filter_names[i]) != 0) continue;
-        *filter = (imgio_filter)i;
-        return true;
-    }
-    return false;
-}
-
-/* ---- filters: f(x) for x in units of the (scaled) support ---- */
-
-static double filter_box(double x)
+static double box(double x)
 {
     return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
 }
 
-static double filter_bilinear(double x)
+static double bilinear(double x)
 {
     x = fabs(x);
     return x < 1.0 ? 1.0 - x : 0.0;
 }
 
-static double filter_hamming(double x)
+static double hamming(double x)
 {
     x = fabs(x);
     if (x == 0.0) return 1.0;
     if (x >= 1.0) return 0.0;
-    x *= 3.14159265358979323846;
-    return sin(x) / x *
-           ((double)0.54f + (double)0.46f * cos(x)); /* Pillow's constants are floats */
+    x *= pi;
+    /* Pillow's constants are floats, and it shows in the last bit. */
+    return sin(x) / x * ((double)0.54F + (double)0.46F * cos(x));
 }
 
-/* Keys' cubic with a = -0.5 (IEEE Trans. ASSP 29, 1981). */
-static double filter_bicubic(double x)
+/* Keys' cubic convolution with a = -0.5 (IEEE TASSP 29(6), 1981). */
+static double bicubic(double x)
 {
     const double a = -0.5;
     x = fabs(x);
@@ -69,230 +52,266 @@ static double filter_bicubic(double x)
     return 0.0;
 }
 
-static double sinc(double x)
+static double lanczos(double x)
 {
-    if (x == 0.0) return 1.0;
-    x *= 3.14159265358979323846;
-    return sin(x) / x;
+    return -3.0 <= x && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0;
 }
 
-static double filter_lanczos(double x)
-{
-    return x >= -3.0 && x < 3.0 ? sinc(x) * sinc(x / 3) : 0.0;
-}
+typedef struct filter_row {
+    const char *name;
+    double (*weight)(double x);
+    double support; /* half the width, in pixels of the coarser side */
+} filter_row;
 
-static const struct {
-    double (*function)(double x);
-    double support;
-} filters[] = {
-    [IMGIO_LANCZOS] = {filter_lanczos, 3.0}, [IMGIO_BILINEAR] = {filter_bilinear, 1.0},
-    [IMGIO_BICUBIC] = {filter_bicubic, 2.0}, [IMGIO_BOX] = {filter_box, 0.5},
-    [IMGIO_HAMMING] = {filter_hamming, 1.0},
+static const filter_row filters[] = {
+    [IMGIO_NEAREST] = {"nearest", NULL, 0.0},
+    [IMGIO_LANCZOS] = {"lanczos", lanczos, 3.0},
+    [IMGIO_BILINEAR] = {"bilinear", bilinear, 1.0},
+    [IMGIO_BICUBIC] = {"bicubic", bicubic, 2.0},
+    [IMGIO_BOX] = {"box", box, 0.5},
+    [IMGIO_HAMMING] = {"hamming", hamming, 1.0},
 };
+#define FILTERS (sizeof filters / sizeof *filters)
 
-/* ---- one axis ---- */
-
-/* Output sample i is sum_j weights[i * stride + j] * input[first[i] + j], j < count[i]. */
-typedef struct axis_weights {
-    uint32_t *first, *count; /* in one block with `first` */
-    int32_t *weights;
-    size_t stride;
-} axis_weights;
-
-static void axis_free(axis_weights *axis)
+const char *imgio_filter_string(imgio_filter filter)
 {
-    free(axis->first);
-    free(axis->weights);
-    *axis = (axis_weights){0};
+    return (size_t)filter < FILTERS ? filters[filter].name : NULL;
 }
 
-static bool axis_create(axis_weights *axis, uint32_t in, uint32_t out, imgio_filter filter)
+bool imgio_filter_from_string(imgio_filter *filter, const char *name)
+{
+    for (size_t i = 0; name != NULL && i < FILTERS; i++) {
+        if (strcmp(filters[i].name, name) == 0) {
+            *filter = (imgio_filter)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- one axis: which inputs make each output, and with what weights ---- */
+
+typedef struct axis {
+    uint32_t in, out;
+    size_t taps;      /* room for weights per output */
+    int32_t *weights; /* [out][taps], fixed point; the first count[o] of a row are used */
+    uint32_t *first;  /* [out] */
+    uint32_t *count;  /* [out] */
+} axis;
+
+static void axis_free(axis *a)
+{
+    free(a->weights);
+    free(a->first);
+    free(a->count);
+    *a = (axis){0};
+}
+
+static void axis_fill(axis *a, const filter_row *filter, double *row)
+{
+    const double scale = (double)a->in / a->out;
+    const double stretch = scale < 1.0 ? 1.0 : scale;
+    const double support = filter->support * stretch, inverse = 1.0 / stretch;
+    for (uint32_t o = 0; o < a->out; o++) {
+        const double centre = (o + 0.5) * scale;
+        double low = centre - support + 0.5, high = centre + support + 0.5;
+        if (low < 0) low = 0;
+        if (high > a->in) high = a->in;
+        const uint32_t first = (uint32_t)low, count = (uint32_t)high - first;
+        double sum = 0.0;
+        for (uint32_t i = 0; i < count; i++) {
+            row[i] = filter->weight((i + first - centre + 0.5) * inverse);
+            sum += row[i];
+        }
+        int32_t *weights = a->weights + o * a->taps;
+        for (uint32_t i = 0; i < count; i++) {
+            const double weight = (sum != 0.0 ? row[i] / sum : row[i]) * (1 << PRECISION);
+            weights[i] = (int32_t)(weight < 0 ? weight - 0.5 : weight + 0.5);
+        }
+        a->first[o] = first;
+        a->count[o] = count;
+    }
+}
+
+static vitc_status axis_make(axis *a, uint32_t in, uint32_t out, const filter_row *filter,
+                             const vitc_log *log)
 {
     const double scale = (double)in / out;
-    const double filter_scale = scale < 1.0 ? 1.0 : scale;
-    const double support = filters[filter].support * filter_scale;
-    size_t bytes, bounds;
-    *axis = (axis_weights){.stride = (size_t)ceil(support) * 2 + 1};
-    double *exact = malloc(axis->stride * sizeof *exact);
-    if (vitc_size_mul3(axis->stride, out, sizeof(int32_t), &bytes) &&
-        vitc_size_mul3(2, out, sizeof(uint32_t), &bounds)) {
-        axis->first = malloc(bounds);
-        axis->weights = malloc(bytes);
+    *a = (axis){.in = in, .out = out};
+    a->taps = (size_t)ceil(filter->support * (scale < 1.0 ? 1.0 : scale)) * 2 + 1;
+    size_t bytes;
+    double *row = NULL;
+    if (vitc_size_mul3(a->taps, out, sizeof *a->weights, &bytes)) {
+        a->weights = malloc(bytes);
+        a->first = malloc(out * sizeof *a->first);
+        a->count = malloc(out * sizeof *a->count);
+        row = malloc(a->taps * sizeof *row);
     }
-    if (exact == NULL || axis->first == NULL || axis->weights == NULL) {
-        free(exact);
-        axis_free(axis);
-        return false;
+    if (a->weights == NULL || a->first == NULL || a->count == NULL || row == NULL) {
+        free(row);
+        axis_free(a);
+        return vitc_fail(log, VITC_ERR_MEMORY, "out of memory for resizing %u to %u pixels",
+                         (unsigned)in, (unsigned)out);
     }
-    axis->count = axis->first + out;
-    for (uint32_t i = 0; i < out; i++) {
-        const double centre = (i + 0.5) * scale, inverse = 1.0 / filter_scale;
-        const double low = centre - support + 0.5, high = centre + support + 0.5;
-        const uint32_t first = low < 0 ? 0 : (uint32_t)low;
-        const uint32_t end = high > in ? in : (uint32_t)high;
-        const uint32_t count = end - first;
-        double sum = 0;
-        for (uint32_t j = 0; j < count; j++) {
-            exact[j] = filters[filter].function((j + first - centre + 0.5) * inverse);
-            sum += exact[j];
-        }
-        int32_t *weights = axis->weights + i * axis->stride;
-        for (uint32_t j = 0; j < count; j++) {
-            const double w = (sum != 0.0 ? exact[j] / sum : exact[j]) * (1 << FRACTION_BITS);
-            weights[j] = (int32_t)(w < 0 ? w - 0.5 : w + 0.5);
-        }
-        axis->first[i] = first;
-        axis->count[i] = count;
-    }
-    free(exact);
-    return true;
+    axis_fill(a, filter, row);
+    free(row);
+    return VITC_OK;
 }
 
-static uint8_t round_sample(int32_t sum)
+/* ---- the passes ---- */
+
+static uint8_t to_byte(int32_t sum)
 {
-    const int32_t value = sum >> FRACTION_BITS;
-    return value < 0 ? 0 : value > 255 ? 255 : (uint8_t)value;
+    const int32_t value = sum >> PRECISION;
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
-static const int32_t half = 1 << (FRACTION_BITS - 1);
-
-/* out [rows, out_width] from in [rows, in_width] */
-static void pass_horizontal(uint8_t *out, const uint8_t *in, uint32_t rows, uint32_t in_width,
-                            uint32_t out_width, const axis_weights *axis)
+/* `rows` rows of a->in pixels to as many of a->out pixels. */
+static void resize_columns(uint8_t *out, const uint8_t *in, size_t rows, const axis *a)
 {
-    for (uint32_t y = 0; y < rows; y++, in += (size_t)in_width * 3) {
-        for (uint32_t x = 0; x < out_width; x++, out += 3) {
-            const int32_t *weights = axis->weights + x * axis->stride;
-            const uint8_t *from = in + (size_t)axis->first[x] * 3;
-            int32_t r = half, g = half, b = half;
-            for (uint32_t j = 0; j < axis->count[x]; j++, from += 3) {
-                r += from[0] * weights[j];
-                g += from[1] * weights[j];
-                b += from[2] * weights[j];
+    const size_t in_stride = (size_t)a->in * 3;
+    for (; rows > 0; rows--, in += in_stride) {
+        for (uint32_t x = 0; x < a->out; x++, out += 3) {
+            const uint8_t *pixel = in + (size_t)a->first[x] * 3;
+            const int32_t *weights = a->weights + x * a->taps;
+            int32_t red = HALF, green = HALF, blue = HALF;
+            for (uint32_t i = a->count[x]; i > 0; i--, pixel += 3, weights++) {
+                red += pixel[0] * *weights;
+                green += pixel[1] * *weights;
+                blue += pixel[2] * *weights;
             }
-            out[0] = round_sample(r);
-            out[1] = round_sample(g);
-            out[2] = round_sample(b);
+            out[0] = to_byte(red);
+            out[1] = to_byte(green);
+            out[2] = to_byte(blue);
         }
     }
 }
 
-/* out [out_height, width] from in, whose first row is row `top` of the image; sums: width * 3 */
-static void pass_vertical(uint8_t *out, const uint8_t *in, uint32_t top, uint32_t width,
-                          uint32_t out_height, const axis_weights *axis, int32_t *sums)
+/* a->in rows of `stride` bytes to a->out; `in` begins at row `skipped`. In strips that keep the
+ * sums in the first-level cache. */
+static void resize_rows(uint8_t *out, const uint8_t *in, size_t stride, uint32_t skipped,
+                        const axis *a)
 {
-    const size_t row = (size_t)width * 3;
-    for (uint32_t y = 0; y < out_height; y++, out += row) {
-        const int32_t *weights = axis->weights + y * axis->stride;
-        for (size_t i = 0; i < row; i++) sums[i] = half;
-        for (uint32_t j = 0; j < axis->count[y]; j++) {
-            const uint8_t *from = in + (axis->first[y] - top + j) * row;
-            for (size_t i = 0; i < row; i++) sums[i] += from[i] * weights[j];
+    enum { STRIP = 1024 };
+    int32_t sums[STRIP];
+    for (uint32_t y = 0; y < a->out; y++, out += stride) {
+        const uint8_t *rows = in + (size_t)(a->first[y] - skipped) * stride;
+        const int32_t *weights = a->weights + y * a->taps;
+        for (size_t start = 0; start < stride; start += STRIP) {
+            const size_t width = stride - start < STRIP ? stride - start : STRIP;
+            for (size_t i = 0; i < width; i++) sums[i] = HALF;
+            for (uint32_t k = 0; k < a->count[y]; k++) {
+                const uint8_t *row = rows + k * stride + start;
+                const int32_t weight = weights[k];
+                for (size_t i = 0; i < width; i++) sums[i] += row[i] * weight;
+            }
+            for (size_t i = 0; i < width; i++) out[start + i] = to_byte(sums[i]);
         }
-        for (size_t i = 0; i < row; i++) out[i] = round_sample(sums[i]);
     }
 }
 
-static bool is_vertical_first(const imgio_image *in, uint32_t width, uint32_t height,
-                              imgio_pass_order order)
+static bool vertical_first(const imgio_image *in, uint32_t width, uint32_t height,
+                           imgio_pass_order order)
 {
     if (height >= in->height) return false;
-    if (order == IMGIO_ORDER_PILLOW12) return in->height > 100 * (uint64_t)in->width;
+    if (order == IMGIO_ORDER_PILLOW12) return in->height > (uint64_t)in->width * 100;
     return (int64_t)in->height - height > 2 * ((int64_t)in->width - width);
 }
 
-static vitc_status resample(imgio_image *out, const imgio_image *in, uint32_t width,
-                            uint32_t height, imgio_filter filter, imgio_pass_order order,
-                            const vitc_log *log)
+static vitc_status resample(imgio_image *out, const imgio_image *in, const axis *columns,
+                            const axis *rows, bool rows_first, const vitc_log *log)
 {
-    const bool across = width != in->width, down = height != in->height;
-    const bool vertical_first = is_vertical_first(in, width, height, order);
-    axis_weights columns = {0}, rows = {0};
-    uint8_t *between = NULL;
-    int32_t *sums = NULL;
-    vitc_status status = imgio_image_create(out, width, height, log);
-    if (status != VITC_OK) return status;
-    status = VITC_ERR_MEMORY;
-    if (across && !axis_create(&columns, in->width, width, filter)) goto cleanup;
-    if (down && !axis_create(&rows, in->height, height, filter)) goto cleanup;
-
-    const uint32_t sums_width = vertical_first ? in->width : width;
-    size_t sums_bytes, between_bytes;
-    if (!vitc_size_mul3(sums_width, 3, sizeof *sums, &sums_bytes)) goto cleanup;
-    if (down && (sums = malloc(sums_bytes)) == NULL) goto cleanup;
-    if (!across) {
-        pass_vertical(out->pixels, in->pixels, 0, width, height, &rows, sums);
-    } else if (!down) {
-        pass_horizontal(out->pixels, in->pixels, height, in->width, width, &columns);
-    } else if (vertical_first) {
-        if (!vitc_size_mul3(in->width, height, 3, &between_bytes) ||
-            (between = malloc(between_bytes)) == NULL)
-            goto cleanup;
-        pass_vertical(between, in->pixels, 0, in->width, height, &rows, sums);
-        pass_horizontal(out->pixels, between, height, in->width, width, &columns);
+    imgio_image middle = {0};
+    if (columns->in == columns->out) {
+        resize_rows(out->pixels, in->pixels, (size_t)in->width * 3, 0, rows);
+    } else if (rows->in == rows->out) {
+        resize_columns(out->pixels, in->pixels, in->height, columns);
+    } else if (rows_first) {
+        VITC_TRY(imgio_image_create(&middle, in->width, out->height, log));
+        resize_rows(middle.pixels, in->pixels, (size_t)in->width * 3, 0, rows);
+        resize_columns(out->pixels, middle.pixels, out->height, columns);
     } else {
-        /* only the rows that the vertical pass will read */
-        const uint32_t top = rows.first[0];
-        const uint32_t bottom = rows.first[height - 1] + rows.count[height - 1];
-        if (!vitc_size_mul3(width, bottom - top, 3, &between_bytes) ||
-            (between = malloc(between_bytes)) == NULL)
-            goto cleanup;
-        pass_horizontal(between, in->pixels + (size_t)top * in->width * 3, bottom - top, in->width,
-                        width, &columns);
-        pass_vertical(out->pixels, between, top, width, height, &rows, sums);
+        /* Enlarging, or with a narrow filter, the outermost rows may have no part. */
+        const uint32_t first = rows->first[0];
+        const uint32_t used = rows->first[rows->out - 1] + rows->count[rows->out - 1] - first;
+        VITC_TRY(imgio_image_create(&middle, out->width, used, log));
+        resize_columns(middle.pixels, in->pixels + (size_t)first * in->width * 3, used, columns);
+        resize_rows(out->pixels, middle.pixels, (size_t)out->width * 3, first, rows);
     }
-    status = VITC_OK;
-
-cleanup:
-    axis_free(&columns);
-    axis_free(&rows);
-    free(between);
-    free(sums);
-    if (status == VITC_OK) return VITC_OK;
-    imgio_image_free(out);
-    return vitc_fail_memory(log, "resizing");
+    imgio_image_free(&middle);
+    return VITC_OK;
 }
 
-/* ---- nearest: positions step by repeated addition, whose rounding decides ties as Pillow does
- * ---- */
-
-static vitc_status pick_nearest(imgio_image *out, const imgio_image *in, uint32_t width,
-                                uint32_t height, const vitc_log *log)
+static vitc_status resize_smooth(imgio_image *out, const imgio_image *in, const filter_row *filter,
+                                 bool rows_first, const vitc_log *log)
 {
-    VITC_TRY(imgio_image_create(out, width, height, log));
-    const double step_x = (double)in->width / width, step_y = (double)in->height / height;
-    uint32_t *columns = malloc(width * sizeof *columns);
-    if (columns == NULL) {
-        imgio_image_free(out);
-        return vitc_fail_memory(log, "resizing");
+    axis columns, rows;
+    VITC_TRY(axis_make(&columns, in->width, out->width, filter, log));
+    vitc_status status = axis_make(&rows, in->height, out->height, filter, log);
+    if (status == VITC_OK) {
+        status = resample(out, in, &columns, &rows, rows_first, log);
+        axis_free(&rows);
     }
-    double at = step_x * 0.5;
-    for (uint32_t x = 0; x < width; x++, at += step_x)
-        columns[x] = at < in->width ? (uint32_t)at : in->width - 1;
-    uint8_t *to = out->pixels;
-    at = step_y * 0.5;
-    for (uint32_t y = 0; y < height; y++, at += step_y) {
-        const size_t row = at < in->height ? (uint32_t)at : in->height - 1;
-        const uint8_t *from = in->pixels + row * in->width * 3;
-        for (uint32_t x = 0; x < width; x++, to += 3) memcpy(to, from + (size_t)columns[x] * 3, 3);
+    axis_free(&columns);
+    return status;
+}
+
+/* The input index of every output. Pillow adds the scale up instead of multiplying, and the
+ * rounding of the sums decides the ties. */
+static uint32_t *nearest_positions(uint32_t in, uint32_t out)
+{
+    uint32_t *positions = malloc((size_t)out * sizeof *positions);
+    if (positions == NULL) return NULL;
+    const double scale = (double)in / out;
+    double at = scale * 0.5;
+    for (uint32_t o = 0; o < out; o++, at += scale) positions[o] = at < in ? (uint32_t)at : in - 1;
+    return positions;
+}
+
+static vitc_status resize_nearest(imgio_image *out, const imgio_image *in, const vitc_log *log)
+{
+    uint32_t *columns = nearest_positions(in->width, out->width);
+    uint32_t *rows = nearest_positions(in->height, out->height);
+    vitc_status status = VITC_OK;
+    if (columns == NULL || rows == NULL) {
+        status = vitc_fail_memory(log, "resizing");
+        goto cleanup;
     }
+    uint8_t *pixel = out->pixels;
+    for (uint32_t y = 0; y < out->height; y++) {
+        const uint8_t *row = in->pixels + (size_t)rows[y] * in->width * 3;
+        for (uint32_t x = 0; x < out->width; x++, pixel += 3)
+            memcpy(pixel, row + (size_t)columns[x] * 3, 3);
+    }
+cleanup:
     free(columns);
-    return VITC_OK;
+    free(rows);
+    return status;
 }
 
 vitc_status imgio_resize(imgio_image *out, const imgio_image *in, uint32_t width, uint32_t height,
                          imgio_filter filter, imgio_pass_order order, const vitc_log *log)
 {
-    *out = (imgio_image){0};
-    if (width == 0 || height == 0 || width > INT32_MAX || height > INT32_MAX ||
-        imgio_filter_string(filter) == NULL || in->pixels == NULL)
-        return vitc_fail(log, VITC_ERR_ARGUMENT, "resize to %ux%u with filter %d", width, height,
-                         (int)filter);
-    if (width == in->width && height == in->height) {
-        VITC_TRY(imgio_image_create(out, width, height, log));
+    if (in->pixels == NULL || in->width == 0 || in->height == 0)
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "resizing: the image has no pixels");
+    if (width == 0 || height == 0 || width > SIDE_MAX || height > SIDE_MAX ||
+        in->width > SIDE_MAX || in->height > SIDE_MAX)
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "resizing %u x %u to %u x %u pixels: impossible",
+                         (unsigned)in->width, (unsigned)in->height, (unsigned)width,
+                         (unsigned)height);
+    if ((size_t)filter >= FILTERS)
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "resizing: %d is not a filter", (int)filter);
+    if (order != IMGIO_ORDER_PILLOW13 && order != IMGIO_ORDER_PILLOW12)
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "resizing: %d is not a pass order", (int)order);
+    VITC_TRY(imgio_image_create(out, width, height, log));
+    vitc_status status = VITC_OK;
+    if (width == in->width && height == in->height)
         memcpy(out->pixels, in->pixels, (size_t)width * height * 3);
-        return VITC_OK;
-    }
-    if (filter == IMGIO_NEAREST) return pick_nearest(out, in, width, height, log);
-    return resample(out, in, width, height, filter, order, log);
+    else if (filter == IMGIO_NEAREST)
+        status = resize_nearest(out, in, log);
+    else
+        status =
+            resize_smooth(out, in, &filters[filter], vertical_first(in, width, height, order), log);
+    if (status != VITC_OK) imgio_image_free(out);
+    return status;
 }
