@@ -153,8 +153,8 @@ static void test_golden(void **state)
     unsigned char *index = read_file(FOLDER "/index.txt", &size);
     (void)state;
     for (size_t from = 0; from < size;) {
-        const unsigned char *end = memchr(index + from, '\n', size - from);
-        const size_t length = end != NULL ? (size_t)(end - (index + from)) : size - from;
+        size_t length = 0;
+        while (from + length < size && index[from + length] != '\n') length++;
         char name[128];
         assert_true(length < sizeof name);
         memcpy(name, index + from, length);
