@@ -2,9 +2,9 @@
 # From a fresh Debian or Ubuntu machine to a classified photo: installs packages, builds vitc in
 # Release and runs it with the bundled model.
 #
-#   cmake/quickstart.sh [PHOTO...]      default: the photos that come with the tests
+#   cmake/quickstart.sh [PHOTO...]      default: a photo that comes with the tests
 #
-# The program ends up in build/release/vitc.
+# The program ends up in build/release/apps/vitc.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -21,8 +21,8 @@ configure_fresh "$root" "$build" -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF
 run cmake --build "$build" --target vitc_program
 
 if [ $# = 0 ]; then
-    set -- "$root/tests/golden/photos/"*cat*.jpg
+    set -- "$root/tests/golden/photos/cat.jpg"
     [ -e "$1" ] || stop "the example photo $1 is missing; is the clone complete?"
 fi
 step "classify"
-run "$build/vitc" classify "$@"
+run "$build/apps/vitc" classify "$@"

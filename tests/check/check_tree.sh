@@ -89,6 +89,7 @@ BEGIN {
     # foreign header -> the folder whose one .c file includes it
     home["png.h"] = "imgio"
     home["jpeglib.h"] = "imgio"
+    home["jerror.h"] = "imgio"
     home["webp/decode.h"] = "imgio"
     home["gif_lib.h"] = "imgio"
     home["stb_image.h"] = "imgio"

@@ -19,7 +19,7 @@ typedef struct job {
     const float *expected; /* photo_count rows of K */
     pthread_barrier_t *start;
     long compared; /* rows that agreed */
-    char problem[512];
+    char problem[1024];
 } job;
 
 static void keep_problem(void *user, vitc_log_level level, const char *message)
@@ -42,7 +42,7 @@ static void run_photos(job *j, vit_classifier *classifier, size_t batch, float *
         for (size_t i = 0; i < count; i++) {
             const size_t row = (first + i) * classes;
             if (outputs[i].status != VITC_OK) {
-                snprintf(j->problem, sizeof j->problem, "%s", outputs[i].error);
+                snprintf(j->problem, sizeof j->problem, "%.1000s", outputs[i].error);
                 return;
             }
             const size_t bytes = classes * sizeof *outputs[i].logits;
