@@ -13,6 +13,14 @@ if(VITC_SANITIZE)
                            -fno-sanitize-recover=all -g)
     target_link_options(vitc_flags INTERFACE -fsanitize=${VITC_SANITIZE})
 endif()
+if(VITC_FUZZ)
+    # libFuzzer looks for new paths through every object, and finds faults by the sanitizers.
+    if(NOT CMAKE_C_COMPILER_ID MATCHES Clang OR NOT VITC_SANITIZE MATCHES address)
+        message(FATAL_ERROR "VITC_FUZZ needs clang and VITC_SANITIZE=address,undefined: "
+            "use the preset asan.")
+    endif()
+    target_compile_options(vitc_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 include(VitcCoverage)
 
 function(vitc_add_objects folder)
