@@ -25,54 +25,75 @@ void vit_ref_layernorm(float *out, size_t ldo, const float *x, size_t ldx, size_
         vit_rows_f32_ref.layernorm(out + t * ldo, x + t * ldx, weight, bias, width, eps);
 }
 
-/* Element d of a query or key row after its optional LayerNorm. */
-static double normed(const float *row, size_t d, size_t width, const float *weight,
-                     const float *bias, float eps)
+/* A query or key row after its optional LayerNorm, element by element. */
+typedef struct normed_row {
+    const float *row, *weight, *bias;
+    double mean, inverse;
+} normed_row;
+
+static normed_row normalize(const float *row, size_t width, const float *weight, const float *bias,
+                            float eps)
 {
-    if (weight == NULL) return (double)row[d];
-    double mean = 0, variance = 0;
-    for (size_t i = 0; i < width; i++) mean += (double)row[i] / (double)width;
+    normed_row n = {row, weight, bias, 0, 1};
+    if (weight == NULL) return n;
+    double variance = 0;
+    for (size_t i = 0; i < width; i++) n.mean += (double)row[i] / (double)width;
     for (size_t i = 0; i < width; i++)
-        variance += ((double)row[i] - mean) * ((double)row[i] - mean) / (double)width;
-    return ((double)row[d] - mean) / sqrt(variance + (double)eps) * (double)weight[d] +
-           (double)bias[d];
+        variance += ((double)row[i] - n.mean) * ((double)row[i] - n.mean) / (double)width;
+    n.inverse = 1 / sqrt(variance + (double)eps);
+    return n;
+}
+
+static double element(const normed_row *n, size_t d)
+{
+    if (n->weight == NULL) return (double)n->row[d];
+    return ((double)n->row[d] - n->mean) * n->inverse * (double)n->weight[d] + (double)n->bias[d];
 }
 
 static double score(const float *q, const float *k, size_t head_width, const vit_qk_norm *norm)
 {
+    const normed_row query = normalize(q, head_width, norm->q_weight, norm->q_bias, norm->eps);
+    const normed_row key = normalize(k, head_width, norm->k_weight, norm->k_bias, norm->eps);
     double sum = 0;
-    for (size_t d = 0; d < head_width; d++)
-        sum += normed(q, d, head_width, norm->q_weight, norm->q_bias, norm->eps) *
-               normed(k, d, head_width, norm->k_weight, norm->k_bias, norm->eps);
+    for (size_t d = 0; d < head_width; d++) sum += element(&query, d) * element(&key, d);
     return sum / sqrt((double)head_width);
+}
+
+/* One query against all keys and values of its head. Scores are computed again where they are
+ * needed instead of stored, so that any number of tokens works without memory. */
+static void attend(float *out, const float *q, const float *k, const float *v, size_t ld,
+                   size_t tokens, size_t head_width, const vit_qk_norm *norm)
+{
+    enum { CHUNK = 64 };
+    double highest = -INFINITY, total = 0;
+    for (size_t m = 0; m < tokens; m++) {
+        const double s = score(q, k + m * ld, head_width, norm);
+        highest = s > highest ? s : highest;
+    }
+    for (size_t m = 0; m < tokens; m++)
+        total += exp(score(q, k + m * ld, head_width, norm) - highest);
+    for (size_t d0 = 0; d0 < head_width; d0 += CHUNK) {
+        const size_t count = head_width - d0 < CHUNK ? head_width - d0 : CHUNK;
+        double sums[CHUNK] = {0};
+        for (size_t m = 0; m < tokens; m++) {
+            const double p = exp(score(q, k + m * ld, head_width, norm) - highest) / total;
+            for (size_t d = 0; d < count; d++) sums[d] += p * (double)v[m * ld + d0 + d];
+        }
+        for (size_t d = 0; d < count; d++) out[d0 + d] = (float)sums[d];
+    }
 }
 
 void vit_ref_attention(float *out, const float *qkv, size_t images, size_t tokens, size_t heads,
                        size_t head_width, const vit_qk_norm *norm)
 {
-    const size_t width = heads * head_width, ldq = 3 * width;
+    const size_t width = heads * head_width, ld = 3 * width;
     for (size_t b = 0; b < images; b++) {
         for (size_t h = 0; h < heads; h++) {
-            const float *q = qkv + b * tokens * ldq + h * head_width;
-            const float *k = q + width, *v = k + width;
+            const float *q = qkv + b * tokens * ld + h * head_width;
             float *o = out + b * tokens * width + h * head_width;
-            for (size_t n = 0; n < tokens; n++) {
-                double highest = -INFINITY, total = 0;
-                for (size_t m = 0; m < tokens; m++) {
-                    const double s = score(q + n * ldq, k + m * ldq, head_width, norm);
-                    highest = s > highest ? s : highest;
-                }
-                for (size_t m = 0; m < tokens; m++)
-                    total += exp(score(q + n * ldq, k + m * ldq, head_width, norm) - highest);
-                for (size_t d = 0; d < head_width; d++) o[n * width + d] = 0;
-                for (size_t d = 0; d < head_width; d++) {
-                    double sum = 0;
-                    for (size_t m = 0; m < tokens; m++)
-                        sum += exp(score(q + n * ldq, k + m * ldq, head_width, norm) - highest) /
-                               total * (double)v[m * ldq + d];
-                    o[n * width + d] = (float)sum;
-                }
-            }
+            for (size_t n = 0; n < tokens; n++)
+                attend(o + n * width, q + n * ld, q + width, q + 2 * width, ld, tokens, head_width,
+                       norm);
         }
     }
 }
