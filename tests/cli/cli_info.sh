@@ -40,7 +40,7 @@ for name in name source architecture parameters encoder image tokens positions p
 done
 out_has "65: class + 8x8 patches of 16x16 pixels"
 out_has "resize to 128x128 (bicubic)"
-out_has "1 (--threads)"
+out_has "1 (as requested)"
 VITC_ISA=ref run info
 exits 0
 out_has "ref (VITC_ISA"

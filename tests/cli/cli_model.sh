@@ -78,7 +78,10 @@ refused "swin"
 fresh
 sed -i 's/classifier\.weight/classifier.weighx/' "$weights"
 refused "classifier.weight"
-err_has "classifier.weighx"
+fresh
+sed -i 's/vit\.layernorm\.bias/vit.layernorm.bios/' "$weights"
+refused "vit.layernorm.bias"
+err_has "vit.layernorm.bios"
 fresh
 sed -i -E 's/("classifier\.weight":\{"dtype":"F32","shape":\[)([0-9]+),([0-9]+)\]/\1\3,\2]/' "$weights"
 refused "classifier.weight"

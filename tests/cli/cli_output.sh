@@ -63,10 +63,19 @@ if command -v script >/dev/null; then
     out_has ' ##'
     out_lacks '█'
     out_lacks "${escape}["
-    TERM=dumb LC_ALL=C.UTF-8 on_terminal "stty cols 60; '$VITC' classify -k 10 photos nowhere"
+    TERM=dumb LC_ALL=C.UTF-8 on_terminal "stty cols 60; '$VITC' classify -q -k 10 photos nowhere"
     exits 1
     check "lines fit the terminal" sh -c '! LC_ALL=C.UTF-8 grep -E "^.{61,}" out | grep -v unreadable'
+    TERM=dumb LC_ALL=C.UTF-8 on_terminal "'$VITC' classify photos nowhere"
+    exits 1
     check "a failure is said once" test "$(grep -c 'No such file' out)" -eq 1
+    TERM=xterm LC_ALL=C.UTF-8 on_terminal "'$VITC' classify photos photos photos >rows"
+    exits 0
+    out_has "images/s"
+    out_has " of 48, "
+    TERM=xterm LC_ALL=C.UTF-8 on_terminal "'$VITC' classify -q photos photos photos >rows"
+    exits 0
+    silent out
     TERM=dumb LC_ALL=C.UTF-8 on_terminal "'$VITC' classify - 2>&1"
     exits 2
     out_has "is a terminal"
