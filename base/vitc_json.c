@@ -24,10 +24,17 @@ vitc_status vitc_json_parse(vitc_json **document, const char *text, size_t size,
                             const vitc_log *log)
 {
     json_error_t error;
-    errno = 0; /* jansson does not tell a failed allocation from a bad text; malloc does */
+    /* jansson does not tell a failed allocation from a bad text, and where its lexer's buffer cannot
+     * grow it goes on without the character. malloc tells, unless a number follows: jansson clears
+     * errno before it converts one. */
+    errno = 0;
     *document = wrap(json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error));
+    if (errno == ENOMEM) {
+        vitc_json_free(*document);
+        *document = NULL;
+        return vitc_fail_memory(log, name);
+    }
     if (*document != NULL) return VITC_OK;
-    if (errno == ENOMEM) return vitc_fail_memory(log, name);
     return vitc_fail(log, VITC_ERR_CORRUPT, "%s: not valid JSON: %s (line %d, column %d)", name,
                      error.text, error.line, error.column);
 }

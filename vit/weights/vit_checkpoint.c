@@ -340,8 +340,8 @@ static vitc_status match_tensors(vit_checkpoint *checkpoint, const vitc_log *log
     }
     list_report(&report.missing, checkpoint->name, "missing", log);
     list_report(&report.mis_shaped, checkpoint->name, "with the wrong shape", log);
-    list_report(&report.unexpected, checkpoint->name,
-                "not expected in this kind of model (vitc would ignore what they do)", log);
+    list_report(&report.unexpected, checkpoint->name, "that this kind of model has no place for",
+                log);
     if (report.missing.total + report.mis_shaped.total + report.unexpected.total > 0)
         return VITC_ERR_MODEL;
     if (report.mis_typed != NULL)

@@ -186,11 +186,17 @@ static vitc_status read_classes(vit_checkpoint *checkpoint, const vit_config_rea
     char shown[VIT_SHOWN_SIZE];
     if (found == NULL) {
         const char *class = vitc_json_string(
-            vitc_json_at(vitc_json_get(config, "architectures"), 0), "a model without a head");
+            vitc_json_at(vitc_json_get(config, "architectures"), 0), "model without a head");
+        vit_show_name(shown, class);
+        if (strstr(class, "ForImageClassification") != NULL)
+            return vitc_fail(reader->log, VITC_ERR_MODEL,
+                             "%s: by its config the model is a %s, but the weights have no tensor "
+                             "%s",
+                             checkpoint->name, shown, head);
         return vitc_fail(reader->log, VITC_ERR_MODEL,
-                         "%s: there is no classifier (no tensor %s): this is %s, which has to be "
+                         "%s: there is no classifier (no tensor %s): this is a %s, which has to be "
                          "fine-tuned as ViTForImageClassification before it can name anything",
-                         checkpoint->name, head, vit_show_name(shown, class));
+                         checkpoint->name, head, shown);
     }
     if (found->tensor->rank != 2 || found->tensor->shape[0] < 1 ||
         found->tensor->shape[0] > UINT32_MAX) {

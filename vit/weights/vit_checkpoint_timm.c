@@ -338,7 +338,9 @@ static vitc_status read_position(vit_checkpoint *checkpoint, const vit_config_re
     char text[96];
     snprintf(text, sizeof text, "%ux%u (%zu patches and %u other tokens)", c->image_height,
              c->image_width, patches, prefix);
-    return vit_checkpoint_disagree(checkpoint, "input_size", text, "pos_embed", reader->log);
+    const bool given = vit_config_present(args, "img_size") != NULL;
+    return vit_checkpoint_disagree(checkpoint, given ? "img_size" : "input_size", text, "pos_embed",
+                                   reader->log);
 }
 
 /* Sizes that model_args state as well. */
