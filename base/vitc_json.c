@@ -20,23 +20,96 @@ static vitc_json *wrap(json_t *value)
     return (vitc_json *)value;
 }
 
+/* ---- parsing ----
+ *
+ * jansson's lexer ignores a failed allocation when its token buffer has to grow: it drops a
+ * character and goes on, to a wrong value, a failed assertion or worse. So the buffer is made to
+ * grow where nothing depends on it: what jansson reads is
+ *     ["xxx...x",<newline>TEXT<newline>]
+ * with as many x as the longest token of TEXT can have bytes. Does that string arrive whole, then
+ * no token of TEXT makes the buffer grow; does it not, then memory was short. */
+
+typedef struct feed {
+    const char *text;
+    size_t size, at;
+    size_t padding, padded; /* x to give and given */
+    int stage;              /* index into the pieces around padding and text */
+} feed;
+
+/* No token is longer than the distance between two unescaped quotes, or a quote and an end. */
+static size_t longest_token(const char *text, size_t size)
+{
+    size_t longest = 0, from = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == '\\') i++;
+        const size_t length = (i < size ? i : size) - from;
+        longest = length > longest ? length : longest;
+        if (i < size && text[i] == '"') from = i;
+    }
+    return longest + 2; /* both quotes */
+}
+
+static size_t take(char *to, size_t room, const char *from, size_t left)
+{
+    const size_t n = room < left ? room : left;
+    memcpy(to, from, n);
+    return n;
+}
+
+static size_t on_feed(void *buffer, size_t room, void *user)
+{
+    feed *f = user;
+    if (room < 4) return (size_t)-1;
+    switch (f->stage) {
+    case 0:
+        f->stage++;
+        return take(buffer, room, "[\"", 2);
+    case 1:
+        if (f->padded < f->padding) {
+            const size_t left = f->padding - f->padded, n = room < left ? room : left;
+            memset(buffer, 'x', n);
+            f->padded += n;
+            return n;
+        }
+        f->stage++;
+        return take(buffer, room, "\",\n", 3);
+    case 2:
+        if (f->at < f->size) {
+            const size_t n = take(buffer, room, f->text + f->at, f->size - f->at);
+            f->at += n;
+            return n;
+        }
+        f->stage++;
+        return take(buffer, room, "\n]", 2);
+    default:
+        return 0;
+    }
+}
+
 vitc_status vitc_json_parse(vitc_json **document, const char *text, size_t size, const char *name,
                             const vitc_log *log)
 {
+    feed f = {.text = text, .size = size, .padding = longest_token(text, size)};
     json_error_t error;
-    /* jansson does not tell a failed allocation from a bad text, and where its lexer's buffer cannot
-     * grow it goes on without the character. malloc tells, unless a number follows: jansson clears
-     * errno before it converts one. */
-    errno = 0;
-    *document = wrap(json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error));
-    if (errno == ENOMEM) {
-        vitc_json_free(*document);
-        *document = NULL;
-        return vitc_fail_memory(log, name);
+    *document = NULL;
+    errno = 0; /* jansson's other allocations fail cleanly, but not by name: malloc says it here */
+    json_t *wrapped = json_load_callback(on_feed, &f, JSON_REJECT_DUPLICATES, &error);
+    const bool no_memory =
+        errno == ENOMEM ||
+        (wrapped != NULL && json_string_length(json_array_get(wrapped, 0)) != f.padding);
+    json_t *value = json_incref(json_array_get(wrapped, 1));
+    const size_t values = json_array_size(wrapped);
+    json_decref(wrapped);
+    if (!no_memory && values == 2) {
+        *document = wrap(value);
+        return VITC_OK;
     }
-    if (*document != NULL) return VITC_OK;
+    json_decref(value);
+    if (no_memory) return vitc_fail_memory(log, name);
+    if (wrapped != NULL)
+        return vitc_fail(log, VITC_ERR_CORRUPT, "%s: not valid JSON: more than one value", name);
     return vitc_fail(log, VITC_ERR_CORRUPT, "%s: not valid JSON: %s (line %d, column %d)", name,
-                     error.text, error.line, error.column);
+                     error.text, error.line - 1, error.column);
 }
 
 void vitc_json_free(vitc_json *document)

@@ -1,4 +1,5 @@
 /* The first frame of a GIF by giflib, on the canvas that Pillow would show it on. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ bool imgio_gif_match(const uint8_t *data, size_t size)
 typedef struct gif_job {
     const imgio_source *source;
     size_t at;
+    bool ran_out; /* giflib has asked for more bytes than there are */
     GifFileType *gif;
     int transparent;        /* index of the transparent colour, or -1 */
     uint32_t width, height; /* the screen, grown to hold the frame */
@@ -29,22 +31,20 @@ static int on_read(GifFileType *gif, GifByteType *bytes, int count)
     const size_t given = wanted < left ? wanted : left;
     memcpy(bytes, job->source->data + job->at, given);
     job->at += given;
+    if (given < wanted) job->ran_out = true;
     return (int)given;
 }
 
-static vitc_status fail_with(int error, const imgio_source *source)
+static vitc_status fail_with(int error, const gif_job *job)
 {
-    switch (error) {
-    case D_GIF_ERR_NOT_ENOUGH_MEM:
-        return vitc_fail_memory(source->log, source->name);
-    case D_GIF_ERR_READ_FAILED:
-    case D_GIF_ERR_EOF_TOO_SOON:
-        return imgio_fail_truncated(source, FORMAT, "before its first frame is whole");
-    default: {
-        const char *message = GifErrorString(error);
-        return imgio_fail_corrupt(source, FORMAT, message != NULL ? message : "unknown error");
-    }
-    }
+    /* giflib reports some failed allocations as damage; malloc leaves its mark in errno. */
+    if (error == D_GIF_ERR_NOT_ENOUGH_MEM || errno == ENOMEM)
+        return vitc_fail_memory(job->source->log, job->source->name);
+    if (job->ran_out)
+        return imgio_fail_truncated(job->source, FORMAT, "before its first frame is whole");
+    const char *message = GifErrorString(error);
+    return imgio_fail_corrupt(job->source, FORMAT,
+                              message != NULL ? message : "its compressed data is broken");
 }
 
 /* The graphic control extension (label 0xF9) says which index is transparent. */
@@ -54,12 +54,12 @@ static vitc_status read_extension(gif_job *job)
     int label = 0;
     GifByteType *block = NULL;
     if (DGifGetExtension(job->gif, &label, &block) == GIF_ERROR)
-        return fail_with(job->gif->Error, job->source);
+        return fail_with(job->gif->Error, job);
     if (label == GRAPHIC_CONTROL && block != NULL && block[0] >= 4 && (block[1] & TRANSPARENT) != 0)
         job->transparent = block[4];
     while (block != NULL)
         if (DGifGetExtensionNext(job->gif, &block) == GIF_ERROR)
-            return fail_with(job->gif->Error, job->source);
+            return fail_with(job->gif->Error, job);
     return VITC_OK;
 }
 
@@ -68,12 +68,13 @@ static vitc_status begin(gif_job *job)
 {
     int error = D_GIF_ERR_READ_FAILED;
     job->transparent = -1;
+    errno = 0;
     job->gif = DGifOpen(job, on_read, &error);
-    if (job->gif == NULL) return fail_with(error, job->source);
+    if (job->gif == NULL) return fail_with(error, job);
     for (;;) {
         GifRecordType record;
         if (DGifGetRecordType(job->gif, &record) == GIF_ERROR)
-            return fail_with(job->gif->Error, job->source);
+            return fail_with(job->gif->Error, job);
         if (record == EXTENSION_RECORD_TYPE) {
             VITC_TRY(read_extension(job));
         } else if (record == IMAGE_DESC_RECORD_TYPE) {
@@ -82,7 +83,7 @@ static vitc_status begin(gif_job *job)
             return imgio_fail_corrupt(job->source, FORMAT, "it holds no image");
         }
     }
-    if (DGifGetImageDesc(job->gif) == GIF_ERROR) return fail_with(job->gif->Error, job->source);
+    if (DGifGetImageDesc(job->gif) == GIF_ERROR) return fail_with(job->gif->Error, job);
     const GifImageDesc *frame = &job->gif->Image;
     /* All are 16-bit numbers in the file. */
     const uint32_t right = (uint32_t)(frame->Left + frame->Width);
@@ -149,7 +150,7 @@ static vitc_status read_pixels(gif_job *job, imgio_image *image)
         for (size_t y = frame->Interlace ? starts[pass] : 0; y < height; y += step) {
             uint8_t *row = image->pixels + (top + y) * stride + left * 3;
             if (DGifGetLine(job->gif, row, frame->Width) == GIF_ERROR)
-                return fail_with(job->gif->Error, job->source);
+                return fail_with(job->gif->Error, job);
             imgio_convert_palette(row, width, palette);
         }
     }

@@ -114,6 +114,14 @@ MALLOC_FAIL_EXPORT void *aligned_alloc(size_t alignment, size_t size)
     return malloc_fail_now() ? NULL : malloc_fail_gained(__libc_memalign(alignment, size));
 }
 
+/* What libgomp gets its teams from. It ends the process when that fails, which no caller can help:
+ * counted, but never failing. */
+MALLOC_FAIL_EXPORT void *memalign(size_t alignment, size_t size);
+MALLOC_FAIL_EXPORT void *memalign(size_t alignment, size_t size)
+{
+    return malloc_fail_gained(__libc_memalign(alignment, size));
+}
+
 MALLOC_FAIL_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
 {
     const int before = errno;
@@ -133,19 +141,24 @@ MALLOC_FAIL_EXPORT void free(void *block)
 #endif /* MALLOC_FAIL_AVAILABLE */
 
 /* Runs `attempt` with its first allocation failing, then with its second, and so on, until one run
- * meets no failure. Every run that met one must answer VITC_ERR_MEMORY, and the last one VITC_OK;
- * `attempt` frees what it got, so that each must leave nothing behind. Returns how many allocations
- * failed, at least 1. The first run of all is unarmed, for what libraries set up once and keep. */
+ * meets no failure. A run that met one answers VITC_ERR_MEMORY, or VITC_OK where it could do
+ * without (glibc's asprintf keeps the larger block when shrinking it fails); the last one answers
+ * VITC_OK. `attempt` frees what it got, so that each must leave nothing behind: every failure is
+ * met twice and the blocks are counted the second time, when libraries hold what they keep from
+ * call to call (the OpenMP runtime its last team). Returns how many allocations failed, at least 1.
+ * The first run of all is unarmed, for what libraries set up once. */
 static inline long malloc_fail_each(vitc_status (*attempt)(void *user), void *user)
 {
 #if MALLOC_FAIL_AVAILABLE
     assert_int_equal(attempt(user), VITC_OK);
     for (long nth = 1;; nth++) {
         malloc_fail_arm(nth);
+        (void)attempt(user);
+        malloc_fail_arm(nth);
         const vitc_status status = attempt(user);
         const malloc_fail_counts counts = malloc_fail_disarm();
         const bool last = counts.failed == 0;
-        if (status != (last ? VITC_OK : VITC_ERR_MEMORY) || counts.live != 0)
+        if ((status != VITC_OK && (last || status != VITC_ERR_MEMORY)) || counts.live != 0)
             fail_msg("allocation %ld %s: status \"%s\", %ld blocks left", nth,
                      last ? "does not exist" : "failed", vitc_status_string(status), counts.live);
         if (last) {
