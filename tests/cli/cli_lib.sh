@@ -12,6 +12,9 @@
 set -u
 export LC_ALL=C TERM=dumb
 unset VITC_THREADS VITC_ISA OMP_NUM_THREADS NO_COLOR BLIS_ARCH_TYPE COLUMNS
+# LeakSanitizer of LLVM 14 may crash at exit while OpenMP's threads end; one thread has none. Runs
+# that ask for more are repeated by `run` where that happened: it is no verdict about the program.
+[ -n "${SANITIZE:-}" ] && export VITC_THREADS=1
 : "${VITC:?}" "${CLI_CHECK:?}" "${CLI_DIR:?}" "${GOLDEN:?}" "${ROOT:?}"
 
 work=$(mktemp -d) || exit 1
@@ -34,8 +37,11 @@ run() {
     local input=/dev/null
     [ -e in ] && input=in
     command_line="vitc $*"
-    timeout 120 "$VITC" "$@" <"$input" >out 2>err
-    rc=$?
+    for _ in 1 2 3; do
+        timeout 120 "$VITC" "$@" <"$input" >out 2>err
+        rc=$?
+        grep -qF 'LeakSanitizer has encountered a fatal error' err || break
+    done
 }
 
 report() {
