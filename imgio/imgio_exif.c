@@ -17,10 +17,27 @@ static uint32_t read32(const uint8_t *p, bool big)
     return big ? imgio_be32(p) : imgio_le32(p);
 }
 
-/* The value of the orientation tag in the first directory (TIFF 6.0, section 2); 0 without one. */
-static int tiff_orientation(const uint8_t *data, size_t size)
+/* The first value of an entry of integers; false when it has none. */
+static bool entry_value(uint32_t *value, const uint8_t *data, size_t size, const uint8_t *entry,
+                        bool big)
 {
     enum { SHORT = 3, LONG = 4, SSHORT = 8, SLONG = 9 };
+    const uint32_t type = read16(entry + 2, big), count = read32(entry + 4, big);
+    const bool is_short = type == SHORT || type == SSHORT;
+    if (count == 0 || (!is_short && type != LONG && type != SLONG)) return false;
+    const uint8_t *at = entry + 8;
+    if (count > (is_short ? 2U : 1U)) { /* too many to stand in the entry itself */
+        const size_t offset = read32(at, big);
+        if (offset > size || size - offset < 4) return false;
+        at = data + offset;
+    }
+    *value = is_short ? read16(at, big) : read32(at, big);
+    return true;
+}
+
+/* The orientation tag in the first directory (TIFF 6.0, section 2); 0 without one. */
+static int tiff_orientation(const uint8_t *data, size_t size)
+{
     if (size < 8) return 0;
     const bool big = data[0] == 'M';
     if (memcmp(data, big ? "MM" : "II", 2) != 0 || read16(data + 2, big) != 42) return 0;
@@ -32,14 +49,8 @@ static int tiff_orientation(const uint8_t *data, size_t size)
     int value = 0;
     for (size_t i = 0; i < entries; i++) {
         const uint8_t *entry = data + directory + 2 + i * ENTRY_BYTES;
-        if (read16(entry, big) != TAG_ORIENTATION || read32(entry + 4, big) != 1) continue;
-        const uint32_t type = read16(entry + 2, big);
-        uint32_t stated = 0;
-        if (type == SHORT || type == SSHORT)
-            stated = read16(entry + 8, big);
-        else if (type == LONG || type == SLONG)
-            stated = read32(entry + 8, big);
-        else
+        uint32_t stated;
+        if (read16(entry, big) != TAG_ORIENTATION || !entry_value(&stated, data, size, entry, big))
             continue;
         /* Present but meaningless still keeps XMP from being asked. Of repeated tags the last one
          * counts. */
