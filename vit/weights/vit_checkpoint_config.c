@@ -1,5 +1,6 @@
 #include "vit_checkpoint_config.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -89,7 +90,10 @@ vitc_status vit_config_read_number(double *value, const vit_config_reader *reade
     const vitc_json *found = vit_config_present(object, key);
     if (found == NULL) return VITC_OK;
     if (!vitc_json_is_number(found)) return vit_config_fail(reader, key, found, "a number");
-    *value = vitc_json_number(found, 0);
+    const double number = vitc_json_number(found, 0);
+    if (!(fabs(number) <= (double)FLT_MAX))
+        return vit_config_fail(reader, key, found, "a number that a 32-bit float can hold");
+    *value = number;
     return VITC_OK;
 }
 

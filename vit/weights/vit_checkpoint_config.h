@@ -29,6 +29,7 @@ VITC_MUST_CHECK vitc_status vit_config_read_count(uint32_t *value, const vit_con
 VITC_MUST_CHECK vitc_status vit_config_read_pair(uint32_t *height, uint32_t *width,
                                                  const vit_config_reader *reader,
                                                  const vitc_json *object, const char *key);
+/* Within the range of float32. */
 VITC_MUST_CHECK vitc_status vit_config_read_number(double *value, const vit_config_reader *reader,
                                                    const vitc_json *object, const char *key);
 VITC_MUST_CHECK vitc_status vit_config_read_flag(bool *value, const vit_config_reader *reader,

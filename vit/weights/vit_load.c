@@ -22,15 +22,13 @@ static vitc_status create_buffer(float **buffer, const vit_checkpoint *checkpoin
 /* ---- loading ---- */
 
 /* Builds the model and frees the checkpoint. */
-static vitc_status load(vit_model **out, vit_checkpoint *checkpoint,
-                        const vit_load_options *options, const vitc_log *log)
+static vitc_status load(vit_model **out, vit_checkpoint *checkpoint, const vitc_log *log)
 {
     vit_model *model = NULL;
     float *buffer = NULL;
     vitc_status status = create_buffer(&buffer, checkpoint, log);
     if (status == VITC_OK)
-        status = vit_model_create(&model, &checkpoint->config,
-                                  options != NULL ? options->threads : 0, log);
+        status = vit_model_create(&model, &checkpoint->config, log);
     for (size_t i = 0; status == VITC_OK && i < checkpoint->table.count; i++) {
         status = vit_checkpoint_read(checkpoint, i, buffer, log);
         if (status == VITC_OK) status = vit_model_set(model, i, buffer, log);
@@ -53,7 +51,7 @@ vitc_status vit_model_load(vit_model **model, const char *path, const vit_load_o
     vit_checkpoint *checkpoint;
     *model = NULL;
     VITC_TRY(vit_checkpoint_open(&checkpoint, path, options, log));
-    return load(model, checkpoint, options, log);
+    return load(model, checkpoint, log);
 }
 
 vitc_status vit_model_load_memory(vit_model **model, const void *data, size_t size,
@@ -64,7 +62,7 @@ vitc_status vit_model_load_memory(vit_model **model, const void *data, size_t si
     *model = NULL;
     VITC_TRY(vit_checkpoint_open_memory(&checkpoint, data, size, name != NULL ? name : "model",
                                         options, log));
-    return load(model, checkpoint, options, log);
+    return load(model, checkpoint, log);
 }
 
 /* ---- converting ---- */
