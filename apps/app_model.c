@@ -29,7 +29,7 @@ int app_model_read_text(char **text, size_t *size, const char *path, const app_s
 int app_model_load(vit_model **model, const app_settings *settings)
 {
     const vitc_log log = app_log(settings);
-    vit_load_options options = {.threads = (int)settings->threads};
+    vit_load_options options = {0};
     char *spec = NULL;
     *model = NULL;
     if (settings->preprocess != NULL) {

@@ -100,7 +100,6 @@ typedef struct vit_load_options {
     const char *preprocess;
     size_t preprocess_size;
     bool allow_nonfinite; /* accept NaN and infinity in the weights */
-    int threads;          /* for converting and packing; 0 = as vit_classifier_options */
 } vit_load_options;
 
 /* Loads a Hugging Face directory, a timm directory, or one safetensors file written by vitc.

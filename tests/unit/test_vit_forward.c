@@ -16,7 +16,7 @@ typedef struct random_model {
 static random_model make_model(const vit_config *config)
 {
     random_model m = {.config = *config};
-    assert_int_equal(vit_model_create(&m.model, config, 0, &log_lines), VITC_OK);
+    assert_int_equal(vit_model_create(&m.model, config, &log_lines), VITC_OK);
     const vit_param_table *table = vit_model_params(m.model);
     m.count = table->count;
     m.params = calloc(table->count, sizeof *m.params);

@@ -125,10 +125,8 @@ static void bind_parameters(vit_model *model, const float *zeros)
         find_linear(model, VIT_HEAD_DIST_WEIGHT, VIT_HEAD_DIST_BIAS, 0, zeros);
 }
 
-vitc_status vit_model_create(vit_model **out, const vit_config *config, int threads,
-                             const vitc_log *log)
+vitc_status vit_model_create(vit_model **out, const vit_config *config, const vitc_log *log)
 {
-    (void)threads;
     *out = NULL;
     vit_model *model = calloc(1, sizeof *model);
     if (model == NULL) return vitc_fail_memory(log, "the model");

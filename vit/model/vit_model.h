@@ -20,10 +20,9 @@ typedef struct vit_description {
 
 void vit_description_free(vit_description *description);
 
-/* Chooses kernels and allocates everything that the configuration needs. `threads` as in
- * vit_load_options. */
+/* Chooses kernels and allocates everything that the configuration needs. */
 VITC_MUST_CHECK vitc_status vit_model_create(vit_model **model, const vit_config *config,
-                                             int threads, const vitc_log *log);
+                                             const vitc_log *log);
 
 const vit_param_table *vit_model_params(const vit_model *model);
 

@@ -27,8 +27,7 @@ static vitc_status load(vit_model **out, vit_checkpoint *checkpoint, const vitc_
     vit_model *model = NULL;
     float *buffer = NULL;
     vitc_status status = create_buffer(&buffer, checkpoint, log);
-    if (status == VITC_OK)
-        status = vit_model_create(&model, &checkpoint->config, log);
+    if (status == VITC_OK) status = vit_model_create(&model, &checkpoint->config, log);
     for (size_t i = 0; status == VITC_OK && i < checkpoint->table.count; i++) {
         status = vit_checkpoint_read(checkpoint, i, buffer, log);
         if (status == VITC_OK) status = vit_model_set(model, i, buffer, log);
