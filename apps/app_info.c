@@ -143,7 +143,7 @@ static void show_variants(const facts *f)
 
 static void show_card(const facts *f)
 {
-    static const char *const keys[] = {"data", "recipe", "limits", "date"};
+    static const char *const keys[] = {"data", "recipe"};
     if (f->info.license != NULL) line("licence", "%s", f->info.license);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const char *text = card_text(f, keys[i]);
@@ -158,6 +158,9 @@ static void show_card(const facts *f)
         if (data != NULL && value >= 0)
             line(i == 0 ? "accuracy" : "", "%.2f %% %s: %s", 100 * value, metric, data);
     }
+    const char *limits = card_text(f, "limits"), *date = card_text(f, "date");
+    if (limits != NULL) line("limits", "%s", limits);
+    if (date != NULL) line("date", "%s", date);
 }
 
 static void show_model(const facts *f)

@@ -6,7 +6,13 @@
 
 #include "vitc_json.h"
 
-enum { BAR_COLUMNS = 24, PATH_COLUMNS = 60, LABEL_COLUMNS = 28, SCORE_COLUMNS = 8 };
+enum {
+    BAR_COLUMNS = 24,
+    PATH_COLUMNS = 60,
+    LABEL_COLUMNS = 28,
+    LABEL_COLUMNS_SINGLE = 44,
+    SCORE_COLUMNS = 8
+};
 
 const char *app_output_status(vitc_status status)
 {
@@ -64,7 +70,8 @@ bool app_output_open(app_output *output, const app_settings *settings, const vit
         const size_t width = app_text_width(vit_model_label(model, i));
         if (width > output->label_width) output->label_width = width;
     }
-    output->label_width = smaller(output->label_width, LABEL_COLUMNS);
+    output->label_width =
+        smaller(output->label_width, output->single ? LABEL_COLUMNS_SINGLE : LABEL_COLUMNS);
     for (size_t i = 0; i < inputs->count; i++) {
         char *path = app_text_printable(inputs->items[i].path);
         if (path == NULL) return false;
@@ -72,7 +79,7 @@ bool app_output_open(app_output *output, const app_settings *settings, const vit
         if (width > output->path_width) output->path_width = width;
         free(path);
     }
-    /* On a terminal a path gives way to the answer; elsewhere it is never cut, only not aligned. */
+    /* On a terminal a path gives way to the answer; elsewhere nothing is cut, only not aligned. */
     output->path_width =
         smaller(output->path_width,
                 output->terminal.terminal ? output->terminal.columns * 2 / 5 : PATH_COLUMNS);
@@ -177,6 +184,21 @@ static bool is_percent(const app_output *o)
     return vit_model_describe(o->model).config->scores != VIT_SCORES_RAW;
 }
 
+static void write_column(const app_output *o, const char *text, size_t width, bool is_path)
+{
+    if (o->terminal.terminal)
+        app_text_column(stdout, text, width, is_path, o->terminal.utf8);
+    else
+        printf("%s%*s", text, (int)(width - smaller(app_text_width(text), width)), "");
+}
+
+static void write_label(const app_output *o, uint32_t index)
+{
+    char *label = app_text_printable(vit_model_label(o->model, index));
+    write_column(o, label != NULL ? label : "?", o->label_width, false);
+    free(label);
+}
+
 static void write_score(const app_output *o, float score)
 {
     if (is_percent(o))
@@ -236,8 +258,7 @@ static void write_single(const app_output *o, const char *path, const char *show
         const float score = row->scores[o->ranking[i]];
         fputs("  ", stdout);
         if (i == 0) color(o, "1");
-        app_text_column(stdout, vit_model_label(o->model, o->ranking[i]), o->label_width, false,
-                        o->terminal.utf8);
+        write_label(o, o->ranking[i]);
         if (i == 0) color(o, "0");
         fputs("  ", stdout);
         write_score(o, score);
@@ -274,8 +295,7 @@ static void write_line(const app_output *o, const char *path, const char *shown,
     for (size_t i = 0; i < count; i++) {
         if (i != 0) fputs("  ", stdout);
         if (i == 0) color(o, "1");
-        app_text_column(stdout, vit_model_label(o->model, o->ranking[i]), o->label_width, false,
-                        o->terminal.utf8);
+        write_label(o, o->ranking[i]);
         if (i == 0) color(o, "0");
         putchar(' ');
         write_score(o, row->scores[o->ranking[i]]);
