@@ -14,7 +14,9 @@ grep -q 'F \.text' "$symbols" || {
 }
 # BLIS is initialized once per process: pthread_once and what it found.
 awk '
-    /file format/ { member = $1; sub(/:.*/, "", member); next }
+    /file format/ { # "NAME.o: ..." or "ARCHIVE(NAME.o): ...", and the archive may have spaces
+        member = $0; sub(/\)?:[ \t]*file format.*/, "", member); sub(/.*[(\/:]/, "", member); next
+    }
     $4 ~ /^\.(bss|data|tbss|tdata)($|\.)/ && $4 !~ /^\.data\.rel\.ro/ && $3 == "O" {
         if (member !~ /^vit_gemm_f32_blis\.c/) { print member ": " $NF " is a variable"; bad = 1 }
         else seen = 1

@@ -1,21 +1,20 @@
 # The bundled model says of 16 photos, in every format, what Pillow, transformers and PyTorch say.
 . "$(dirname "$0")/cli_lib.sh"
-photos=
+# paths may have spaces: the photos are the positional parameters
+set --
 for file in "$GOLDEN"/photos/*; do
     case $file in
     *.txt | *.json) ;;
-    *) photos="$photos $file" ;;
+    *) set -- "$@" "$file" ;;
     esac
 done
-# shellcheck disable=SC2086
-run classify --json $photos
+run classify --json "$@"
 exits 0
 silent err
 check "16 photos" test "$(wc -l <out)" -eq 16
 check "top-5 and scores of PyTorch" "$CLI_CHECK" golden "$GOLDEN/bundled.json" <out
 for isa in ref generic avx2 avx512; do
-    # shellcheck disable=SC2086
-    VITC_ISA=$isa run classify --json $photos
+    VITC_ISA=$isa run classify --json "$@"
     if [ $rc -ne 0 ] || [ -s err ]; then
         skip "VITC_ISA=$isa: $(head -1 err)"
         continue

@@ -3,12 +3,11 @@
 . "$(dirname "$0")/install_steps.sh"
 fresh_work
 
-for header in "$PREFIX"/include/vitc/*.h; do
-    # Comments go, macros stay unexpanded; then the last name before the first "(" that is not an
-    # attribute macro of vitc_base.h is what the declaration declares.
-    $CC -fpreprocessed -dD -E -P "$header" 2>/dev/null # it warns of what #if would choose
-done | grep -v '^ *#' | tr '\n' ' ' | sed 's/;/;\n/g' | grep VITC_API |
-    sed -E 's/.*VITC_API//; s/VITC_MUST_CHECK//; s/^[^(]*[ *]([a-z_0-9]+) *\(.*/\1/' |
+# VITC_API expands to the attribute that exports; what is left of a declaration without attributes
+# declares the last name before its first "(".
+echo '#include <vitc/vitc.h>' | $CC -E -P -I"$PREFIX/include" - | tr '\n' ' ' | sed 's/;/;\n/g' |
+    grep 'visibility *("default")' |
+    sed -E 's/__attribute__ *\(\([a-z_]+ *(\("[a-z]*"\))?\)\)//g; s/^[^(]*[ *]([a-z_0-9]+) *\(.*/\1/' |
     sort >declared.txt
 $NM -D --defined-only "$LD_LIBRARY_PATH/libvitc.so" | awk '{ print $3 }' | sed 's/@.*//' |
     sort >exported.txt

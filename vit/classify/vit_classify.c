@@ -138,8 +138,12 @@ vitc_status vit_classify(vit_classifier *c, vit_output *outputs, const vit_input
     const vit_config *config = vit_model_describe(c->model).config;
     const uint32_t n = (uint32_t)count;
 
-#pragma omp parallel for schedule(dynamic, 1) num_threads(c->threads) if (n > 1)
-    for (uint32_t i = 0; i < n; i++) prepare_input(c, &outputs[i], &inputs[i], i);
+    if (n == 1 || c->threads == 1) {
+        for (uint32_t i = 0; i < n; i++) prepare_input(c, &outputs[i], &inputs[i], i);
+    } else {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(c->threads)
+        for (uint32_t i = 0; i < n; i++) prepare_input(c, &outputs[i], &inputs[i], i);
+    }
 
     /* Good images move up into the places of bad ones, so that the batch is dense. */
     const size_t image_floats =

@@ -125,6 +125,15 @@ static void classify(const vit_model *model, vit_workspace *ws, float *logits, u
     for (size_t i = 0; i < batch * k; i++) logits[i] = (logits[i] + ws->logits[i]) / 2;
 }
 
+/* One pass, by every thread of the team, or by a single thread without one. */
+static void run(const vit_model *model, vit_workspace *ws, float *logits, uint32_t batch)
+{
+    embed(model, ws, batch);
+    for (uint32_t i = 0; i < model->config.layers; i++)
+        encoder_block(model, &model->blocks[i], ws, batch);
+    classify(model, ws, logits, batch);
+}
+
 vitc_status vit_forward(const vit_model *model, vit_workspace *workspace, float *logits,
                         uint32_t batch, const vitc_log *log)
 {
@@ -133,12 +142,11 @@ vitc_status vit_forward(const vit_model *model, vit_workspace *workspace, float 
                          "vit_forward: %u images in a workspace for %u, or of another model", batch,
                          workspace->batch);
     if (batch == 0) return VITC_OK;
-#pragma omp parallel num_threads(workspace->threads)
-    {
-        embed(model, workspace, batch);
-        for (uint32_t i = 0; i < model->config.layers; i++)
-            encoder_block(model, &model->blocks[i], workspace, batch);
-        classify(model, workspace, logits, batch);
+    if (workspace->threads == 1) { /* no team: also where the OpenMP runtime could not make one */
+        run(model, workspace, logits, batch);
+        return VITC_OK;
     }
+#pragma omp parallel num_threads(workspace->threads)
+    run(model, workspace, logits, batch);
     return VITC_OK;
 }
