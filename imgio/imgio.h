@@ -20,7 +20,8 @@ extern "C" {
 typedef struct imgio_limits {
     uint64_t max_pixels;     /* width * height;               default 100,000,000 */
     uint32_t max_side;       /* width, height, in pixels;     default 65,535 */
-    uint32_t max_jpeg_scans; /* progressive scans of a JPEG;  default 1,000 */
+    uint32_t max_jpeg_scans; /* scans of a JPEG; default 1,000. A large image may have fewer: all
+                                its scans together may touch 32 * max_pixels pixels */
     size_t max_metadata;     /* bytes of one PNG ancillary chunk; default 8,000,000 */
     size_t max_file_size;    /* bytes of a file;              default 1 GiB */
 } imgio_limits;
@@ -84,7 +85,8 @@ VITC_API imgio_decode_options imgio_decode_options_default(void);
 /* Decodes one image (of an animation: the first frame) to RGB. `options` NULL means the defaults.
  * `name` stands for the image in messages; NULL means "image".
  * Conversions are those of Pillow 13's convert("RGB"): alpha dropped, 16-bit grey clipped at 255,
- * other 16-bit samples >> 8, CMYK without colour management, no gamma, no ICC profile.
+ * other 16-bit samples >> 8, CMYK without colour management, no gamma, no ICC profile. Orientation
+ * is that of EXIF or, where EXIF has none, of XMP. imgio/README.md lists what is not as in Pillow.
  *
  * Failures: VITC_ERR_TRUNCATED (data ends early), VITC_ERR_CORRUPT, VITC_ERR_UNSUPPORTED (not an
  * image, or a kind that is not read), VITC_ERR_TOO_LARGE (limits), VITC_ERR_UNREADABLE (file),

@@ -5,7 +5,7 @@
 #include "imgio.h"
 #include "vitc_log.h"
 
-/* One encoded image. A copy of it travels to the codec, which reports through it. */
+/* One encoded image, and where to report on it. */
 typedef struct imgio_source {
     const uint8_t *data;
     size_t size;
@@ -16,8 +16,9 @@ typedef struct imgio_source {
 
 /* A format. `match` decides by the first bytes alone and accepts only what it is sure of, except
  * that TGA, which has no signature, judges its header's fields and comes last. `probe` fills in
- * width, height and orientation without decoding. `decode` applies the limits before it allocates,
- * leaves EXIF orientation to the caller, and leaves *image empty when it fails. */
+ * width, height and orientation without decoding. `decode` gets only what `probe` has accepted, so
+ * that it need not check again; it applies the limits before it allocates, leaves orientation to
+ * the caller, and leaves *image empty when it fails. */
 typedef struct imgio_codec {
     imgio_format format;
     const char *string;
