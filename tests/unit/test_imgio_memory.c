@@ -68,7 +68,6 @@ static vitc_status jpeg_work(void *argument)
 static void decoding_survives(void **state)
 {
     (void)state;
-    if (!MALLOC_FAIL_AVAILABLE) skip();
     golden_set *golden = golden_load();
     long formats[IMGIO_PSD + 1] = {0};
     for (size_t i = 0; i < golden->count; i++) {
@@ -92,7 +91,6 @@ static void decoding_survives(void **state)
 static void resizing_survives(void **state)
 {
     (void)state;
-    if (!MALLOC_FAIL_AVAILABLE) skip();
     imgio_image image;
     assert_int_equal(imgio_image_create(&image, 40, 90, NULL), VITC_OK);
     memset(image.pixels, 5, 40 * 90 * 3);
@@ -109,7 +107,6 @@ static void resizing_survives(void **state)
 static void encoding_survives(void **state)
 {
     (void)state;
-    if (!MALLOC_FAIL_AVAILABLE) skip();
     imgio_image image;
     assert_int_equal(imgio_image_create(&image, 200, 100, NULL), VITC_OK);
     for (size_t i = 0; i < 200 * 100 * 3; i++) image.pixels[i] = (uint8_t)(i * i >> 7);
@@ -120,6 +117,10 @@ static void encoding_survives(void **state)
 
 int main(void)
 {
+    if (!MALLOC_FAIL_AVAILABLE) {
+        puts("skipped: sanitizers, and C libraries other than glibc, have their own allocator");
+        return 77;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decoding_survives),
         cmocka_unit_test(resizing_survives),
