@@ -33,13 +33,14 @@ typedef struct seen {
 
 static vitc_status write_npy(const char *path, const seen *s, const vitc_log *log)
 {
+    static const char magic[8] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0};
     char dict[160], header[256];
     const int used = snprintf(dict, sizeof dict,
                               "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %u, %u), }",
                               PATCHES_CHANNELS, s->picture.height, s->picture.width);
     const size_t total = vitc_size_round_up(10 + (size_t)used + 1, 64);
     memset(header, ' ', sizeof header);
-    memcpy(header, "\x93NUMPY\x01\x00", 8);
+    memcpy(header, magic, sizeof magic);
     header[8] = (char)((total - 10) & 0xFF);
     header[9] = (char)((total - 10) >> 8);
     memcpy(header + 10, dict, (size_t)used);

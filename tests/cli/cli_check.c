@@ -9,7 +9,6 @@
  * offsets FILE T    "BEGIN END", bytes of tensor T from the start of a safetensors file
  */
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,16 +31,12 @@ static void say(void *user, vitc_log_level level, const char *message)
 
 static const vitc_log speaking = {say, NULL};
 
-__attribute__((noreturn, format(printf, 1, 2))) static void fail(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("cli_check: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-    exit(1);
-}
+#define fail(...)                                                                                  \
+    do {                                                                                           \
+        fprintf(stderr, "cli_check: " __VA_ARGS__);                                                \
+        fputc('\n', stderr);                                                                       \
+        exit(1);                                                                                   \
+    } while (0)
 
 static char *read_all(size_t *size)
 {
