@@ -11,6 +11,8 @@
 #   skip WHAT          counts something that this machine cannot test
 set -u
 export LC_ALL=C TERM=dumb
+# Other tests use the same CPUs: threads that spin while they wait would only slow them down.
+export OMP_WAIT_POLICY=passive
 unset VITC_THREADS VITC_ISA OMP_NUM_THREADS NO_COLOR BLIS_ARCH_TYPE COLUMNS
 # LeakSanitizer of LLVM 14 may crash at exit while OpenMP's threads end; one thread has none. Runs
 # that ask for more are repeated by `run` where that happened: it is no verdict about the program.
