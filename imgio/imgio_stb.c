@@ -222,6 +222,32 @@ static vitc_status bmp_check(bmp_header *bmp, const imgio_source *source)
     return VITC_OK;
 }
 
+/* The depth in the plain form. */
+static uint32_t bmp_plain_bits(const bmp_header *bmp)
+{
+    return bmp->bits == 16 ? 24 : bmp->bits;
+}
+
+/* 16-bit rows as 24-bit ones, each channel v of n bits as v * 255 / (2^n - 1) rounded down, which
+ * is Pillow's; stb_image repeats the high bits instead. */
+static void bmp_widen(uint8_t *out, size_t out_stride, const uint8_t *in, size_t in_stride,
+                      const bmp_header *bmp)
+{
+    unsigned shifts[3];
+    for (size_t c = 0; c < 3; c++)
+        for (shifts[c] = 0; (bmp->masks[c] >> shifts[c] & 1) == 0;) shifts[c]++;
+    for (size_t y = 0; y < bmp->info.height; y++, in += in_stride, out += out_stride) {
+        for (size_t x = 0; x < bmp->info.width; x++) {
+            const uint32_t value = imgio_le16(in + x * 2);
+            for (size_t c = 0; c < 3; c++) {
+                const uint32_t most = bmp->masks[c] >> shifts[c];
+                const uint32_t level = (value & bmp->masks[c]) >> shifts[c];
+                out[x * 3 + 2 - c] = (uint8_t)(level * 255 / most); /* blue is first */
+            }
+        }
+    }
+}
+
 static void bmp_write_header(uint8_t *out, const bmp_header *bmp, size_t head, size_t body,
                              const imgio_source *source)
 {
@@ -234,8 +260,8 @@ static void bmp_write_header(uint8_t *out, const bmp_header *bmp, size_t head, s
     put32(out + 18, bmp->info.width);
     put32(out + 22, bmp->top_down ? 0 - height : height);
     put16(out + 26, 1);
-    put16(out + 28, bmp->bits);
-    if (bmp->bits == 16 || bmp->bits == 32) {
+    put16(out + 28, bmp_plain_bits(bmp));
+    if (bmp->bits == 32) {
         put32(out + 30, BITFIELDS);
         for (size_t i = 0; i < 3; i++) put32(out + 54 + i * 4, bmp->masks[i]);
     }
@@ -251,19 +277,26 @@ vitc_status imgio_bmp_decode(imgio_image *image, const imgio_source *source)
     VITC_TRY(imgio_check_size(source, bmp.info.width, bmp.info.height));
     VITC_TRY(bmp_check(&bmp, source));
     const size_t head = 54U + (bmp.palette != 0 ? BMP_PALETTE_BYTES
-                               : bmp.bits == 24 ? 0
-                                                : sizeof bmp.masks);
+                               : bmp.bits == 32 ? sizeof bmp.masks
+                                                : 0);
     const uint64_t row_bits = (uint64_t)bmp.info.width * bmp.bits;
     const size_t stride = (size_t)((row_bits + 31) / 32 * 4);
+    const size_t plain_stride =
+        (size_t)(((uint64_t)bmp.info.width * bmp_plain_bits(&bmp) + 31) / 32 * 4);
     size_t body;
     if (!vitc_size_mul(stride, bmp.info.height, &body)) body = SIZE_MAX;
     /* The last row may lack its padding. */
     const size_t padding = stride - (size_t)((row_bits + 7) / 8);
     const size_t there = bmp.pixels < source->size ? source->size - bmp.pixels : 0;
     if (there < body - padding) return imgio_fail_truncated(source, "BMP", "before its last row");
-    VITC_TRY(plain_create(&plain, head, body, bmp.info.width, bmp.info.height, source));
-    bmp_write_header(plain.data, &bmp, head, body, source);
-    memcpy(plain.data + head, source->data + bmp.pixels, there < body ? there : body);
+    size_t plain_body;
+    if (!vitc_size_mul(plain_stride, bmp.info.height, &plain_body)) plain_body = SIZE_MAX;
+    VITC_TRY(plain_create(&plain, head, plain_body, bmp.info.width, bmp.info.height, source));
+    bmp_write_header(plain.data, &bmp, head, plain_body, source);
+    if (bmp.bits == 16)
+        bmp_widen(plain.data + head, plain_stride, source->data + bmp.pixels, stride, &bmp);
+    else
+        memcpy(plain.data + head, source->data + bmp.pixels, there < body ? there : body);
     const vitc_status status = plain_decode(image, &plain, "BMP", &bmp.info, source);
     free(plain.data);
     return status;

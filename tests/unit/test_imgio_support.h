@@ -23,7 +23,7 @@
 typedef struct golden_file {
     char name[64];
     uint32_t width, height; /* as stored */
-    int orientation, tolerance;
+    int orientation;
     size_t stored, upright; /* offsets into golden_set.pixels */
     uint8_t *data;
     size_t size;
@@ -62,8 +62,8 @@ static inline golden_set *golden_load(void)
     assert_non_null(index);
     golden_file f;
     memset(&f, 0, sizeof f);
-    while (fscanf(index, "%63s %u %u %d %d %zu %zu", f.name, &f.width, &f.height, &f.orientation,
-                  &f.tolerance, &f.stored, &f.upright) == 7) {
+    while (fscanf(index, "%63s %u %u %d %zu %zu", f.name, &f.width, &f.height, &f.orientation,
+                  &f.stored, &f.upright) == 6) {
         assert_true(set->count < GOLDEN_MAX);
         f.data = golden_read(&f.size, IMAGES, f.name);
         set->files[set->count++] = f;
@@ -90,8 +90,7 @@ static inline bool golden_equal(const golden_set *set, const golden_file *f,
     const size_t offset = upright ? f->upright : f->stored, bytes = (size_t)width * height * 3;
     assert_true(offset <= set->size && bytes <= set->size - offset);
     for (size_t i = 0; i < bytes; i++) {
-        const int difference = image->pixels[i] - set->pixels[offset + i];
-        if (abs(difference) > f->tolerance) {
+        if (image->pixels[i] != set->pixels[offset + i]) {
             print_error("%s: pixel (%zu, %zu) channel %zu is %d instead of %d\n", f->name,
                         i / 3 % width, i / 3 / width, i % 3, image->pixels[i],
                         set->pixels[offset + i]);
