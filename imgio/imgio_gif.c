@@ -119,8 +119,9 @@ static void read_palette(uint8_t *palette, const GifFileType *gif)
 {
     const ColorMapObject *map = gif->Image.ColorMap != NULL ? gif->Image.ColorMap : gif->SColorMap;
     bool ramp = true;
-    memset(palette, 0, 256 * 3);
-    for (int i = 0; map != NULL && i < map->ColorCount && i < 256; i++) {
+    memset(palette, 0, (size_t)256 * 3);
+    const size_t count = map == NULL || map->ColorCount < 0 ? 0 : (size_t)map->ColorCount;
+    for (size_t i = 0; i < count && i < 256; i++) {
         const GifColorType *colour = &map->Colors[i];
         palette[i * 3] = colour->Red;
         palette[i * 3 + 1] = colour->Green;
@@ -128,7 +129,7 @@ static void read_palette(uint8_t *palette, const GifFileType *gif)
         if (colour->Red != i || colour->Green != i || colour->Blue != i) ramp = false;
     }
     /* Pillow reads a map that begins as the grey ramp as grey pixels, however short it is. */
-    for (int i = 0; ramp && i < 256; i++) memset(palette + (size_t)i * 3, i, 3);
+    for (size_t i = 0; ramp && i < 256; i++) memset(palette + i * 3, (int)i, 3);
 }
 
 static vitc_status read_pixels(gif_job *job, imgio_image *image)
@@ -142,7 +143,7 @@ static vitc_status read_pixels(gif_job *job, imgio_image *image)
     uint8_t palette[256 * 3];
     read_palette(palette, job->gif);
     /* Around a frame that is smaller than the screen Pillow has the transparent index, else 0. */
-    const uint8_t *around = palette + (job->transparent >= 0 ? job->transparent : 0) * 3;
+    const uint8_t *around = palette + (job->transparent >= 0 ? (size_t)job->transparent : 0) * 3;
     for (size_t i = 0; i < stride * image->height; i += 3) memcpy(image->pixels + i, around, 3);
     if (width == 0) return VITC_OK;
     for (int pass = 0; pass < passes; pass++) {

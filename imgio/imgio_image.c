@@ -7,10 +7,10 @@
 imgio_limits imgio_limits_default(void)
 {
     return (imgio_limits){
-        .max_pixels = 100 * 1000 * 1000,
+        .max_pixels = (uint64_t)100 * 1000 * 1000,
         .max_side = 65535,
         .max_jpeg_scans = 1000,
-        .max_metadata = 8 * 1000 * 1000,
+        .max_metadata = (size_t)8 * 1000 * 1000,
         .max_file_size = (size_t)1 << 30,
     };
 }

@@ -314,7 +314,7 @@ static void on_write_error(j_common_ptr codec)
 
 static void grow(jpeg_writer *writer)
 {
-    const size_t used = writer->capacity, start = 16 * 1024;
+    const size_t used = writer->capacity, start = (size_t)16 * 1024;
     size_t capacity;
     uint8_t *data = NULL;
     if (vitc_size_mul(used != 0 ? used : start / 2, 2, &capacity))

@@ -228,7 +228,7 @@ static void widen_rows(png_job *job, int colour_type, int depth)
         png_colorp colours = NULL;
         int count = 0;
         png_get_PLTE(job->png, job->info, &colours, &count);
-        for (int i = 0; i < count && i < 256; i++) {
+        for (size_t i = 0; i < (size_t)count && i < 256; i++) {
             palette[i * 3] = colours[i].red;
             palette[i * 3 + 1] = colours[i].green;
             palette[i * 3 + 2] = colours[i].blue;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "imgio_private.h"
+#include "vitc_size.h"
 
 #define FORMAT "PNM"
 
@@ -91,7 +92,8 @@ vitc_status imgio_pnm_decode(imgio_image *image, const imgio_source *source)
     VITC_TRY(imgio_check_size(source, header.width, header.height));
     const size_t sample = header.maximum > 255 ? 2 : 1, width = header.width;
     const size_t stored = width * header.channels * sample;
-    if ((source->size - header.pixels) / stored < header.height)
+    size_t needed;
+    if (!vitc_size_mul(stored, header.height, &needed) || source->size - header.pixels < needed)
         return imgio_fail_truncated(source, FORMAT, "before its last row");
     VITC_TRY(imgio_image_create(image, header.width, header.height, source->log));
     uint8_t levels[65536];

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "imgio_private.h"
-#include "vitc_size.h"
 
 #define PRECISION 22
 #define HALF      (1 << (PRECISION - 1))
@@ -94,7 +93,7 @@ bool imgio_filter_from_string(imgio_filter *filter, const char *name)
 typedef struct axis {
     uint32_t in, out;
     size_t taps;      /* room for weights per output */
-    int32_t *weights; /* [out][taps], fixed point; the first count[o] of a row are used */
+    int32_t *weights; /* [out][taps], fixed point; count[o] of a row are used, the rest is 0 */
     uint32_t *first;  /* [out] */
     uint32_t *count;  /* [out] */
 } axis;
@@ -138,14 +137,14 @@ static vitc_status axis_make(axis *a, uint32_t in, uint32_t out, const filter_ro
 {
     const double scale = (double)in / out;
     *a = (axis){.in = in, .out = out};
-    a->taps = (size_t)ceil(filter->support * (scale < 1.0 ? 1.0 : scale)) * 2 + 1;
-    size_t bytes;
+    const size_t reach = (size_t)ceil(filter->support * (scale < 1.0 ? 1.0 : scale));
     double *row = NULL;
-    if (vitc_size_mul3(a->taps, out, sizeof *a->weights, &bytes)) {
-        a->weights = malloc(bytes);
-        a->first = malloc(out * sizeof *a->first);
-        a->count = malloc(out * sizeof *a->count);
-        row = malloc(a->taps * sizeof *row);
+    if (reach < SIZE_MAX / 4 / sizeof *row) {
+        a->taps = reach * 2 + 1;
+        a->weights = calloc(out, a->taps * sizeof *a->weights);
+        a->first = calloc(out, sizeof *a->first);
+        a->count = calloc(out, sizeof *a->count);
+        row = calloc(a->taps, sizeof *row);
     }
     if (a->weights == NULL || a->first == NULL || a->count == NULL || row == NULL) {
         free(row);
@@ -264,7 +263,10 @@ static uint32_t *nearest_positions(uint32_t in, uint32_t out)
     if (positions == NULL) return NULL;
     const double scale = (double)in / out;
     double at = scale * 0.5;
-    for (uint32_t o = 0; o < out; o++, at += scale) positions[o] = at < in ? (uint32_t)at : in - 1;
+    for (uint32_t o = 0; o < out; o++) {
+        positions[o] = at < in ? (uint32_t)at : in - 1;
+        at += scale;
+    }
     return positions;
 }
 
