@@ -9,11 +9,13 @@
 #ifndef TEST_MALLOC_FAIL_H
 #define TEST_MALLOC_FAIL_H
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,9 +66,19 @@ static inline malloc_fail_counts malloc_fail_disarm(void)
     return malloc_fail_state.counts;
 }
 
-static bool malloc_fail_now(void)
+/* The OpenMP runtimes end the process when they get no memory, which no caller can help: theirs is
+ * counted, but never failing. */
+static bool malloc_fail_is_openmp(const void *caller)
 {
-    if (!malloc_fail_state.armed) return false;
+    Dl_info object;
+    return dladdr(caller, &object) != 0 && object.dli_fname != NULL &&
+           (strstr(object.dli_fname, "libgomp") != NULL ||
+            strstr(object.dli_fname, "libomp") != NULL);
+}
+
+static bool malloc_fail_now(const void *caller)
+{
+    if (!malloc_fail_state.armed || malloc_fail_is_openmp(caller)) return false;
     malloc_fail_state.counts.calls++;
     if (malloc_fail_state.counts.calls != malloc_fail_state.nth) return false;
     malloc_fail_state.counts.failed++;
@@ -91,17 +103,20 @@ extern void __libc_free(void *block);
 
 MALLOC_FAIL_EXPORT void *malloc(size_t size)
 {
-    return malloc_fail_now() ? NULL : malloc_fail_gained(__libc_malloc(size));
+    return malloc_fail_now(__builtin_return_address(0)) ? NULL
+                                                        : malloc_fail_gained(__libc_malloc(size));
 }
 
 MALLOC_FAIL_EXPORT void *calloc(size_t count, size_t size)
 {
-    return malloc_fail_now() ? NULL : malloc_fail_gained(__libc_calloc(count, size));
+    return malloc_fail_now(__builtin_return_address(0))
+               ? NULL
+               : malloc_fail_gained(__libc_calloc(count, size));
 }
 
 MALLOC_FAIL_EXPORT void *realloc(void *block, size_t size)
 {
-    if (malloc_fail_now()) return NULL;
+    if (malloc_fail_now(__builtin_return_address(0))) return NULL;
     void *const moved = __libc_realloc(block, size);
     if (!malloc_fail_state.armed) return moved;
     if (block == NULL && moved != NULL) malloc_fail_state.counts.live++;
@@ -111,21 +126,25 @@ MALLOC_FAIL_EXPORT void *realloc(void *block, size_t size)
 
 MALLOC_FAIL_EXPORT void *aligned_alloc(size_t alignment, size_t size)
 {
-    return malloc_fail_now() ? NULL : malloc_fail_gained(__libc_memalign(alignment, size));
+    return malloc_fail_now(__builtin_return_address(0))
+               ? NULL
+               : malloc_fail_gained(__libc_memalign(alignment, size));
 }
 
-/* What libgomp gets its teams from. It ends the process when that fails, which no caller can help:
- * counted, but never failing. */
 MALLOC_FAIL_EXPORT void *memalign(size_t alignment, size_t size);
 MALLOC_FAIL_EXPORT void *memalign(size_t alignment, size_t size)
 {
-    return malloc_fail_gained(__libc_memalign(alignment, size));
+    return malloc_fail_now(__builtin_return_address(0))
+               ? NULL
+               : malloc_fail_gained(__libc_memalign(alignment, size));
 }
 
 MALLOC_FAIL_EXPORT int posix_memalign(void **block, size_t alignment, size_t size)
 {
     const int before = errno;
-    void *made = malloc_fail_now() ? NULL : malloc_fail_gained(__libc_memalign(alignment, size));
+    void *made = malloc_fail_now(__builtin_return_address(0))
+                     ? NULL
+                     : malloc_fail_gained(__libc_memalign(alignment, size));
     errno = before;
     if (made == NULL) return ENOMEM;
     *block = made;
