@@ -253,7 +253,8 @@ static void bmp_write_header(uint8_t *out, const bmp_header *bmp, size_t head, s
 {
     enum { INFO_HEADER = 40, BITFIELDS = 3 };
     const uint32_t height = bmp->info.height;
-    memcpy(out, "BM", 2);
+    out[0] = 'B';
+    out[1] = 'M';
     put32(out + 2, (uint32_t)(head + body));
     put32(out + 10, (uint32_t)head);
     put32(out + 14, INFO_HEADER);
