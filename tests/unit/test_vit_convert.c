@@ -45,14 +45,15 @@ static void assert_same_description(const vit_checkpoint *a, const vit_checkpoin
     assert_string_equal(x, y);
     free(x);
     free(y);
-    assert_int_equal(bcmp(&a->config.norm_eps, &b->config.norm_eps, sizeof(float)), 0);
+    assert_memory_equal(&a->config.norm_eps, &b->config.norm_eps, sizeof(float));
     assert_int_equal(a->description.label_count, b->description.label_count);
-    assert_int_equal(a->description.labels == NULL, b->description.labels == NULL);
-    for (uint32_t i = 0; i < a->description.label_count; i++)
-        assert_string_equal(a->description.labels[i], b->description.labels[i]);
     assert_memory_equal(&a->description.preprocess, &b->description.preprocess,
                         sizeof a->description.preprocess);
     assert_same_text(a->description.license, b->description.license);
+    char *const *p = a->description.labels, *const *q = b->description.labels;
+    assert_int_equal(p == NULL, q == NULL);
+    for (uint32_t i = 0; p != NULL && q != NULL && i < a->description.label_count; i++)
+        assert_string_equal(p[i], q[i]);
 }
 
 static void assert_same_values(const vit_checkpoint *a, const vit_checkpoint *b, vit_dtype dtype)

@@ -147,8 +147,11 @@ static inline void test_copy_golden(const char *folder, const char *name)
 /* Replaces the first `from`, which must be there, by `to`. */
 static inline void test_replace(test_bytes *text, const char *from, const char *to)
 {
-    char *at = strstr((char *)text->data, from);
-    if (at == NULL) fail_msg("\"%s\" is not in the file to change", from);
+    char *at = text->data != NULL ? strstr((char *)text->data, from) : NULL;
+    if (at == NULL) {
+        fail_msg("\"%s\" is not in the file to change", from);
+        return;
+    }
     const size_t before = (size_t)(at - (char *)text->data);
     const size_t size = text->size - strlen(from) + strlen(to);
     unsigned char *changed = calloc(1, size + 1);
