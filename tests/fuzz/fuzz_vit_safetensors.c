@@ -37,7 +37,7 @@ static void check_tensor(const vit_safetensors *file, const vit_tensor *tensor,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* A copy of the exact size, so that a read past the end is seen. */
-    unsigned char *bytes = malloc(size > 0 ? size : 1);
+    unsigned char *bytes = calloc(1, size > 0 ? size : 1);
     require(bytes != NULL);
     if (size > 0) memcpy(bytes, data, size);
     vit_safetensors file;
