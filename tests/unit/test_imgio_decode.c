@@ -190,9 +190,10 @@ static vitc_status decode_limited(const char *name, imgio_limits limits)
 static void limits_hold_exactly(void **state)
 {
     (void)state;
-    static const char *const names[] = {"jpeg_420_baseline.jpg", "png_rgb8.png", "webp_lossy.webp",
-                                        "gif_palette.gif",       "bmp_rgb.bmp",  "tga_rgb.tga",
-                                        "pnm_rgb.ppm",           "psd_rgb.psd"};
+    static const char *const names[] = {
+        "jpeg_420_baseline.jpg", "png_rgb8.png", "webp_lossy.webp", "gif_palette.gif",
+        "bmp_rgb.bmp",           "tga_rgb.tga",  "pnm_rgb.ppm",     "psd_rgb.psd",
+        "jpeg_1x17.jpg",         "png_1x9.png"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const golden_file *f = file_named(names[i]);
         const uint32_t side = f->width > f->height ? f->width : f->height;
@@ -238,20 +239,27 @@ static size_t find_marker(const golden_file *f, size_t from, bool any, uint8_t m
     return 0;
 }
 
-/* 20,000 scans that cost a few bytes each: refused while they are read, not after. */
-static void a_jpeg_of_endless_scans_is_refused(void **state)
+/* The file with its first scan, of a few bytes, repeated. */
+static uint8_t *with_scans(size_t *size, const golden_file *f, size_t copies)
 {
-    (void)state;
-    const golden_file *f = file_named("jpeg_grey_progressive.jpg");
     const size_t start = find_marker(f, 0, false, 0xDA);
     const size_t end = find_marker(f, start + 2, true, 0);
-    const size_t scan = end - start, copies = 20000;
-    const size_t size = f->size + scan * copies;
-    uint8_t *data = malloc(size);
+    const size_t scan = end - start;
+    *size = f->size + scan * copies;
+    uint8_t *data = malloc(*size);
     assert_non_null(data);
     memcpy(data, f->data, end);
     for (size_t i = 0; i < copies; i++) memcpy(data + end + i * scan, f->data + start, scan);
     memcpy(data + end + copies * scan, f->data + end, f->size - end);
+    return data;
+}
+
+/* Refused while they are read, not after. */
+static void a_jpeg_of_endless_scans_is_refused(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *data = with_scans(&size, file_named("jpeg_grey_progressive.jpg"), 20000);
     log_recorder recorder;
     const vitc_log log = log_recorder_start(&recorder);
     imgio_image image;
@@ -259,6 +267,46 @@ static void a_jpeg_of_endless_scans_is_refused(void **state)
                      VITC_ERR_TOO_LARGE);
     assert_non_null(strstr(recorder.last, "1000 scans"));
     free(data);
+}
+
+/* All scans together may touch 32 times the limit of pixels. */
+static void a_large_jpeg_may_have_fewer_scans(void **state)
+{
+    (void)state;
+    const golden_file *f = file_named("jpeg_grey_progressive.jpg");
+    imgio_decode_options options = imgio_decode_options_default();
+    size_t size;
+    uint8_t *data = with_scans(&size, f, 30);
+    imgio_image image;
+    assert_int_equal(imgio_decode_memory(&image, data, size, "scans", &options, NULL), VITC_OK);
+    imgio_image_free(&image);
+    options.limits.max_pixels = (uint64_t)f->width * f->height;
+    assert_int_equal(imgio_decode_memory(&image, data, size, "scans", &options, NULL),
+                     VITC_ERR_TOO_LARGE);
+    assert_int_equal(imgio_decode_memory(&image, f->data, f->size, "scans", &options, NULL),
+                     VITC_OK);
+    imgio_image_free(&image);
+    free(data);
+}
+
+/* libjpeg warns of an impossible code and goes on with what it takes for pixels. */
+static void a_jpeg_of_impossible_codes_is_damaged(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"jpeg_444_baseline.jpg", "jpeg_420_progressive.jpg"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const golden_file *f = file_named(names[i]);
+        uint8_t *data = malloc(f->size);
+        assert_non_null(data);
+        memcpy(data, f->data, f->size);
+        /* Ones without end, a zero byte after each FF: never a Huffman code. */
+        uint8_t *scan = data + find_marker(f, 0, false, 0xDA) + 30;
+        for (size_t k = 0; k < 20; k++) scan[k] = k % 2 == 0 ? 0xFF : 0;
+        imgio_image image;
+        assert_int_equal(imgio_decode_memory(&image, data, f->size, f->name, NULL, NULL),
+                         VITC_ERR_CORRUPT);
+        free(data);
+    }
 }
 
 static void metadata_of_a_png_is_limited(void **state)
@@ -344,6 +392,8 @@ int main(void)
         cmocka_unit_test(limits_hold_exactly),
         cmocka_unit_test(scans_of_a_jpeg_are_limited),
         cmocka_unit_test(a_jpeg_of_endless_scans_is_refused),
+        cmocka_unit_test(a_large_jpeg_may_have_fewer_scans),
+        cmocka_unit_test(a_jpeg_of_impossible_codes_is_damaged),
         cmocka_unit_test(metadata_of_a_png_is_limited),
         cmocka_unit_test(probing_ignores_the_limits),
         cmocka_unit_test(a_name_is_optional_and_leads_the_message),
