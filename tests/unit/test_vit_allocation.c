@@ -55,6 +55,7 @@ static void classifying_survives(void **unused)
     static const char *const photos[] = {
         PHOTOS "cat_progressive.jpg", PHOTOS "spoon_rgba.png", PHOTOS "launch_lossy.webp",
         PHOTOS "eye_animated.gif",    PHOTOS "astronaut.bmp",  PHOTOS "astronaut_exif6.jpg"};
+    if (!MALLOC_FAIL_AVAILABLE) skip(); /* before anything is held that a skip would leak */
     vit_model *model = NULL;
     assert_int_equal(vit_model_load(&model, CHECKPOINTS "hf_vit", NULL, NULL), VITC_OK);
     for (size_t i = 0; i < sizeof photos / sizeof photos[0]; i++) {
