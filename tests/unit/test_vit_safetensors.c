@@ -113,6 +113,29 @@ static void f64_rounds(void **unused)
     assert_true(isnan(found));
 }
 
+/* The first of them, at every place of arrays around the block that is searched at once. */
+static void nonfinite_is_found(void **unused)
+{
+    (void)unused;
+    static const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+    static const size_t counts[] = {0, 1, 7, 1023, 1024, 1025, 2100};
+    static float values[2100];
+    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+        const size_t n = counts[c];
+        for (size_t i = 0; i < n; i++) values[i] = i % 2 == 0 ? 0x1.fffffep127f : -0.0f;
+        assert_int_equal(vit_floats_first_nonfinite(values, n), n);
+        for (size_t i = 0; i < n; i++) {
+            const float kept = values[i];
+            values[i] = bad[i % 4];
+            assert_int_equal(vit_floats_first_nonfinite(values, n), i);
+            values[n - 1] = NAN;
+            assert_int_equal(vit_floats_first_nonfinite(values, n), i);
+            values[n - 1] = n % 2 == 1 ? 0x1.fffffep127f : -0.0f;
+            values[i] = kept;
+        }
+    }
+}
+
 /* ---- reading ---- */
 
 enum { DATA_MAX = 64 };
@@ -569,6 +592,7 @@ int main(void)
         cmocka_unit_test(bf16_every_value),
         cmocka_unit_test(bf16_rounds_to_nearest_even),
         cmocka_unit_test(f64_rounds),
+        cmocka_unit_test(nonfinite_is_found),
         cmocka_unit_test(header_rules),
         cmocka_unit_test(header_lengths),
         cmocka_unit_test(truncated_at_every_byte),

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vit_float.h"
 #include "vitc_log.h"
 #include "vitc_size.h"
 
@@ -548,21 +549,18 @@ static void format_index(char *text, size_t size, const vit_tensor *tensor, size
 static vitc_status check_finite(const vit_checkpoint *checkpoint, const vit_checkpoint_tensor *part,
                                 const float *values, const vitc_log *log)
 {
-    for (size_t i = 0; i < part->tensor->count; i++) {
-        if (isfinite(values[i])) continue;
-        char place[160];
-        format_index(place, sizeof place, part->tensor, i);
-        return vitc_fail(log, VITC_ERR_MODEL,
-                         "%s: tensor %s holds %s at %s: the weights are damaged, or training "
-                         "diverged",
-                         checkpoint->name, part->name,
-                         isnan(values[i]) ? "a NaN"
-                         : part->tensor->type == VIT_TENSOR_F64
-                             ? "an infinity, or a number beyond float32,"
-                             : "an infinity",
-                         place);
-    }
-    return VITC_OK;
+    const size_t i = vit_floats_first_nonfinite(values, part->tensor->count);
+    if (i == part->tensor->count) return VITC_OK;
+    char place[160];
+    format_index(place, sizeof place, part->tensor, i);
+    return vitc_fail(log, VITC_ERR_MODEL,
+                     "%s: tensor %s holds %s at %s: the weights are damaged, or training diverged",
+                     checkpoint->name, part->name,
+                     isnan(values[i])                       ? "a NaN"
+                     : part->tensor->type == VIT_TENSOR_F64 ? "an infinity, or a number beyond "
+                                                              "float32,"
+                                                            : "an infinity",
+                     place);
 }
 
 vitc_status vit_checkpoint_read(const vit_checkpoint *checkpoint, size_t param, float *dst,

@@ -17,20 +17,36 @@ static uint32_t bits_of_float(float value)
     return bits;
 }
 
-/* Bytes one by one are right on every byte order and alignment; compilers make one load of them. */
+/* memcpy is a plain load at any alignment, and compilers vectorize loops of it. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define LITTLE16 __builtin_bswap16
+#define LITTLE32 __builtin_bswap32
+#define LITTLE64 __builtin_bswap64
+#else
+#define LITTLE16(value) (value)
+#define LITTLE32(value) (value)
+#define LITTLE64(value) (value)
+#endif
+
 static uint16_t load16(const unsigned char *p)
 {
-    return (uint16_t)(p[0] | p[1] << 8);
+    uint16_t value;
+    memcpy(&value, p, sizeof value);
+    return LITTLE16(value);
 }
 
 static uint32_t load32(const unsigned char *p)
 {
-    return load16(p) | (uint32_t)load16(p + 2) << 16;
+    uint32_t value;
+    memcpy(&value, p, sizeof value);
+    return LITTLE32(value);
 }
 
 static uint64_t load64(const unsigned char *p)
 {
-    return load32(p) | (uint64_t)load32(p + 4) << 32;
+    uint64_t value;
+    memcpy(&value, p, sizeof value);
+    return LITTLE64(value);
 }
 
 float vit_float_from_f16(uint16_t bits)
@@ -93,19 +109,33 @@ void vit_floats_from_f64(float *dst, const unsigned char *src, size_t count)
     }
 }
 
+size_t vit_floats_first_nonfinite(const float *values, size_t count)
+{
+    static const uint32_t exponent = 0x7F800000u;
+    enum { BLOCK = 1024 };
+    for (size_t begin = 0; begin < count; begin += BLOCK) {
+        const size_t end = count - begin < BLOCK ? count : begin + BLOCK;
+        uint32_t found = 0; /* without a branch, so that it vectorizes */
+        for (size_t i = begin; i < end; i++)
+            found |= (bits_of_float(values[i]) & exponent) == exponent;
+        for (size_t i = begin; found != 0 && i < end; i++)
+            if (!isfinite(values[i])) return i;
+    }
+    return count;
+}
+
 void vit_floats_to_f32(unsigned char *dst, const float *src, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const uint32_t bits = bits_of_float(src[i]);
-        for (int b = 0; b < 4; b++) dst[4 * i + (size_t)b] = (unsigned char)(bits >> 8 * b);
+        const uint32_t bits = LITTLE32(bits_of_float(src[i]));
+        memcpy(dst + 4 * i, &bits, sizeof bits);
     }
 }
 
 void vit_floats_to_bf16(unsigned char *dst, const float *src, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        const uint16_t bits = vit_float_to_bf16(src[i]);
-        dst[2 * i] = (unsigned char)bits;
-        dst[2 * i + 1] = (unsigned char)(bits >> 8);
+        const uint16_t bits = LITTLE16(vit_float_to_bf16(src[i]));
+        memcpy(dst + 2 * i, &bits, sizeof bits);
     }
 }

@@ -23,6 +23,9 @@ void vit_floats_from_f16(float *dst, const unsigned char *src, size_t count);
 void vit_floats_from_bf16(float *dst, const unsigned char *src, size_t count);
 void vit_floats_from_f64(float *dst, const unsigned char *src, size_t count);
 
+/* The index of the first NaN or infinity, or `count`. */
+size_t vit_floats_first_nonfinite(const float *values, size_t count);
+
 /* The reverse: little-endian bytes, 4 or 2 for each value. */
 void vit_floats_to_f32(unsigned char *dst, const float *src, size_t count);
 void vit_floats_to_bf16(unsigned char *dst, const float *src, size_t count);
