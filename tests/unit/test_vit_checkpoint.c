@@ -1,72 +1,8 @@
 /* Opening checkpoints: every golden one is understood as what made it says, and everything that can
  * be wrong with config, weights, preprocessing and files is refused with the reason. */
-#include <errno.h>
 #include <math.h>
 
 #include "vit_weights_support.h"
-
-/* ---- memory that runs out ----
- * This program's allocator counts what lives and can fail the n-th request. Sanitizers bring their
- * own allocator; under them the sweep is left out. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define OWN_ALLOCATOR 0
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
-#undef OWN_ALLOCATOR
-#define OWN_ALLOCATOR 0
-#endif
-#ifndef OWN_ALLOCATOR
-#define OWN_ALLOCATOR 1
-#endif
-
-#if OWN_ALLOCATOR
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t count, size_t size);
-extern void *__libc_realloc(void *block, size_t size);
-extern void __libc_free(void *block);
-
-/* Visible to the C library and to jansson, whose requests count too. */
-#define EXPORTED __attribute__((visibility("default")))
-
-static long failing_request; /* counts down; the request that makes it 0 fails */
-static long live_blocks;
-
-static bool request_fails(void)
-{
-    if (failing_request == 0 || --failing_request > 0) return false;
-    errno = ENOMEM;
-    return true;
-}
-
-EXPORTED void *malloc(size_t size)
-{
-    void *block = request_fails() ? NULL : __libc_malloc(size);
-    if (block != NULL) live_blocks++;
-    return block;
-}
-
-EXPORTED void *calloc(size_t count, size_t size)
-{
-    void *block = request_fails() ? NULL : __libc_calloc(count, size);
-    if (block != NULL) live_blocks++;
-    return block;
-}
-
-EXPORTED void *realloc(void *block, size_t size)
-{
-    void *moved = request_fails() ? NULL : __libc_realloc(block, size);
-    if (moved != NULL && block == NULL) live_blocks++;
-    return moved;
-}
-
-EXPORTED void free(void *block)
-{
-    if (block != NULL) live_blocks--;
-    __libc_free(block);
-}
-#endif
 
 /* ---- golden checkpoints ---- */
 
@@ -1479,68 +1415,6 @@ static void timm_architectures(void **unused)
     }
 }
 
-/* ---- memory ---- */
-
-#if OWN_ALLOCATOR
-static vitc_status open_and_read(const char *path, vitc_log *log)
-{
-    vit_checkpoint *c;
-    const vitc_status status = vit_checkpoint_open(&c, path, NULL, log);
-    if (status != VITC_OK) return status;
-    static float values[4096]; /* no allocation of the test's own */
-    vitc_status read = VITC_OK;
-    assert_true(vit_checkpoint_largest(c) <= 12288);
-    for (size_t i = 0; read == VITC_OK && i < c->table.count; i++)
-        if (c->table.params[i].count <= 4096) read = vit_checkpoint_read(c, i, values, log);
-    vit_checkpoint_free(c);
-    return read;
-}
-
-/* Every single request fails once: the call says so, and nothing leaks. */
-static void every_allocation_fails(void **unused)
-{
-    (void)unused;
-    static const char *const names[] = {"hf_vit", "hf_vit_sharded", "timm_vit_labels",
-                                        "timm_vit_oldconfig"};
-    for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
-        char path[512];
-        message_log messages;
-        vitc_log log = message_log_start(&messages);
-        snprintf(path, sizeof path, CHECKPOINTS "/%s", names[n]);
-        assert_status(open_and_read(path, &log), VITC_OK, &messages);
-        long request = 0, failures = 0;
-        for (;;) {
-            log = message_log_start(&messages);
-            const long before = live_blocks;
-            failing_request = ++request;
-            const vitc_status status = open_and_read(path, &log);
-            const bool reached = failing_request == 0;
-            failing_request = 0;
-            if (live_blocks != before)
-                fail_msg("%s: request %ld fails: %ld blocks leak", names[n], request,
-                         live_blocks - before);
-            if (!reached) {
-                assert_status(status, VITC_OK, &messages);
-                break;
-            }
-            /* The C library does without some: qsort's buffer, the last realloc of asprintf. */
-            if (status == VITC_OK) continue;
-            failures++;
-            if (status != VITC_ERR_MEMORY || messages.errors != 1)
-                fail_msg("%s: request %ld fails: status %s, %d messages: %s", names[n], request,
-                         vitc_status_string(status), messages.errors, messages.text);
-        }
-        assert_true(failures > 100 && failures > request - 30);
-    }
-}
-#else
-static void every_allocation_fails(void **unused)
-{
-    (void)unused;
-    skip();
-}
-#endif
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1559,7 +1433,6 @@ int main(void)
         cmocka_unit_test(folders),
         cmocka_unit_test(shards),
         cmocka_unit_test(timm_architectures),
-        cmocka_unit_test(every_allocation_fails),
     };
     return cmocka_run_group_tests_name("checkpoints", tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "vit_float.h"
+#include "test_malloc_fail.h"
 #include "vit_weights_support.h"
 
 enum { MIN_CASES = 30 };
@@ -356,6 +357,50 @@ static void failures_leave_nothing(void **unused)
     test_remove_folder(folder);
 }
 
+typedef struct convert_case {
+    const char *in;
+    char out[128];
+    int said_nothing; /* failures without exactly one message */
+} convert_case;
+
+static void count_message(void *user, vitc_log_level level, const char *message)
+{
+    (void)message;
+    *(int *)user += level == VITC_LOG_ERROR;
+}
+
+static vitc_status convert_once(void *user)
+{
+    convert_case *c = user;
+    int errors = 0;
+    const vitc_log log = {.write = count_message, .user = &errors};
+    const vitc_status status =
+        vit_model_convert(c->in, c->out, VIT_DTYPE_BF16, "{\"name\": \"x\"}", NULL, &log);
+    c->said_nothing += errors != (status != VITC_OK);
+    /* There is the whole file, or none. */
+    if ((unlink(c->out) == 0) != (status == VITC_OK)) return VITC_ERR_INTERNAL;
+    return status;
+}
+
+static void converting_survives_without_memory(void **unused)
+{
+    (void)unused;
+    static const char *const names[] = {"hf_vit_sharded", "timm_vit_labels", "timm_vit_oldconfig"};
+    if (!MALLOC_FAIL_AVAILABLE) skip();
+    char folder[64];
+    test_make_folder(folder);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[512];
+        golden_path(path, names[i]);
+        convert_case c = {.in = path};
+        snprintf(c.out, sizeof c.out, "%s/out.safetensors", folder);
+        assert_true(malloc_fail_each(convert_once, &c) > 100);
+        assert_int_equal(c.said_nothing, 0);
+        assert_int_equal(test_count_files(folder), 0);
+    }
+    test_remove_folder(folder);
+}
+
 /* ---- vitc files that are not in order ---- */
 
 /* Opens the bytes from memory, changed: the first `from` is now `to`. */
@@ -575,6 +620,7 @@ int main(void)
         cmocka_unit_test(cards),
         cmocka_unit_test(never_over_its_input),
         cmocka_unit_test(failures_leave_nothing),
+        cmocka_unit_test(converting_survives_without_memory),
         cmocka_unit_test(vitc_files_out_of_order),
         cmocka_unit_test(config_json),
     };
