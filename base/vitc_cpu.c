@@ -51,7 +51,7 @@ static int brand_string(char brand[49])
 {
     uint32_t words[12];
     for (uint32_t i = 0; i < 3; i++) {
-        uint32_t *w = words + 4 * i;
+        uint32_t *w = words + (size_t)4 * i;
         if (!__get_cpuid(0x80000002u + i, &w[0], &w[1], &w[2], &w[3])) return 0;
     }
     memcpy(brand, words, 48);

@@ -98,7 +98,7 @@ vitc_status vitc_file_read_fd(unsigned char **data, size_t *size, int fd, const 
     *data = NULL;
     *size = 0;
     struct stat status;
-    size_t capacity = 64 * 1024;
+    size_t capacity = (size_t)64 * 1024;
     /* One byte more than a regular file holds, so that its end is seen without growing. */
     if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size >= 0 &&
         (uintmax_t)status.st_size < max_size)

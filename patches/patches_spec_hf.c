@@ -254,6 +254,7 @@ vitc_status patches_spec_parse_hf(patches_spec *spec, const patches_reader *read
                                      "false: it does not do this step");
     }
     VITC_TRY(read_flag(&resize, reader, root, "do_resize", true));
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): found whenever find_class succeeds */
     VITC_TRY(read_flag(&crop, reader, root, "do_center_crop", defaults->crop));
     VITC_TRY(read_flag(&rescale, reader, root, "do_rescale", true));
     VITC_TRY(read_flag(&normalize, reader, root, "do_normalize", true));

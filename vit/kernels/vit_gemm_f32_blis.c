@@ -82,10 +82,10 @@ static void initialize(void)
 
     cntx_t *c = (cntx_t *)(uintptr_t)context;
 #if VITC_BLIS_09_ACCESSORS
-    const void_fp kernel = bli_cntx_get_l3_vir_ukr_dt(BLIS_FLOAT, BLIS_GEMM_UKR, c);
+    void_fp kernel = bli_cntx_get_l3_vir_ukr_dt(BLIS_FLOAT, BLIS_GEMM_UKR, c);
     const bool columns = bli_cntx_l3_vir_ukr_prefers_cols_dt(BLIS_FLOAT, BLIS_GEMM_UKR, c);
 #else
-    const void_fp kernel = bli_cntx_get_ukr_dt(BLIS_FLOAT, BLIS_GEMM_UKR, c);
+    void_fp kernel = bli_cntx_get_ukr_dt(BLIS_FLOAT, BLIS_GEMM_UKR, c);
     const bool columns = bli_cntx_ukr_prefers_cols_dt(BLIS_FLOAT, BLIS_GEMM_UKR, c);
 #endif
     state = (blis_state){

@@ -22,5 +22,5 @@ static void tile_ref(const vit_gemm_f32 *gemm, size_t k, const float *weight_pan
 const vit_gemm_f32 vit_gemm_f32_ref = {.weight_panel = WEIGHT_PANEL,
                                        .token_panel = TOKEN_PANEL,
                                        .k_block = SIZE_MAX,
-                                       .weight_block = 8 * WEIGHT_PANEL,
+                                       .weight_block = (size_t)8 * WEIGHT_PANEL,
                                        .tile = tile_ref};

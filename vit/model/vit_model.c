@@ -137,7 +137,7 @@ vitc_status vit_model_create(vit_model **out, const vit_config *config, const vi
     if (status != VITC_OK) goto cleanup;
 
     const size_t count = model->table.count;
-    offsets = malloc(count * sizeof *offsets);
+    offsets = calloc(count, sizeof *offsets);
     model->is_set = calloc(count, sizeof *model->is_set);
     model->storage = calloc(count, sizeof *model->storage);
     model->blocks = calloc(config->layers, sizeof *model->blocks);
