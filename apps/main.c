@@ -7,6 +7,7 @@
 
 #include "app_bundled.h"
 #include "app_commands.h"
+#include "app_openmp.h"
 #include "app_options.h"
 #include "app_report.h"
 #include "app_text.h"
@@ -135,6 +136,7 @@ int main(int argc, char **argv)
     }
     const app_command *command = app_command_find(argv[1]);
     if (command == NULL) return unknown_command(argv[1]);
+    if (command->run == app_classify_run) app_openmp_settle(argv);
     app_settings settings;
     if (!app_options_parse(&settings, command, argv + 2, (size_t)argc - 2)) return APP_EXIT_USAGE;
     if (settings.help) {
