@@ -60,14 +60,24 @@ if [ "$(id -u)" = 0 ]; then
 elif command -v sudo >/dev/null; then
     as_root() { sudo env DEBIAN_FRONTEND=noninteractive "$@"; }
 else
-    fail "these packages are missing:$missing." \
-        "Installing them needs root, and there is no sudo here: run as root" \
-        "apt-get install$(echo "$missing" | tr '|' ' ')"
+    fail "packages are missing, installing them needs root, and there is no sudo here. As root:" \
+        "apt-get install$(echo "$missing" | sed 's/|[^ ]*//g')"
 fi
 
-echo "setup: apt-get update"
-as_root apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 -qq update ||
-    fail "apt-get update failed (see above); check the network and /etc/apt/sources.list"
+# apt_get ARGUMENTS: what it prints is shown only when it fails.
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt_get() {
+    echo "setup: apt-get $*"
+    as_root apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -qq "$@" \
+        >"$log" 2>&1 || {
+        cat "$log" >&2
+        return 1
+    }
+}
+
+# One repository that is out of order need not be one that is needed: installing decides.
+apt_get update || echo "setup: apt-get update failed (see above); trying with what apt knows"
 
 packages=
 for entry in $missing; do
@@ -79,8 +89,6 @@ for entry in $missing; do
         "On Ubuntu, enable the universe component: sudo add-apt-repository universe"
     packages="$packages $chosen"
 done
-echo "setup: apt-get install$packages"
 # shellcheck disable=SC2086  # a list of package names
-as_root apt-get -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-    -qq install -y --no-install-recommends $packages ||
-    fail "apt-get install failed (see above)"
+apt_get install -y --no-install-recommends $packages ||
+    fail "apt-get install failed (see above); are the network and /etc/apt/sources.list in order?"
