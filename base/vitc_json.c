@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -207,6 +208,28 @@ const char *vitc_json_key(void *iterator)
 const vitc_json *vitc_json_value(void *iterator)
 {
     return wrap(json_object_iter_value(iterator));
+}
+
+void vitc_json_describe(char *text, size_t size, const vitc_json *value)
+{
+    const char *string = vitc_json_string(value, NULL);
+    if (string != NULL) {
+        char shown[VITC_SHOWN_SIZE];
+        snprintf(text, size, "\"%s\"", vitc_show(shown, string));
+    } else if (vitc_json_is_integer(value)) {
+        snprintf(text, size, "%lld", (long long)vitc_json_integer(value, 0));
+    } else if (vitc_json_is_number(value)) {
+        snprintf(text, size, "%.9g", vitc_json_number(value, 0));
+    } else if (vitc_json_is_bool(value)) {
+        snprintf(text, size, "%s", vitc_json_bool(value, false) ? "true" : "false");
+    } else if (vitc_json_is_array(value)) {
+        snprintf(text, size, "a list of %zu", vitc_json_size(value));
+    } else {
+        snprintf(text, size, "%s",
+                 vitc_json_is_object(value) ? "an object"
+                 : vitc_json_is_null(value) ? "null"
+                                            : "missing");
+    }
 }
 
 /* ---- building ---- */

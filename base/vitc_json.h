@@ -39,6 +39,10 @@ void *vitc_json_next(const vitc_json *object, void *iterator);
 const char *vitc_json_key(void *iterator);
 const vitc_json *vitc_json_value(void *iterator);
 
+/* What a value is, in words for a message: the text in quotes, the number, "a list of 3",
+ * "missing". */
+void vitc_json_describe(char *text, size_t size, const vitc_json *value);
+
 /* ---- building ----
  * Every setter returns false when memory runs out; and-ing the results of a whole document is
  * enough. Strings need not be valid UTF-8: bad bytes become U+FFFD. A NULL string is a null. */

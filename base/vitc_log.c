@@ -1,7 +1,9 @@
 #include "vitc_log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #define MESSAGE_BYTES 1024
 
@@ -14,4 +16,19 @@ void vitc_log_write(const vitc_log *log, vitc_log_level level, const char *forma
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     log->write(log->user, level, message);
+}
+
+const char *vitc_show(char shown[VITC_SHOWN_SIZE], const char *text)
+{
+    static const size_t most = VITC_SHOWN_SIZE - 4;
+    size_t n = strnlen(text, most);
+    const bool cut = text[n] != 0;
+    while (cut && n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80) n--;
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char byte = (unsigned char)text[i];
+        shown[i] = '?';
+        if (byte >= 0x20 && byte != 0x7F) shown[i] = text[i];
+    }
+    memcpy(shown + n, cut ? "..." : "", cut ? 4 : 1);
+    return shown;
 }

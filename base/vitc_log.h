@@ -19,6 +19,13 @@ static inline vitc_status vitc_fail_memory(const vitc_log *log, const char *what
     return vitc_fail(log, VITC_ERR_MEMORY, "out of memory for %s", what);
 }
 
+/* Room for a name or value from a file inside a message. */
+#define VITC_SHOWN_SIZE 100
+
+/* Text from a file as a message may show it: control characters become "?", and what is longer than
+ * fits is cut between two UTF-8 characters and ends in "...". Returns `shown`. */
+const char *vitc_show(char shown[VITC_SHOWN_SIZE], const char *text);
+
 /* Propagates a failure without adding a message: the detector has already spoken. */
 #define VITC_TRY(expression)                                                                       \
     do {                                                                                           \

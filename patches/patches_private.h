@@ -16,11 +16,6 @@ typedef struct patches_reader {
     const vitc_log *log;
 } patches_reader;
 
-#define PATCHES_SHOWN_BYTES 52
-
-/* A string out of a file as a message may hold it: shortened, and on one line. Returns `shown`. */
-const char *patches_show_string(char shown[PATCHES_SHOWN_BYTES], const char *string);
-
 /* Reports that `key` holds `value` where `expected` (a noun phrase) was needed. */
 VITC_MUST_CHECK vitc_status patches_read_fail(const patches_reader *reader, const char *key,
                                               const vitc_json *value, const char *expected);

@@ -12,51 +12,11 @@ const double patches_half[PATCHES_CHANNELS] = {0.5, 0.5, 0.5};
 const double patches_clip_mean[PATCHES_CHANNELS] = {0.48145466, 0.4578275, 0.40821073};
 const double patches_clip_std[PATCHES_CHANNELS] = {0.26862954, 0.26130258, 0.27577711};
 
-const char *patches_show_string(char shown[PATCHES_SHOWN_BYTES], const char *string)
-{
-    static const size_t most = PATCHES_SHOWN_BYTES - 4;
-    size_t n = 0;
-    while (n < most && string[n] != 0) n++;
-    const bool cut = string[n] != 0;
-    /* Between UTF-8 characters, not inside one. */
-    while (cut && n > 0 && ((unsigned char)string[n] & 0xC0) == 0x80) n--;
-    for (size_t i = 0; i < n; i++) {
-        const unsigned char byte = (unsigned char)string[i];
-        shown[i] = '?';
-        if (byte >= 0x20 && byte != 0x7F) shown[i] = string[i];
-    }
-    memcpy(shown + n, cut ? "..." : "", cut ? 4 : 1);
-    return shown;
-}
-
-/* What a value is, in words. */
-static void show_value(char *text, size_t size, const vitc_json *value)
-{
-    const char *string = vitc_json_string(value, NULL);
-    if (string != NULL) {
-        char shown[PATCHES_SHOWN_BYTES];
-        snprintf(text, size, "\"%s\"", patches_show_string(shown, string));
-    } else if (vitc_json_is_integer(value)) {
-        snprintf(text, size, "%lld", (long long)vitc_json_integer(value, 0));
-    } else if (vitc_json_is_number(value)) {
-        snprintf(text, size, "%.9g", vitc_json_number(value, 0));
-    } else if (vitc_json_is_bool(value)) {
-        snprintf(text, size, "%s", vitc_json_bool(value, false) ? "true" : "false");
-    } else if (vitc_json_is_array(value)) {
-        snprintf(text, size, "a list of %zu", vitc_json_size(value));
-    } else {
-        snprintf(text, size, "%s",
-                 vitc_json_is_object(value) ? "an object"
-                 : vitc_json_is_null(value) ? "null"
-                                            : "missing");
-    }
-}
-
 vitc_status patches_read_fail(const patches_reader *reader, const char *key, const vitc_json *value,
                               const char *expected)
 {
-    char shown[PATCHES_SHOWN_BYTES + 2];
-    show_value(shown, sizeof shown, value);
+    char shown[VITC_SHOWN_SIZE + 2];
+    vitc_json_describe(shown, sizeof shown, value);
     return vitc_fail(reader->log, VITC_ERR_PREPROCESS, "%s: \"%s\" is %s; vitc needs %s",
                      reader->name, key, shown, expected);
 }

@@ -108,12 +108,11 @@ static vitc_status find_class(const hf_class **found, const patches_reader *read
             *found = class_from_stem(hf_model_types[i].stem, strlen(hf_model_types[i].stem));
             return VITC_OK;
         }
-    char shown[PATCHES_SHOWN_BYTES];
+    char shown[VITC_SHOWN_SIZE];
     return vitc_fail(reader->log, VITC_ERR_PREPROCESS,
                      "%s: names no image_processor_type, and the model type (%s) has no default "
                      "one; add the key, or give a preprocessing spec (--preprocess)",
-                     reader->name,
-                     patches_show_string(shown, model_type != NULL ? model_type : "unknown"));
+                     reader->name, vitc_show(shown, model_type != NULL ? model_type : "unknown"));
 }
 
 /* A flag that is absent has its class's default; one that is null is off, as None is in Python. */
@@ -144,7 +143,7 @@ static vitc_status read_size_object(patches_spec *spec, const patches_reader *re
     const vitc_json *longest = vitc_json_get(size, "longest_edge");
     const bool box = patches_json_present(height) || patches_json_present(width);
     const bool edge = patches_json_present(shortest) || patches_json_present(longest);
-    char shown[PATCHES_SHOWN_BYTES];
+    char shown[VITC_SHOWN_SIZE];
     for (void *it = vitc_json_first(size); it != NULL; it = vitc_json_next(size, it)) {
         const vitc_json *member = vitc_json_value(it);
         if (patches_json_present(member) && member != height && member != width &&
@@ -152,7 +151,7 @@ static vitc_status read_size_object(patches_spec *spec, const patches_reader *re
             return vitc_fail(reader->log, VITC_ERR_PREPROCESS,
                              "%s: \"size\" has the key \"%s\", which vitc cannot follow; it "
                              "needs height and width, or shortest_edge",
-                             reader->name, patches_show_string(shown, vitc_json_key(it)));
+                             reader->name, vitc_show(shown, vitc_json_key(it)));
     }
     if (box == edge)
         return vitc_fail(reader->log, VITC_ERR_PREPROCESS,

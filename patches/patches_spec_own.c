@@ -52,10 +52,10 @@ static vitc_status check_keys(const patches_reader *reader, const vitc_json *obj
         const char *key = vitc_json_key(it);
         size_t i = 0;
         while (i < count && strcmp(key, keys[i]) != 0) i++;
-        char shown[PATCHES_SHOWN_BYTES];
+        char shown[VITC_SHOWN_SIZE];
         if (i == count)
             return vitc_fail(reader->log, VITC_ERR_PREPROCESS, "%s: unknown key \"%s\" in %s",
-                             reader->name, patches_show_string(shown, key), where);
+                             reader->name, vitc_show(shown, key), where);
     }
     return VITC_OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vit_safetensors.h"
+#include "vitc_log.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -16,11 +17,11 @@ static void require(bool condition)
 static void check_tensor(const vit_safetensors *file, const vit_tensor *tensor,
                          const unsigned char *bytes, size_t size)
 {
-    char shown[VIT_SHOWN_SIZE];
+    char shown[VITC_SHOWN_SIZE];
     require(tensor->data >= bytes && tensor->size <= size - (size_t)(tensor->data - bytes));
     require(tensor->rank <= VIT_TENSOR_RANK_MAX && tensor->name[0] != 0);
     require(vit_safetensors_find(file, tensor->name) == tensor);
-    require(strlen(vit_show_name(shown, tensor->name)) < VIT_SHOWN_SIZE);
+    require(strlen(vitc_show(shown, tensor->name)) < VITC_SHOWN_SIZE);
     const size_t bytes_out = tensor->count * sizeof(float);
     if (bytes_out == 0) return;
     float *first = malloc(bytes_out), *second = malloc(bytes_out);

@@ -9,6 +9,7 @@
 
 #include "test_base_recorder.h"
 #include "vitc_json.h"
+#include "vitc_log.h"
 
 static vitc_json *parse(const char *text)
 {
@@ -307,9 +308,36 @@ static void setters_take_ownership_when_they_fail(void **state)
     vitc_json_free(array);
 }
 
+static void values_are_described_in_words(void **state)
+{
+    static const struct {
+        const char *json, *words;
+    } cases[] = {{"\"a\\tb\"", "\"a?b\""},  {"-7", "-7"},        {"0.25", "0.25"}, {"true", "true"},
+                 {"[1, 2]", "a list of 2"}, {"{}", "an object"}, {"null", "null"}};
+    char text[VITC_SHOWN_SIZE + 2], shown[VITC_SHOWN_SIZE], longer[200];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        vitc_json *value = NULL;
+        assert_int_equal(
+            vitc_json_parse(&value, cases[i].json, strlen(cases[i].json), "case", NULL), VITC_OK);
+        vitc_json_describe(text, sizeof text, value);
+        assert_string_equal(text, cases[i].words);
+        vitc_json_free(value);
+    }
+    vitc_json_describe(text, sizeof text, NULL);
+    assert_string_equal(text, "missing");
+    /* 96 shown bytes end inside the two-byte letter: the letter goes too */
+    snprintf(longer, sizeof longer, "%095d\xC3\xA9 and more", 0);
+    vitc_show(shown, longer);
+    assert_int_equal(strlen(shown), 98);
+    assert_string_equal(shown + 93, "00...");
+    assert_string_equal(vitc_show(shown, "\t\xC3\xA9\x7F"), "?\xC3\xA9?");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_are_described_in_words),
         cmocka_unit_test(values_and_types),
         cmocka_unit_test(absent_values_chain),
         cmocka_unit_test(members_keep_their_order),

@@ -93,9 +93,9 @@ vitc_status vit_checkpoint_gather(vit_checkpoint *checkpoint, const vitc_log *lo
     qsort(checkpoint->tensors, total, sizeof *checkpoint->tensors, compare_tensors);
     for (size_t i = 1; i < total; i++)
         if (strcmp(checkpoint->tensors[i - 1].name, checkpoint->tensors[i].name) == 0) {
-            char shown[VIT_SHOWN_SIZE];
+            char shown[VITC_SHOWN_SIZE];
             return vitc_fail(log, VITC_ERR_CORRUPT, "%s: tensor \"%s\" is in two shards",
-                             checkpoint->name, vit_show_name(shown, checkpoint->tensors[i].name));
+                             checkpoint->name, vitc_show(shown, checkpoint->tensors[i].name));
         }
     strip_prefixes(checkpoint);
     return VITC_OK;
@@ -219,10 +219,10 @@ vitc_status vit_checkpoint_read_labels(vit_checkpoint *checkpoint, const vitc_js
     for (void *it = vitc_json_first(labels); it != NULL; it = vitc_json_next(labels, it)) {
         const uint32_t index = class_of_key(vitc_json_key(it), classes);
         if (index == classes) {
-            char shown[VIT_SHOWN_SIZE];
+            char shown[VITC_SHOWN_SIZE];
             return vitc_fail(log, VITC_ERR_MODEL,
                              "%s: \"%s\" has the key \"%s\", which is none of the %u classes",
-                             reader.name, key, vit_show_name(shown, vitc_json_key(it)), classes);
+                             reader.name, key, vitc_show(shown, vitc_json_key(it)), classes);
         }
         VITC_TRY(set_label(checkpoint, &reader, key, index, vitc_json_value(it)));
     }
@@ -334,10 +334,10 @@ static vitc_status match_tensors(vit_checkpoint *checkpoint, const vitc_log *log
     }
     for (size_t i = 0; i < checkpoint->tensor_count; i++) {
         const vit_checkpoint_tensor *t = &checkpoint->tensors[i];
-        char shown[VIT_SHOWN_SIZE], shape[128];
+        char shown[VITC_SHOWN_SIZE], shape[128];
         if (t->used || is_ignorable(t->name)) continue;
         vit_shape_format(shape, sizeof shape, t->tensor->shape, t->tensor->rank);
-        list_add(&report.unexpected, "%s %s", vit_show_name(shown, t->name), shape);
+        list_add(&report.unexpected, "%s %s", vitc_show(shown, t->name), shape);
     }
     list_report(&report.missing, checkpoint->name, "missing", log);
     list_report(&report.mis_shaped, checkpoint->name, "with the wrong shape", log);
@@ -502,11 +502,11 @@ vitc_status vit_checkpoint_finish_vitc(vit_checkpoint *checkpoint, const vit_loa
                          "convert` wrote)",
                          checkpoint->name);
     if (strcmp(format, version) != 0) {
-        char shown[VIT_SHOWN_SIZE];
+        char shown[VITC_SHOWN_SIZE];
         return vitc_fail(log, VITC_ERR_UNSUPPORTED,
                          "%s: vitc file of format \"%s\"; this vitc (%s) reads format %s: use a "
                          "newer vitc, or convert the original checkpoint again",
-                         checkpoint->name, vit_show_name(shown, format), vitc_version(), version);
+                         checkpoint->name, vitc_show(shown, format), vitc_version(), version);
     }
     if (text == NULL)
         return vitc_fail(log, VITC_ERR_MODEL, "%s: a vitc file without vitc.config",

@@ -15,34 +15,11 @@ const vitc_json *vit_config_present(const vitc_json *object, const char *key)
     return vitc_json_is_null(value) ? NULL : value;
 }
 
-/* What a value is, in words. */
-static void show_value(char *text, size_t size, const vitc_json *value)
-{
-    const char *string = vitc_json_string(value, NULL);
-    if (string != NULL) {
-        char shown[VIT_SHOWN_SIZE];
-        snprintf(text, size, "\"%s\"", vit_show_name(shown, string));
-    } else if (vitc_json_is_integer(value)) {
-        snprintf(text, size, "%lld", (long long)vitc_json_integer(value, 0));
-    } else if (vitc_json_is_number(value)) {
-        snprintf(text, size, "%.9g", vitc_json_number(value, 0));
-    } else if (vitc_json_is_bool(value)) {
-        snprintf(text, size, "%s", vitc_json_bool(value, false) ? "true" : "false");
-    } else if (vitc_json_is_array(value)) {
-        snprintf(text, size, "a list of %zu", vitc_json_size(value));
-    } else {
-        snprintf(text, size, "%s",
-                 vitc_json_is_object(value) ? "an object"
-                 : vitc_json_is_null(value) ? "null"
-                                            : "missing");
-    }
-}
-
 vitc_status vit_config_fail(const vit_config_reader *reader, const char *key,
                             const vitc_json *value, const char *expected)
 {
-    char shown[VIT_SHOWN_SIZE + 2];
-    show_value(shown, sizeof shown, value);
+    char shown[VITC_SHOWN_SIZE + 2];
+    vitc_json_describe(shown, sizeof shown, value);
     return vitc_fail(reader->log, VITC_ERR_MODEL, "%s: \"%s\" is %s; vitc needs %s", reader->name,
                      key, shown, expected);
 }

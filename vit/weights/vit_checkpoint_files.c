@@ -94,13 +94,13 @@ static vitc_status add_shards(vit_checkpoint *checkpoint, const vitc_json *index
                          index_name);
     VITC_TRY(reserve_files(checkpoint, SHARDS_MAX, log));
     for (void *it = vitc_json_first(map); it != NULL; it = vitc_json_next(map, it)) {
-        char shown[VIT_SHOWN_SIZE], shown_tensor[VIT_SHOWN_SIZE];
+        char shown[VITC_SHOWN_SIZE], shown_tensor[VITC_SHOWN_SIZE];
         const char *tensor = vitc_json_key(it);
         const char *shard = vitc_json_string(vitc_json_value(it), "");
         if (!is_shard_name(shard))
             return vitc_fail(log, VITC_ERR_CORRUPT,
                              "%s: \"%s\" is not the name of a .safetensors file in the same folder",
-                             index_name, vit_show_name(shown, shard));
+                             index_name, vitc_show(shown, shard));
         const vit_checkpoint_file *file = find_shard(checkpoint, shard);
         if (file == NULL) {
             char *path;
@@ -113,8 +113,7 @@ static vitc_status add_shards(vit_checkpoint *checkpoint, const vitc_json *index
         }
         if (vit_safetensors_find(&file->contents, tensor) == NULL)
             return vitc_fail(log, VITC_ERR_MODEL, "%s: tensor %s is said to be in %s and is not",
-                             index_name, vit_show_name(shown_tensor, tensor),
-                             vit_show_name(shown, shard));
+                             index_name, vitc_show(shown_tensor, tensor), vitc_show(shown, shard));
     }
     return VITC_OK;
 }

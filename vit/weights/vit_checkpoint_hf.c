@@ -123,7 +123,7 @@ static vitc_status read_activation(vit_activation *activation, const vit_config_
         {"swish", VIT_SILU},
     };
     const char *name = "gelu";
-    char shown[VIT_SHOWN_SIZE];
+    char shown[VITC_SHOWN_SIZE];
     VITC_TRY(vit_config_read_string(&name, reader, config, "hidden_act"));
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i].name) == 0) {
@@ -133,14 +133,14 @@ static vitc_status read_activation(vit_activation *activation, const vit_config_
     return vitc_fail(reader->log, VITC_ERR_UNSUPPORTED,
                      "%s: \"hidden_act\" is \"%s\"; vitc has gelu, gelu_new, gelu_fast, "
                      "gelu_pytorch_tanh, gelu_accurate, quick_gelu, relu and silu",
-                     reader->name, vit_show_name(shown, name));
+                     reader->name, vitc_show(shown, name));
 }
 
 static vitc_status read_scores(vit_scores *scores, const vit_config_reader *reader,
                                const vitc_json *config, uint32_t classes)
 {
     const char *type = "";
-    char shown[VIT_SHOWN_SIZE];
+    char shown[VITC_SHOWN_SIZE];
     VITC_TRY(vit_config_read_string(&type, reader, config, "problem_type"));
     /* transformers' image-classification pipeline: one output is a yes or no. */
     if (strcmp(type, "regression") == 0)
@@ -153,7 +153,7 @@ static vitc_status read_scores(vit_scores *scores, const vit_config_reader *read
         return vitc_fail(reader->log, VITC_ERR_UNSUPPORTED,
                          "%s: \"problem_type\" is \"%s\"; vitc has single_label_classification, "
                          "multi_label_classification and regression",
-                         reader->name, vit_show_name(shown, type));
+                         reader->name, vitc_show(shown, type));
     return VITC_OK;
 }
 
@@ -161,7 +161,7 @@ static vitc_status choose_family(vit_checkpoint *checkpoint, const vit_config_re
                                  const vitc_json *config)
 {
     const char *type = vitc_json_string(vitc_json_get(config, "model_type"), "");
-    char shown[VIT_SHOWN_SIZE], layers[32];
+    char shown[VITC_SHOWN_SIZE], layers[32];
     if (strcmp(type, "vit") == 0)
         checkpoint->hf_prefix = "vit";
     else if (strcmp(type, "deit") == 0)
@@ -170,7 +170,7 @@ static vitc_status choose_family(vit_checkpoint *checkpoint, const vit_config_re
         return vitc_fail(reader->log, VITC_ERR_UNSUPPORTED,
                          "%s: \"model_type\" is \"%s\"; vitc reads the model types vit and deit, "
                          "and timm's vit_*, deit_*, deit3_* and flexivit_* models",
-                         reader->name, vit_show_name(shown, type));
+                         reader->name, vitc_show(shown, type));
     snprintf(layers, sizeof layers, "%s.layers.", checkpoint->hf_prefix);
     checkpoint->hf_memory_names = vit_checkpoint_layers(checkpoint, layers) > 0;
     checkpoint->hf_teacher = vit_checkpoint_find(checkpoint, "cls_classifier.weight") != NULL;
@@ -183,11 +183,11 @@ static vitc_status read_classes(vit_checkpoint *checkpoint, const vit_config_rea
 {
     const char *head = head_name(checkpoint, VIT_HEAD_WEIGHT);
     const vit_checkpoint_tensor *found = vit_checkpoint_find(checkpoint, head);
-    char shown[VIT_SHOWN_SIZE];
+    char shown[VITC_SHOWN_SIZE];
     if (found == NULL) {
         const char *class = vitc_json_string(
             vitc_json_at(vitc_json_get(config, "architectures"), 0), "model without a head");
-        vit_show_name(shown, class);
+        vitc_show(shown, class);
         if (strstr(class, "ForImageClassification") != NULL)
             return vitc_fail(reader->log, VITC_ERR_MODEL,
                              "%s: by its config the model is a %s, but the weights have no tensor "
@@ -311,12 +311,12 @@ static vitc_status configure(vit_checkpoint *checkpoint, const vitc_json *config
     VITC_TRY(vit_config_read_flag(&c->qkv_bias, &reader, config, "qkv_bias"));
     VITC_TRY(read_activation(&c->activation, &reader, config));
     VITC_TRY(read_scores(&c->scores, &reader, config, c->classes));
-    char class[VIT_SHOWN_SIZE];
-    vit_show_name(class,
-                  vitc_json_string(vitc_json_at(vitc_json_get(config, "architectures"), 0),
-                                   checkpoint->hf_teacher  ? "DeiTForImageClassificationWithTeacher"
-                                   : c->distillation_token ? "DeiTForImageClassification"
-                                                           : "ViTForImageClassification"));
+    char class[VITC_SHOWN_SIZE];
+    vitc_show(class,
+              vitc_json_string(vitc_json_at(vitc_json_get(config, "architectures"), 0),
+                               checkpoint->hf_teacher  ? "DeiTForImageClassificationWithTeacher"
+                               : c->distillation_token ? "DeiTForImageClassification"
+                                                       : "ViTForImageClassification"));
     snprintf(c->architecture, sizeof c->architecture, "%.95s", class);
     VITC_TRY(compare_with_tensors(checkpoint, log));
     const vitc_json *labels = vit_config_present(config, "id2label");

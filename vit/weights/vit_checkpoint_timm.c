@@ -154,14 +154,14 @@ static vitc_status check_arguments(const vit_config_reader *reader, const vitc_j
     }
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         const char *kind = "";
-        char shown[VIT_SHOWN_SIZE];
+        char shown[VITC_SHOWN_SIZE];
         VITC_TRY(vit_config_read_string(&kind, reader, args, layers[i]));
         const bool same = strcmp(layers[i], "norm_layer") == 0 &&
                           (strcmp(kind, "layernorm") == 0 || strcmp(kind, "layernormfp32") == 0);
         if (kind[0] != 0 && !same)
             return vitc_fail(reader->log, VITC_ERR_UNSUPPORTED,
                              "%s: model_args \"%s\" is \"%s\", which vitc does not compute",
-                             reader->name, layers[i], vit_show_name(shown, kind));
+                             reader->name, layers[i], vitc_show(shown, kind));
     }
     VITC_TRY(vit_config_read_flag(&proj_bias, reader, args, "proj_bias"));
     VITC_TRY(vit_config_read_flag(&final_norm, reader, args, "final_norm"));
@@ -187,7 +187,7 @@ static vitc_status read_activation(vit_activation *activation, const vit_config_
         {"gelu", VIT_GELU_ERF}, {"gelu_tanh", VIT_GELU_TANH}, {"quick_gelu", VIT_GELU_QUICK},
         {"relu", VIT_RELU},     {"silu", VIT_SILU},           {"swish", VIT_SILU}};
     const char *name = "";
-    char shown[VIT_SHOWN_SIZE];
+    char shown[VITC_SHOWN_SIZE];
     VITC_TRY(vit_config_read_string(&name, reader, args, "act_layer"));
     if (name[0] == 0) return VITC_OK;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -198,7 +198,7 @@ static vitc_status read_activation(vit_activation *activation, const vit_config_
     return vitc_fail(reader->log, VITC_ERR_UNSUPPORTED,
                      "%s: model_args \"act_layer\" is \"%s\"; vitc has gelu, gelu_tanh, "
                      "quick_gelu, relu and silu",
-                     reader->name, vit_show_name(shown, name));
+                     reader->name, vitc_show(shown, name));
 }
 
 /* model_args, the root (which timm writes for people), the architecture; where none of them says
@@ -212,7 +212,7 @@ static vitc_status read_pool(vit_pool *pool, const vit_config_reader *reader,
                                         [VIT_POOL_MAX] = "max",
                                         [VIT_POOL_AVGMAX] = "avgmax"};
     const char *name = NULL;
-    char shown[VIT_SHOWN_SIZE];
+    char shown[VITC_SHOWN_SIZE];
     VITC_TRY(vit_config_read_string(&name, reader, config, "global_pool"));
     VITC_TRY(vit_config_read_string(&name, reader, args, "global_pool"));
     if (name == NULL && norm_pooled && strcmp(rule->pool, "token") == 0) name = "avg";
@@ -225,7 +225,7 @@ static vitc_status read_pool(vit_pool *pool, const vit_config_reader *reader,
     return vitc_fail(reader->log, VITC_ERR_UNSUPPORTED,
                      "%s: pooling (\"global_pool\") is \"%s\"%s; vitc has token, avg, max and "
                      "avgmax",
-                     reader->name, vit_show_name(shown, name),
+                     reader->name, vitc_show(shown, name),
                      strcmp(name, "map") == 0 ? ", by attention" : "");
 }
 
@@ -442,17 +442,17 @@ static vitc_status read_labels(vit_checkpoint *checkpoint, const vitc_json *conf
 static vitc_status find_rule(vit_timm_rule *rule, const vit_config_reader *reader,
                              const char *architecture)
 {
-    char shown[VIT_SHOWN_SIZE];
+    char shown[VITC_SHOWN_SIZE];
     if (!vit_timm_rule_find(rule, architecture))
         return vitc_fail(reader->log, VITC_ERR_UNSUPPORTED,
                          "%s: \"architecture\" is \"%s\"; vitc reads timm's plain Vision "
                          "Transformers: vit_*, deit_*, deit3_* and flexivit_* in the sizes that "
                          "timm 1.0.31 has",
-                         reader->name, vit_show_name(shown, architecture));
+                         reader->name, vitc_show(shown, architecture));
     if (rule->unsupported != NULL)
         return vitc_fail(reader->log, VITC_ERR_UNSUPPORTED,
                          "%s: \"architecture\" %s has %s, which vitc does not compute",
-                         reader->name, vit_show_name(shown, architecture), rule->unsupported);
+                         reader->name, vitc_show(shown, architecture), rule->unsupported);
     return VITC_OK;
 }
 

@@ -218,11 +218,11 @@ vitc_status vit_config_parse(vit_config *config, const vitc_json *root, const ch
         return vitc_fail(log, VITC_ERR_MODEL, "%s: not a JSON object", name);
     for (int i = 0; i < FIELD_ROWS; i++) VITC_TRY(parse_field(&parsed, &reader, root, &fields[i]));
     for (void *it = vitc_json_first(root); it != NULL; it = vitc_json_next(root, it)) {
-        char shown[VIT_SHOWN_SIZE];
+        char shown[VITC_SHOWN_SIZE];
         if (!is_field(vitc_json_key(it)))
             return vitc_fail(log, VITC_ERR_UNSUPPORTED,
                              "%s: this vitc does not know the key \"%s\"", name,
-                             vit_show_name(shown, vitc_json_key(it)));
+                             vitc_show(shown, vitc_json_key(it)));
     }
     *config = parsed;
     return VITC_OK;

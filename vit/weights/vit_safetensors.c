@@ -44,21 +44,6 @@ const char *vit_tensor_type_string(vit_tensor_type type)
     return (unsigned)type < VIT_TENSOR_TYPE_COUNT ? types[type].name : "unknown";
 }
 
-const char *vit_show_name(char shown[VIT_SHOWN_SIZE], const char *name)
-{
-    static const size_t most = VIT_SHOWN_SIZE - 4;
-    size_t n = strnlen(name, most);
-    const bool cut = name[n] != 0;
-    while (cut && n > 0 && ((unsigned char)name[n] & 0xC0) == 0x80) n--;
-    for (size_t i = 0; i < n; i++) {
-        const unsigned char byte = (unsigned char)name[i];
-        shown[i] = name[i];
-        if (byte < 0x20 || byte == 0x7F) shown[i] = '?';
-    }
-    memcpy(shown + n, cut ? "..." : "", cut ? 4 : 1);
-    return shown;
-}
-
 /* ---- files that are something else ---- */
 
 typedef struct foreign_format {
@@ -132,9 +117,9 @@ typedef struct header_reader {
 
 static vitc_status bad_tensor(const header_reader *reader, const char *tensor, const char *problem)
 {
-    char shown[VIT_SHOWN_SIZE];
+    char shown[VITC_SHOWN_SIZE];
     return vitc_fail(reader->log, VITC_ERR_CORRUPT, "%s: tensor \"%s\" %s", reader->name,
-                     vit_show_name(shown, tensor), problem);
+                     vitc_show(shown, tensor), problem);
 }
 
 static vitc_status read_type(vit_tensor *tensor, const header_reader *reader,
@@ -147,8 +132,8 @@ static vitc_status read_type(vit_tensor *tensor, const header_reader *reader,
             tensor->type = (vit_tensor_type)i;
             return VITC_OK;
         }
-    char shown[VIT_SHOWN_SIZE], problem[VIT_SHOWN_SIZE + 32];
-    snprintf(problem, sizeof problem, "has the unknown dtype \"%s\"", vit_show_name(shown, type));
+    char shown[VITC_SHOWN_SIZE], problem[VITC_SHOWN_SIZE + 32];
+    snprintf(problem, sizeof problem, "has the unknown dtype \"%s\"", vitc_show(shown, type));
     return bad_tensor(reader, tensor->name, problem);
 }
 
@@ -208,10 +193,10 @@ static vitc_status read_tensor(placed_tensor *placed, const header_reader *reade
     if (name[0] == 0)
         return vitc_fail(reader->log, VITC_ERR_CORRUPT, "%s: a tensor has no name", reader->name);
     if (strlen(name) > VIT_TENSOR_NAME_MAX) {
-        char shown[VIT_SHOWN_SIZE];
+        char shown[VITC_SHOWN_SIZE];
         return vitc_fail(reader->log, VITC_ERR_TOO_LARGE,
                          "%s: the tensor name \"%s\" is longer than %d bytes", reader->name,
-                         vit_show_name(shown, name), VIT_TENSOR_NAME_MAX);
+                         vitc_show(shown, name), VIT_TENSOR_NAME_MAX);
     }
     if (!vitc_json_is_object(entry)) return bad_tensor(reader, name, "is not described");
     VITC_TRY(read_type(&placed->tensor, reader, vitc_json_get(entry, "dtype")));
@@ -256,11 +241,11 @@ static vitc_status check_cover(const header_reader *reader, const placed_tensor 
             return bad_tensor(reader, name, "leaves a hole between it and what comes before");
         covered = placed[i].end;
         if (covered > size) {
-            char shown[VIT_SHOWN_SIZE];
+            char shown[VITC_SHOWN_SIZE];
             return vitc_fail(reader->log, VITC_ERR_TRUNCATED,
                              "%s: the file is truncated: tensor \"%s\" ends at byte %llu of the "
                              "data, and there are %zu; download or copy it again",
-                             reader->name, vit_show_name(shown, name), (unsigned long long)covered,
+                             reader->name, vitc_show(shown, name), (unsigned long long)covered,
                              size);
         }
     }

@@ -104,12 +104,4 @@ VITC_MUST_CHECK vitc_status vit_safetensors_write_header(vitc_file_writer *write
 bool vit_safetensors_write_floats(vitc_file_writer *writer, vit_tensor_type type,
                                   const float *values, size_t count);
 
-/* ---- names in messages ---- */
-
-#define VIT_SHOWN_SIZE 100
-
-/* A name from a file, for a message: cut to fit, between UTF-8 characters, control characters
- * as '?'. Returns `shown`. */
-const char *vit_show_name(char shown[VIT_SHOWN_SIZE], const char *name);
-
 #endif
