@@ -34,6 +34,10 @@ typedef struct blis_state {
     size_t k_block, m_block;
 } blis_state;
 
+#if VITC_BLIS_08_UKERNEL
+enum { FULL_TILE_MAX = 1024 }; /* floats; the largest register block of 0.8 has 384 */
+#endif
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static blis_state state;
 
@@ -108,33 +112,76 @@ static void initialize(void)
     if (bli_cntx_get_blksz_max_dt(BLIS_FLOAT, BLIS_MR, c) != (dim_t)state.info.mr ||
         bli_cntx_get_blksz_max_dt(BLIS_FLOAT, BLIS_NR, c) != (dim_t)state.info.nr)
         state.kernel = NULL;
+#if VITC_BLIS_08_UKERNEL
+    if (state.info.mr * state.info.nr > FULL_TILE_MAX) state.kernel = NULL;
+#endif
 }
 
-/* The micro-kernel's type in every version: 0.9 declares typed pointers where 1.x has const void,
- * with the same calling convention. Since 0.9 it takes m and n and handles partial tiles itself. */
+#if VITC_BLIS_08_UKERNEL
+/* Until 0.8 the micro-kernel took no m and n and always wrote a full tile. */
+typedef void (*micro_kernel)(dim_t k, const void *alpha, const void *a, const void *b,
+                             const void *beta, void *c, inc_t rs_c, inc_t cs_c, auxinfo_t *data,
+                             const void *context);
+
+/* c (m x n) = a * b + beta * c. A tile that is cut by the edge of c is computed in a full one, from
+ * and to the same values, so that its bits do not depend on where the edge is. */
+static void run_micro_kernel(const vit_gemm_f32 *gemm, size_t m, size_t n, size_t k, const float *a,
+                             const float *b, const float *beta, float *c, size_t rs_c, size_t cs_c,
+                             auxinfo_t *data)
+{
+    static const float one = 1.0f;
+    const micro_kernel kernel = (micro_kernel)gemm->blis_kernel;
+    const size_t mr = state.info.mr, nr = state.info.nr;
+    if (m == mr && n == nr) {
+        kernel((dim_t)k, &one, a, b, beta, c, (inc_t)rs_c, (inc_t)cs_c, data, gemm->context);
+        return;
+    }
+    _Alignas(64) float full[FULL_TILE_MAX] = {0};
+    const size_t rs = rs_c == 1 ? 1 : nr, cs = rs_c == 1 ? mr : 1;
+    if (*beta != 0)
+        for (size_t i = 0; i < m; i++)
+            for (size_t j = 0; j < n; j++) full[i * rs + j * cs] = c[i * rs_c + j * cs_c];
+    kernel((dim_t)k, &one, a, b, beta, full, (inc_t)rs, (inc_t)cs, data, gemm->context);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) c[i * rs_c + j * cs_c] = full[i * rs + j * cs];
+}
+#else
+/* The micro-kernel's type since 0.9, which declares typed pointers where 1.x has const void, with
+ * the same calling convention. It takes m and n and handles partial tiles itself. */
 typedef void (*micro_kernel)(dim_t m, dim_t n, dim_t k, const void *alpha, const void *a,
                              const void *b, const void *beta, void *c, inc_t rs_c, inc_t cs_c,
                              auxinfo_t *data, const void *context);
+
+/* c (m x n) = a * b + beta * c. */
+static void run_micro_kernel(const vit_gemm_f32 *gemm, size_t m, size_t n, size_t k, const float *a,
+                             const float *b, const float *beta, float *c, size_t rs_c, size_t cs_c,
+                             auxinfo_t *data)
+{
+    static const float one = 1.0f;
+    const micro_kernel kernel = (micro_kernel)gemm->blis_kernel;
+    kernel((dim_t)m, (dim_t)n, (dim_t)k, &one, a, b, beta, c, (inc_t)rs_c, (inc_t)cs_c, data,
+           gemm->context);
+}
+#endif
 
 static void tile_blis(const vit_gemm_f32 *gemm, size_t k, const float *weight_panel,
                       const float *token_panel, bool accumulate, float *out, size_t ldo,
                       size_t weights, size_t tokens)
 {
     static const float one = 1.0f, zero = 0.0f;
-    const micro_kernel kernel = (micro_kernel)gemm->blis_kernel;
     const float *beta = accumulate ? &one : &zero;
     auxinfo_t data;
     memset(&data, 0, sizeof data);
     if (gemm->weights_on_m) {
         bli_auxinfo_set_next_a((void *)(uintptr_t)(weight_panel + k * gemm->weight_panel), &data);
         bli_auxinfo_set_next_b((void *)(uintptr_t)token_panel, &data);
-        kernel((dim_t)weights, (dim_t)tokens, (dim_t)k, &one, weight_panel, token_panel, beta, out,
-               1, (inc_t)ldo, &data, gemm->context);
+        run_micro_kernel(gemm, weights, tokens, k, weight_panel, token_panel, beta, out, 1, ldo,
+                         &data);
     } else {
         bli_auxinfo_set_next_a((void *)(uintptr_t)token_panel, &data);
         bli_auxinfo_set_next_b((void *)(uintptr_t)(weight_panel + k * gemm->weight_panel), &data);
-        kernel((dim_t)tokens, (dim_t)weights, (dim_t)k, &one, token_panel, weight_panel, beta, out,
-               (inc_t)ldo, 1, &data, gemm->context);
+        run_micro_kernel(gemm, tokens, weights, k, token_panel, weight_panel, beta, out, ldo, 1,
+                         &data);
     }
 }
 
