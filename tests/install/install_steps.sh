@@ -29,10 +29,21 @@ fresh_work() {
 
 # The folder below PREFIX that holds $1, e.g. vitc.pc.
 folder_of() {
-    found=$(find "$PREFIX" -name "$1" | head -n 1)
+    found=$(find "$PREFIX/" -name "$1" | head -n 1)
     [ -n "$found" ] || fail "$1 is not installed below $PREFIX"
     dirname "$found"
 }
+
+# pkg-config before pkgconf, Ubuntu 22.04's, cannot quote the folder of a .pc file: it sees the prefix
+# through a name without spaces.
+case $($PKG_CONFIG --version) in
+0.*)
+    plain=$(mktemp -d)
+    trap 'rm -rf "$plain"' EXIT
+    ln -s "$PREFIX" "$plain/prefix"
+    PREFIX=$plain/prefix
+    ;;
+esac
 
 # pkg-config prints shell words, with the spaces of a path escaped: they are for eval.
 PKG_CONFIG_PATH=$(folder_of vitc.pc)
