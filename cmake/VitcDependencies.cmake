@@ -3,6 +3,7 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS C)
 find_package(PNG REQUIRED)
+find_package(ZLIB REQUIRED) # libpng's own
 find_package(JPEG REQUIRED)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.13)

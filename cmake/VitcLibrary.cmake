@@ -7,11 +7,11 @@
 include(CMakePackageConfigHelpers)
 
 get_property(VITC_OBJECTS GLOBAL PROPERTY VITC_OBJECTS)
-set(VITC_LINKS PNG::PNG JPEG::JPEG PkgConfig::WEBP GIF::GIF PkgConfig::JANSSON
+set(VITC_LINKS PNG::PNG ZLIB::ZLIB JPEG::JPEG PkgConfig::WEBP GIF::GIF PkgConfig::JANSSON
     OpenMP::OpenMP_C Threads::Threads ${BLIS_LIBRARY} m)
 # The same as names, for those who link the installed static library: vitc.pc and the CMake package
 # are both made from this list.
-set(VITC_STATIC_NEEDS png jpeg webp gif jansson blis m)
+set(VITC_STATIC_NEEDS png z jpeg webp gif jansson blis m)
 
 set(VITC_PUBLIC_HEADERS
     ${PROJECT_SOURCE_DIR}/vit/vitc.h

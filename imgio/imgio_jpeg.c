@@ -112,8 +112,8 @@ static vitc_status status_of_code(int code)
     case JERR_IMAGE_TOO_BIG:
     case JERR_WIDTH_OVERFLOW:
         return VITC_ERR_TOO_LARGE;
-#if JPEG_LIB_VERSION <                                                                             \
-    70 /* the jpeg8 interface, Ubuntu's, has arithmetic coding and no such code */
+        /* The jpeg8 interface, Ubuntu's, has arithmetic coding and no such code. */
+#if JPEG_LIB_VERSION < 70
     case JERR_ARITH_NOTIMPL:
 #endif
     case JERR_BAD_PRECISION:

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <png.h>
+#include <zlib.h>
 
 #include "imgio_private.h"
 #include "vitc_size.h"
@@ -19,23 +20,6 @@ bool imgio_png_match(const uint8_t *data, size_t size)
 }
 
 /* ---- chunks, without libpng ---- */
-
-/* CRC-32 of the PNG specification, annex D, four bits at a time: only small chunks are checked. */
-static uint32_t crc32_of(const uint8_t *data, size_t size)
-{
-    static const uint32_t table[16] = {
-        0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4,
-        0x4DB26158, 0x5005713C, 0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C,
-        0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C,
-    };
-    uint32_t crc = 0xFFFFFFFF;
-    for (size_t i = 0; i < size; i++) {
-        crc ^= data[i];
-        crc = crc >> 4 ^ table[crc & 15];
-        crc = crc >> 4 ^ table[crc & 15];
-    }
-    return ~crc;
-}
 
 typedef struct png_chunk {
     const uint8_t *type, *data;
@@ -104,7 +88,7 @@ vitc_status imgio_png_probe(imgio_info *info, const imgio_source *source)
                              "%s: a metadata chunk of %zu bytes; the limit is %zu", source->name,
                              chunk.length, source->limits->max_metadata);
         if (!pixels &&
-            crc32_of(chunk.type, chunk.length + 4) != imgio_be32(chunk.data + chunk.length))
+            crc32_z(0, chunk.type, chunk.length + 4) != imgio_be32(chunk.data + chunk.length))
             return imgio_fail_corrupt(source, FORMAT, "a chunk's check sum is wrong");
         if (header) {
             if (chunk.length != 13)
