@@ -2,9 +2,8 @@
  * against PyTorch's, and their bits over batches and threads. ctest runs this once per kernel row.
  */
 #include "vit.h"
+#include "vit_safetensors.h"
 #include "vit_test_support.h"
-#include "vitc_file.h"
-#include "vitc_json.h"
 
 #define FOLDER VITC_GOLDEN_DIR "/checkpoints"
 
@@ -19,30 +18,20 @@ static const vitc_log log_lines = {test_log_line, NULL};
 /* The float32 tensor `name` of a safetensors file, copied; *count elements. */
 static float *read_tensor(const char *path, const char *name, size_t *count)
 {
-    unsigned char *data = NULL;
-    size_t size = 0;
-    vitc_json *header = NULL;
-    assert_int_equal(vitc_file_read(&data, &size, path, 1 << 28, &log_lines), VITC_OK);
-    uint64_t length = 0;
-    assert_true(size > 8);
-    for (size_t i = 0; i < 8; i++) length |= (uint64_t)data[i] << (8 * i);
-    assert_true(length <= size - 8);
-    assert_int_equal(
-        vitc_json_parse(&header, (const char *)data + 8, (size_t)length, path, &log_lines),
-        VITC_OK);
-    const vitc_json *entry = vitc_json_get(header, name);
-    const vitc_json *offsets = vitc_json_get(entry, "data_offsets");
-    const int64_t begin = vitc_json_integer(vitc_json_at(offsets, 0), -1);
-    const int64_t end = vitc_json_integer(vitc_json_at(offsets, 1), -1);
-    if (begin < 0 || end <= begin || (uint64_t)end > size - 8 - length)
-        fail_msg("%s has no tensor %s", path, name);
-    assert_string_equal(vitc_json_string(vitc_json_get(entry, "dtype"), ""), "F32");
-    *count = (size_t)(end - begin) / sizeof(float);
+    vitc_file file;
+    vit_safetensors contents;
+    assert_int_equal(vitc_file_map(&file, path, &log_lines), VITC_OK);
+    assert_int_equal(vit_safetensors_open(&contents, file.data, file.size, path, &log_lines),
+                     VITC_OK);
+    const vit_tensor *tensor = vit_safetensors_find(&contents, name);
+    if (tensor == NULL) fail_msg("%s has no tensor %s", path, name);
+    assert_int_equal(tensor->type, VIT_TENSOR_F32);
+    *count = tensor->count;
     float *values = malloc(*count * sizeof *values);
     assert_non_null(values);
-    memcpy(values, data + 8 + length + begin, *count * sizeof *values);
-    vitc_json_free(header);
-    free(data);
+    assert_true(vit_tensor_floats(values, tensor));
+    vit_safetensors_close(&contents);
+    vitc_file_unmap(&file);
     return values;
 }
 
