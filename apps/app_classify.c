@@ -34,14 +34,6 @@ static bool same_terminal(void)
            out.st_rdev == err.st_rdev;
 }
 
-static imgio_decode_options decode_options(const app_settings *settings)
-{
-    imgio_decode_options decode = imgio_decode_options_default();
-    decode.ignore_exif = settings->no_exif;
-    if (settings->max_pixels != 0) decode.limits.max_pixels = settings->max_pixels;
-    return decode;
-}
-
 static int prepare(run *r)
 {
     const app_settings *settings = r->settings;
@@ -55,7 +47,7 @@ static int prepare(run *r)
     vit_classifier_options options = vit_classifier_options_default();
     options.batch = (uint32_t)r->batch;
     options.threads = (int)settings->threads;
-    options.decode = decode_options(settings);
+    options.decode = app_decode_options(settings);
     result = app_exit_status(vit_classifier_create(&r->classifier, r->model, &options, &log));
     if (result != APP_EXIT_DONE) return result;
 

@@ -44,11 +44,7 @@ int app_convert_run(const app_settings *settings)
     vit_load_options options = {0};
     char *card = NULL, *spec = NULL;
     int result = read_card(&card, settings);
-    if (result == APP_EXIT_DONE && settings->preprocess != NULL) {
-        result =
-            app_model_read_text(&spec, &options.preprocess_size, settings->preprocess, settings);
-        options.preprocess = spec;
-    }
+    if (result == APP_EXIT_DONE) result = app_model_read_options(&options, &spec, settings);
     app_guard_output(settings->output);
     if (result == APP_EXIT_DONE)
         result = app_exit_status(vit_model_convert(in, settings->output, (vit_dtype)settings->dtype,

@@ -158,15 +158,6 @@ static int list_folder(char ***names, size_t *count, const char *path, int *erro
     return result;
 }
 
-static char *join_path(const char *folder, const char *name)
-{
-    const size_t length = strlen(folder);
-    const char *slash = length > 0 && folder[length - 1] == '/' ? "" : "/";
-    char *path = NULL;
-    if (asprintf(&path, "%s%s%s", folder, slash, name) < 0) return NULL;
-    return path;
-}
-
 static bool is_ancestor(const ancestor *above, const struct stat *status)
 {
     for (; above != NULL; above = above->parent)
@@ -183,7 +174,7 @@ static int add_folder(app_inputs *inputs, const char *path, const struct stat *s
     int error;
     int result = list_folder(&names, &count, path, &error);
     for (size_t i = 0; i < count && result == APP_EXIT_DONE; i++) {
-        char *child = join_path(path, names[i]);
+        char *child = vitc_path_join(path, names[i]);
         struct stat child_status;
         if (child == NULL) {
             result = no_memory();

@@ -26,18 +26,33 @@ int app_model_read_text(char **text, size_t *size, const char *path, const app_s
     return APP_EXIT_DONE;
 }
 
+int app_model_read_options(vit_load_options *options, char **text, const app_settings *settings)
+{
+    *options = (vit_load_options){0};
+    *text = NULL;
+    if (settings->preprocess == NULL) return APP_EXIT_DONE;
+    const int result =
+        app_model_read_text(text, &options->preprocess_size, settings->preprocess, settings);
+    options->preprocess = *text;
+    return result;
+}
+
+imgio_decode_options app_decode_options(const app_settings *settings)
+{
+    imgio_decode_options decode = imgio_decode_options_default();
+    decode.ignore_exif = settings->no_exif;
+    if (settings->max_pixels != 0) decode.limits.max_pixels = settings->max_pixels;
+    return decode;
+}
+
 int app_model_load(vit_model **model, const app_settings *settings)
 {
     const vitc_log log = app_log(settings);
-    vit_load_options options = {0};
-    char *spec = NULL;
+    vit_load_options options;
+    char *spec;
     *model = NULL;
-    if (settings->preprocess != NULL) {
-        const int result =
-            app_model_read_text(&spec, &options.preprocess_size, settings->preprocess, settings);
-        if (result != APP_EXIT_DONE) return result;
-        options.preprocess = spec;
-    }
+    const int result = app_model_read_options(&options, &spec, settings);
+    if (result != APP_EXIT_DONE) return result;
     vitc_status status;
     size_t size;
     const void *bundled = app_bundled_model(&size);

@@ -8,6 +8,13 @@
 /* Loads it. APP_EXIT_DONE, or another exit status after a message. */
 int app_model_load(vit_model **model, const app_settings *settings);
 
+/* What the options say of loading; *text is what options->preprocess points into, for the caller to
+ * free. APP_EXIT_DONE, or another exit status after a message. */
+int app_model_read_options(vit_load_options *options, char **text, const app_settings *settings);
+
+/* What the options say of decoding images. */
+imgio_decode_options app_decode_options(const app_settings *settings);
+
 /* The text of a file that an option names (a spec, a card): malloc'd, with a NUL after it. */
 int app_model_read_text(char **text, size_t *size, const char *path, const app_settings *settings);
 

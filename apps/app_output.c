@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vitc_json.h"
+#include "vitc_size.h"
 
 enum {
     BAR_COLUMNS = 24,
@@ -42,11 +43,6 @@ const char *app_output_reason(vitc_status status, const char *error, const char 
     return error;
 }
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 bool app_output_open(app_output *output, const app_settings *settings, const vit_model *model,
                      const app_inputs *inputs)
 {
@@ -71,7 +67,7 @@ bool app_output_open(app_output *output, const app_settings *settings, const vit
         if (width > output->label_width) output->label_width = width;
     }
     output->label_width =
-        smaller(output->label_width, output->single ? LABEL_COLUMNS_SINGLE : LABEL_COLUMNS);
+        vitc_size_min(output->label_width, output->single ? LABEL_COLUMNS_SINGLE : LABEL_COLUMNS);
     for (size_t i = 0; i < inputs->count; i++) {
         char *path = app_text_printable(inputs->items[i].path);
         if (path == NULL) return false;
@@ -81,8 +77,8 @@ bool app_output_open(app_output *output, const app_settings *settings, const vit
     }
     /* On a terminal a path gives way to the answer; elsewhere nothing is cut, only not aligned. */
     output->path_width =
-        smaller(output->path_width,
-                output->terminal.terminal ? output->terminal.columns * 2 / 5 : PATH_COLUMNS);
+        vitc_size_min(output->path_width,
+                      output->terminal.terminal ? output->terminal.columns * 2 / 5 : PATH_COLUMNS);
     return true;
 }
 
@@ -189,7 +185,7 @@ static void write_column(const app_output *o, const char *text, size_t width, bo
     if (o->terminal.terminal)
         app_text_column(stdout, text, width, is_path, o->terminal.utf8);
     else
-        printf("%s%*s", text, (int)(width - smaller(app_text_width(text), width)), "");
+        printf("%s%*s", text, (int)(width - vitc_size_min(app_text_width(text), width)), "");
 }
 
 static void write_label(const app_output *o, uint32_t index)
@@ -264,7 +260,7 @@ static void write_single(const app_output *o, const char *path, const char *show
         write_score(o, score);
         if (o->terminal.terminal && is_percent(o) && room > 0) {
             fputs("  ", stdout);
-            write_bar(o, score, smaller(room, BAR_COLUMNS));
+            write_bar(o, score, vitc_size_min(room, BAR_COLUMNS));
         }
         putchar('\n');
     }
@@ -274,11 +270,7 @@ static void write_single(const app_output *o, const char *path, const char *show
 static void write_line(const app_output *o, const char *path, const char *shown,
                        const vit_output *row)
 {
-    if (o->terminal.terminal)
-        app_text_column(stdout, shown, o->path_width, true, o->terminal.utf8);
-    else
-        printf("%s%*s", shown, (int)(o->path_width - smaller(app_text_width(shown), o->path_width)),
-               "");
+    write_column(o, shown, o->path_width, true);
     fputs("  ", stdout);
     if (row->status != VITC_OK) {
         write_failure(o, path, row);
@@ -289,7 +281,7 @@ static void write_line(const app_output *o, const char *path, const char *shown,
     if (o->terminal.terminal) {
         const size_t columns = o->terminal.columns;
         const size_t room = columns > o->path_width + 2 ? columns - o->path_width - 2 : 0;
-        count = smaller(count, (room + 2) / entry);
+        count = vitc_size_min(count, (room + 2) / entry);
         if (count == 0) count = 1;
     }
     for (size_t i = 0; i < count; i++) {

@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app_commands.h"
@@ -73,11 +72,10 @@ static vitc_status write_png(const char *path, const seen *s, const vitc_log *lo
 
 /* ---- checks before anything is written ---- */
 
+/* Also by name alone, for files that are still to be made. */
 static bool same_file(const char *a, const char *b)
 {
-    struct stat x, y;
-    if (strcmp(a, b) == 0) return true;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    return strcmp(a, b) == 0 || vitc_file_is_same(a, b);
 }
 
 static bool outputs_are_safe(const app_settings *settings)
@@ -107,9 +105,8 @@ static vitc_status see_image(seen *s, const app_settings *settings, const vit_mo
 {
     const char *path = settings->operands[0];
     const patches_spec *spec = vit_model_describe(model).preprocess;
-    imgio_decode_options decode = imgio_decode_options_default();
-    decode.ignore_exif = settings->no_exif || spec->ignore_exif;
-    if (settings->max_pixels != 0) decode.limits.max_pixels = settings->max_pixels;
+    imgio_decode_options decode = app_decode_options(settings);
+    decode.ignore_exif = decode.ignore_exif || spec->ignore_exif;
 
     vitc_status status;
     if (strcmp(path, "-") == 0)

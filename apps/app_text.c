@@ -7,6 +7,8 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "vitc_utf8.h"
+
 app_terminal app_terminal_of(FILE *stream)
 {
     app_terminal t = {.columns = 80};
@@ -20,40 +22,6 @@ app_terminal app_terminal_of(FILE *stream)
     if (t.terminal && ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         t.columns = size.ws_col;
     return t;
-}
-
-/* Decodes one UTF-8 sequence: its length in bytes, or 0 when the bytes are not UTF-8 (overlong
- * forms, surrogates and numbers beyond U+10FFFF included). */
-static size_t decode_utf8(uint32_t *point, const unsigned char *s)
-{
-    if (s[0] < 0x80) {
-        *point = s[0];
-        return 1;
-    }
-    size_t length;
-    uint32_t least, value;
-    if ((s[0] & 0xE0) == 0xC0) {
-        length = 2;
-        least = 0x80;
-        value = s[0] & 0x1Fu;
-    } else if ((s[0] & 0xF0) == 0xE0) {
-        length = 3;
-        least = 0x800;
-        value = s[0] & 0x0Fu;
-    } else if ((s[0] & 0xF8) == 0xF0) {
-        length = 4;
-        least = 0x10000;
-        value = s[0] & 0x07u;
-    } else {
-        return 0;
-    }
-    for (size_t i = 1; i < length; i++) { /* a NUL byte is no continuation, so this ends in time */
-        if ((s[i] & 0xC0) != 0x80) return 0;
-        value = value << 6 | (s[i] & 0x3Fu);
-    }
-    if (value < least || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return 0;
-    *point = value;
-    return length;
 }
 
 /* C0 and C1 controls, DEL, and the marks that reorder text or break lines. */
@@ -74,7 +42,7 @@ char *app_text_printable(const char *text)
     char *d = safe;
     while (*s != 0) {
         uint32_t point = 0;
-        const size_t length = decode_utf8(&point, s);
+        const size_t length = vitc_utf8_decode(&point, (const char *)s);
         if (length != 0 && !is_control(point)) {
             memcpy(d, s, length);
             d += length;
@@ -102,12 +70,11 @@ static size_t point_width(uint32_t point)
 /* The bytes of the longest prefix of `text` that fits in `columns`; *used gets its width. */
 static size_t fit(const char *text, size_t columns, size_t *used)
 {
-    const unsigned char *s = (const unsigned char *)text;
     size_t bytes = 0;
     *used = 0;
-    while (s[bytes] != 0) {
+    while (text[bytes] != 0) {
         uint32_t point = '?';
-        size_t length = decode_utf8(&point, s + bytes);
+        size_t length = vitc_utf8_decode(&point, text + bytes);
         if (length == 0) length = 1;
         const size_t width = point_width(point);
         if (width > columns - *used) break;
@@ -135,7 +102,7 @@ void app_text_column(FILE *out, const char *text, size_t width, bool cut_front, 
             const char *tail = text;
             while (full > width - mark_width) { /* drop characters until the rest fits */
                 uint32_t point = '?';
-                const size_t length = decode_utf8(&point, (const unsigned char *)tail);
+                const size_t length = vitc_utf8_decode(&point, tail);
                 tail += length != 0 ? length : 1;
                 full -= point_width(point);
             }

@@ -12,6 +12,21 @@
 #include "vitc_log.h"
 #include "vitc_size.h"
 
+char *vitc_path_join(const char *folder, const char *file)
+{
+    const size_t length = strlen(folder);
+    const char *slash = length > 0 && folder[length - 1] == '/' ? "" : "/";
+    char *path = NULL;
+    if (asprintf(&path, "%s%s%s", folder, slash, file) < 0) return NULL;
+    return path;
+}
+
+bool vitc_file_is_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 /* Why a path is not a regular file, in the words of a person. */
 static const char *file_kind(mode_t mode)
 {

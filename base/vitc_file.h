@@ -19,6 +19,12 @@ typedef struct vitc_file {
 VITC_MUST_CHECK vitc_status vitc_file_map(vitc_file *file, const char *path, const vitc_log *log);
 void vitc_file_unmap(vitc_file *file);
 
+/* "folder/file", malloc'd, with one slash between them; NULL without memory. */
+char *vitc_path_join(const char *folder, const char *file);
+
+/* Whether two paths lead to the same file, by whatever links; false when either leads nowhere. */
+bool vitc_file_is_same(const char *a, const char *b);
+
 /* Reads a regular file whole into a malloc'd buffer (at most `max_size` bytes, else
  * VITC_ERR_TOO_LARGE). The caller frees *data with free(). */
 VITC_MUST_CHECK vitc_status vitc_file_read(unsigned char **data, size_t *size, const char *path,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "vitc_log.h"
+#include "vitc_utf8.h"
 
 /* vitc_json is jansson's json_t under a name that keeps its header out of every other file. */
 
@@ -234,22 +235,6 @@ void vitc_json_describe(char *text, size_t size, const vitc_json *value)
 
 /* ---- building ---- */
 
-/* The length of the valid UTF-8 sequence at `s`, or 0 (RFC 3629: no overlong forms, no
- * surrogates, nothing above U+10FFFF). */
-static size_t utf8_length(const unsigned char *s)
-{
-    if (s[0] < 0x80) return 1;
-    const size_t length = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
-    if (s[0] < 0xC2 || s[0] > 0xF4) return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0; /* stops at the NUL too */
-    if (s[0] == 0xE0 && s[1] < 0xA0) return 0;
-    if (s[0] == 0xED && s[1] > 0x9F) return 0;
-    if (s[0] == 0xF0 && s[1] < 0x90) return 0;
-    if (s[0] == 0xF4 && s[1] > 0x8F) return 0;
-    return length;
-}
-
 /* File names may hold any bytes but JSON only UTF-8: what is not becomes U+FFFD. */
 static json_t *string_node(const char *text)
 {
@@ -261,8 +246,9 @@ static json_t *string_node(const char *text)
     char *repaired = malloc(size * 3 + 1);
     if (repaired == NULL) return NULL;
     char *to = repaired;
-    for (const unsigned char *from = (const unsigned char *)text; *from != 0;) {
-        const size_t length = utf8_length(from);
+    for (const char *from = text; *from != 0;) {
+        uint32_t point;
+        const size_t length = vitc_utf8_decode(&point, from);
         if (length == 0) {
             memcpy(to, "\xEF\xBF\xBD", 3);
             to += 3;

@@ -27,6 +27,22 @@ static inline bool vitc_size_mul3(size_t a, size_t b, size_t c, size_t *out)
     return vitc_size_mul(a, b, &ab) && vitc_size_mul(ab, c, out);
 }
 
+static inline size_t vitc_size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t vitc_size_max(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* value / by, rounded up; by is not 0. */
+static inline size_t vitc_size_divide_up(size_t value, size_t by)
+{
+    return value / by + (value % by != 0);
+}
+
 /* The smallest multiple of `step` (not 0) that is >= value. */
 static inline size_t vitc_size_round_up(size_t value, size_t step)
 {

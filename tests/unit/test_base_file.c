@@ -347,6 +347,27 @@ static void a_stale_temporary_does_not_stop_us(void **state)
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
 
+static void paths_are_joined_and_compared(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"/", "b", "/b"}, {"", "b", "/b"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *path = vitc_path_join(cases[i][0], cases[i][1]);
+        assert_string_equal(path, cases[i][2]);
+        free(path);
+    }
+    assert_int_equal(vitc_file_write("one", "1", 1, NULL), VITC_OK);
+    assert_int_equal(vitc_file_write("two", "1", 1, NULL), VITC_OK);
+    assert_int_equal(link("one", "hard"), 0);
+    assert_int_equal(symlink("one", "soft"), 0);
+    assert_true(vitc_file_is_same("one", "./one"));
+    assert_true(vitc_file_is_same("one", "hard"));
+    assert_true(vitc_file_is_same("soft", "hard"));
+    assert_false(vitc_file_is_same("one", "two"));
+    assert_false(vitc_file_is_same("none", "none"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +385,7 @@ int main(void)
         IN_FOLDER(a_failed_rename_leaves_no_temporary),
         IN_FOLDER(places_that_cannot_be_written),
         IN_FOLDER(a_stale_temporary_does_not_stop_us),
+        IN_FOLDER(paths_are_joined_and_compared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@ struct vit_classifier {
     vit_workspace *workspace;
     imgio_decode_options decode;
     patches_levels levels;
+    size_t patch_row; /* floats of one patch: C*P*P */
     uint32_t batch, classes;
     int threads;
     float *logits, *scores; /* batch * K each */
@@ -48,6 +49,7 @@ vitc_status vit_classifier_create(vit_classifier **out, const vit_model *model,
     c->decode = chosen.decode;
     c->decode.ignore_exif = c->decode.ignore_exif || info.preprocess->ignore_exif;
     patches_levels_init(&c->levels, info.preprocess);
+    c->patch_row = (size_t)PATCHES_CHANNELS * info.config->patch * info.config->patch;
 
     size_t floats, bytes;
     vitc_status status = VITC_OK;
@@ -122,10 +124,8 @@ static void prepare_input(vit_classifier *c, vit_output *output, const vit_input
                       name != NULL ? name : "image", seen.width, seen.height, config->image_width,
                       config->image_height);
     if (output->status == VITC_OK)
-        output->status =
-            patches_extract_image(vit_workspace_patches(c->workspace, b),
-                                  (size_t)PATCHES_CHANNELS * config->patch * config->patch, &seen,
-                                  config->patch, &c->levels, &log);
+        output->status = patches_extract_image(vit_workspace_patches(c->workspace, b), c->patch_row,
+                                               &seen, config->patch, &c->levels, &log);
     imgio_image_free(&seen);
 }
 
@@ -146,8 +146,7 @@ vitc_status vit_classify(vit_classifier *c, vit_output *outputs, const vit_input
     }
 
     /* Good images move up into the places of bad ones, so that the batch is dense. */
-    const size_t image_floats =
-        (size_t)vit_config_patches(config) * PATCHES_CHANNELS * config->patch * config->patch;
+    const size_t image_floats = vit_config_patches(config) * c->patch_row;
     uint32_t good = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (outputs[i].status != VITC_OK) continue;

@@ -18,6 +18,10 @@
  *     token panel p:   x[p*XR + j][k] at  panel[k*XR + j]     XR tokens side by side
  * `out` is row-major with the features contiguous, which is the order that either kind of BLIS
  * micro-kernel stores fast once weights take the side (MR or NR) that it writes contiguously. */
+/* Some BLIS micro-kernels load the next step's operands before they know that there is none: up to
+ * two rows of a panel past its end. Memory that holds panels ends with this many bytes to spare. */
+enum { VIT_KERNEL_OVERREAD = 1024 };
+
 typedef struct vit_gemm_f32 vit_gemm_f32;
 struct vit_gemm_f32 {
     size_t weight_panel; /* WR */

@@ -6,10 +6,6 @@
 #include "vitc_log.h"
 #include "vitc_size.h"
 
-/* Some BLIS micro-kernels load the next step's operands before they know that there is none: up to
- * two rows of a panel past its end. The arena ends with room for that. */
-enum { KERNEL_OVERREAD = 1024 };
-
 void vit_description_free(vit_description *description)
 {
     if (description == NULL) return;
@@ -51,12 +47,12 @@ static bool reserve_parameters(vit_model *model, size_t *offsets, size_t *zeros)
             floats =
                 vit_linear_packed_count(&model->kernels.gemm, param->shape[0], matrix_in(param));
             if (floats == 0) return false;
-            longest = param->shape[0] > longest ? param->shape[0] : longest;
+            longest = vitc_size_max(longest, param->shape[0]);
         }
         offsets[i] = vitc_arena_reserve_array(&model->arena, floats, sizeof(float));
     }
     *zeros = vitc_arena_reserve_array(&model->arena, longest, sizeof(float));
-    vitc_arena_reserve(&model->arena, KERNEL_OVERREAD);
+    vitc_arena_reserve(&model->arena, VIT_KERNEL_OVERREAD);
     if (!vitc_arena_allocate(&model->arena)) return false;
     memset(vitc_arena_at(&model->arena, *zeros), 0, longest * sizeof(float));
     return true;

@@ -6,18 +6,10 @@
 #include "vitc_size.h"
 #include "vitc_threads.h"
 
-/* As for the weights: BLIS micro-kernels may read a little past the last panel. */
-enum { KERNEL_OVERREAD = 1024 };
-
 typedef struct workspace_layout {
     vitc_arena arena;
     size_t patches, tokens, normed, wide, packed, attention, pooled, logits;
 } workspace_layout;
-
-static size_t maximum(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
 
 static workspace_layout lay_out(const vit_model *model, uint32_t batch, int threads)
 {
@@ -34,18 +26,20 @@ static workspace_layout lay_out(const vit_model *model, uint32_t batch, int thre
     if (!vitc_size_mul(batch, n, &images_tokens) ||
         !vitc_size_mul3(batch, vit_config_patches(config), patch, &images_patches))
         arena->overflow = true;
-    const size_t panels = vit_op_linear_scratch(gemm, images_tokens, maximum(patch, maximum(d, m)));
+    const size_t panels =
+        vit_op_linear_scratch(gemm, images_tokens, vitc_size_max(patch, vitc_size_max(d, m)));
     if (head == 0 || panels == 0) arena->overflow = true;
 
     layout.patches = vitc_arena_reserve_array(arena, images_patches, sizeof(float));
     layout.tokens = vitc_arena_reserve_array(arena, images_tokens, d * sizeof(float));
     layout.normed = vitc_arena_reserve_array(arena, images_tokens, d * sizeof(float));
-    layout.wide = vitc_arena_reserve_array(arena, images_tokens, maximum(3 * d, m) * sizeof(float));
+    layout.wide =
+        vitc_arena_reserve_array(arena, images_tokens, vitc_size_max(3 * d, m) * sizeof(float));
     layout.packed = vitc_arena_reserve_array(arena, panels, sizeof(float));
     layout.attention = vitc_arena_reserve_array(arena, (size_t)threads, head * sizeof(float));
     layout.pooled = vitc_arena_reserve_array(arena, 2 * (size_t)batch, d * sizeof(float));
     layout.logits = vitc_arena_reserve_array(arena, batch, config->classes * sizeof(float));
-    vitc_arena_reserve(arena, KERNEL_OVERREAD);
+    vitc_arena_reserve(arena, VIT_KERNEL_OVERREAD);
     return layout;
 }
 

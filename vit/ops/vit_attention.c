@@ -44,11 +44,6 @@ size_t vit_op_attention_scratch(const vit_gemm_f32 *gemm, size_t tokens, size_t 
     return layout.fits ? layout.total : 0;
 }
 
-static size_t minimum(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 /* values [N, Dh] with row stride ldv -> panels over Dh, N-major: the transpose of what `pack` does,
  * so here rows are copied straight. */
 static void pack_values(float *panels, const float *values, size_t ldv, size_t tokens,
@@ -56,7 +51,7 @@ static void pack_values(float *panels, const float *values, size_t ldv, size_t t
 {
     for (size_t d = 0; d < head_width; d += wr) {
         float *panel = panels + d * tokens;
-        const size_t lanes = minimum(wr, head_width - d);
+        const size_t lanes = vitc_size_min(wr, head_width - d);
         for (size_t n = 0; n < tokens; n++) {
             for (size_t j = 0; j < lanes; j++) panel[n * wr + j] = values[n * ldv + d + j];
             for (size_t j = lanes; j < wr; j++) panel[n * wr + j] = 0;
@@ -87,12 +82,12 @@ static void attend(float *out, size_t ldo, const float *q, const float *k, const
         ldk = head_width;
     }
     for (size_t n = 0; n < tokens; n += wr)
-        rows->pack(keys + n * head_width, k + n * ldk, ldk, minimum(wr, tokens - n), head_width, wr,
-                   1.0f);
+        rows->pack(keys + n * head_width, k + n * ldk, ldk, vitc_size_min(wr, tokens - n),
+                   head_width, wr, 1.0f);
     pack_values(values, v, ldq, tokens, head_width, wr);
 
     for (size_t n0 = 0; n0 < tokens; n0 += xr) {
-        const size_t panel = minimum(xr, tokens - n0);
+        const size_t panel = vitc_size_min(xr, tokens - n0);
         const float *from = q + n0 * ldq;
         size_t ldf = ldq;
         if (norm->q_weight != NULL) { /* the keys' rows are packed by now */
@@ -105,12 +100,12 @@ static void attend(float *out, size_t ldo, const float *q, const float *k, const
         rows->pack(queries, from, ldf, panel, head_width, xr, scale);
         for (size_t n = 0; n < tokens; n += wr)
             gemm->tile(gemm, head_width, keys + n * head_width, queries, false, scores + n,
-                       layout.score_stride, minimum(wr, tokens - n), panel);
+                       layout.score_stride, vitc_size_min(wr, tokens - n), panel);
         for (size_t n = 0; n < panel; n++) rows->softmax(scores + n * layout.score_stride, tokens);
         rows->pack(weights, scores, layout.score_stride, panel, tokens, xr, 1.0f);
         for (size_t d = 0; d < head_width; d += wr)
             gemm->tile(gemm, tokens, values + d * tokens, weights, false, out + n0 * ldo + d, ldo,
-                       minimum(wr, head_width - d), panel);
+                       vitc_size_min(wr, head_width - d), panel);
     }
 }
 

@@ -387,9 +387,8 @@ static void write_named(void *user, vitc_log_level level, const char *message)
 static vitc_status read_preprocess(vit_checkpoint *checkpoint, const char *text, size_t size,
                                    const char *file, const char *model_type, const vitc_log *log)
 {
-    char *name = NULL;
-    if (asprintf(&name, "%s%s%s", checkpoint->name, file[0] == 0 ? "" : "/", file) < 0)
-        return vitc_fail_memory(log, "a file name");
+    char *name = file != NULL ? vitc_path_join(checkpoint->name, file) : strdup(checkpoint->name);
+    if (name == NULL) return vitc_fail_memory(log, "a file name");
     const vitc_status status =
         patches_spec_parse(&checkpoint->description.preprocess, text, size, name, model_type, log);
     free(name);
@@ -522,7 +521,7 @@ vitc_status vit_checkpoint_finish_vitc(vit_checkpoint *checkpoint, const vit_loa
         status = patches_spec_parse(&checkpoint->description.preprocess, options->preprocess,
                                     options->preprocess_size, NULL, NULL, log);
     else if (preprocess != NULL)
-        status = read_preprocess(checkpoint, preprocess, strlen(preprocess), "", NULL, log);
+        status = read_preprocess(checkpoint, preprocess, strlen(preprocess), NULL, NULL, log);
     else
         status = vitc_fail(log, VITC_ERR_PREPROCESS,
                            "%s: a vitc file without vitc.preprocess; give a preprocessing spec "

@@ -13,11 +13,8 @@ enum { SHARDS_MAX = 1024 };
 
 static vitc_status join(char **path, const char *folder, const char *file, const vitc_log *log)
 {
-    const size_t length = strlen(folder);
-    const char *slash = length > 0 && folder[length - 1] == '/' ? "" : "/";
-    if (asprintf(path, "%s%s%s", folder, slash, file) >= 0) return VITC_OK;
-    *path = NULL;
-    return vitc_fail_memory(log, "a file name");
+    *path = vitc_path_join(folder, file);
+    return *path != NULL ? VITC_OK : vitc_fail_memory(log, "a file name");
 }
 
 /* Reads folder/file; *text stays NULL where there is no such file. */

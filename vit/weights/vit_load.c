@@ -1,8 +1,5 @@
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "vit_checkpoint.h"
 #include "vitc_log.h"
@@ -66,26 +63,19 @@ vitc_status vit_model_load_memory(vit_model **model, const void *data, size_t si
 
 /* ---- converting ---- */
 
-static bool is_same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 /* The output must not take the place of anything that the checkpoint consists of. */
 static vitc_status check_output(const vit_checkpoint *checkpoint, const char *out,
                                 const vitc_log *log)
 {
     static const char *const texts[] = {"config.json", "preprocessor_config.json",
                                         "processor_config.json", "model.safetensors.index.json"};
-    bool same = is_same_file(checkpoint->name, out);
+    bool same = vitc_file_is_same(checkpoint->name, out);
     for (size_t i = 0; !same && i < checkpoint->file_count; i++)
-        same = is_same_file(checkpoint->files[i].path, out);
+        same = vitc_file_is_same(checkpoint->files[i].path, out);
     for (size_t i = 0; !same && i < sizeof texts / sizeof texts[0]; i++) {
-        char *path;
-        if (asprintf(&path, "%s/%s", checkpoint->name, texts[i]) < 0)
-            return vitc_fail_memory(log, "a file name");
-        same = is_same_file(path, out);
+        char *path = vitc_path_join(checkpoint->name, texts[i]);
+        if (path == NULL) return vitc_fail_memory(log, "a file name");
+        same = vitc_file_is_same(path, out);
         free(path);
     }
     if (!same) return VITC_OK;
