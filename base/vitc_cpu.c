@@ -1,8 +1,15 @@
 #include "vitc_cpu.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+
+/* CPUID traps in a virtual machine and takes 20 us there, so the answer is kept. Threads that ask
+ * at the same time find the same. */
+#define ASKED (UINT32_C(1) << 31)
+static _Atomic uint32_t kept_features, kept_allowed;
 
 #if defined(__x86_64__)
 
@@ -20,7 +27,7 @@ static uint64_t read_xcr0(void)
 
 #define BIT(word, n) (((word) >> (n)) & 1u)
 
-uint32_t vitc_cpu_features(void)
+static uint32_t find_features(void)
 {
     uint32_t a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
@@ -61,7 +68,7 @@ static int brand_string(char brand[49])
 
 #else
 
-uint32_t vitc_cpu_features(void)
+static uint32_t find_features(void)
 {
     return 0;
 }
@@ -73,6 +80,34 @@ static int brand_string(char brand[49])
 }
 
 #endif
+
+uint32_t vitc_cpu_features(void)
+{
+    uint32_t features = atomic_load_explicit(&kept_features, memory_order_relaxed);
+    if (features == 0) {
+        features = find_features() | ASKED;
+        atomic_store_explicit(&kept_features, features, memory_order_relaxed);
+    }
+    return features & ~ASKED;
+}
+
+static uint32_t find_allowed(void)
+{
+    const char *isa = getenv("VITC_ISA");
+    if (isa != NULL && (strcmp(isa, "generic") == 0 || strcmp(isa, "ref") == 0)) return 0;
+    if (isa != NULL && strcmp(isa, "avx2") == 0) return vitc_cpu_features() & VITC_CPU_AVX2_FMA;
+    return vitc_cpu_features();
+}
+
+uint32_t vitc_cpu_features_allowed(void)
+{
+    uint32_t features = atomic_load_explicit(&kept_allowed, memory_order_relaxed);
+    if (features == 0) {
+        features = find_allowed() | ASKED;
+        atomic_store_explicit(&kept_allowed, features, memory_order_relaxed);
+    }
+    return features & ~ASKED;
+}
 
 void vitc_cpu_name(char *name, size_t size)
 {

@@ -16,6 +16,12 @@ enum {
 
 uint32_t vitc_cpu_features(void);
 
+/* Those of the features that the environment variable VITC_ISA leaves to code which has no error to
+ * give for a wrong one: none for "generic" and "ref", VITC_CPU_AVX2_FMA for "avx2", all otherwise.
+ * The variable is read once per process, so that nobody reads the environment while somebody else
+ * may be changing it. */
+uint32_t vitc_cpu_features_allowed(void);
+
 /* Copies the processor's own name ("AMD EPYC 9R14 96-Core Processor"), or the architecture's name
  * where it has none, into `name`, NUL-terminated. */
 void vitc_cpu_name(char *name, size_t size);

@@ -1,13 +1,16 @@
-/* Two-pass resampling in 22-bit fixed point, equal to Pillow's for 8-bit images. */
+/* Two-pass resampling in 22-bit fixed point, equal to Pillow's for 8-bit images: the filters, the
+ * weights, and the order of the passes. The passes themselves are in imgio_resize_*.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "imgio_private.h"
+#include "imgio_resize.h"
+#include "vitc_cpu.h"
+#include "vitc_memory.h"
+#include "vitc_size.h"
 
-#define PRECISION 22
-#define HALF      (1 << (PRECISION - 1))
-#define SIDE_MAX  INT32_MAX /* Pillow counts pixels in int */
+#define SIDE_MAX INT32_MAX /* Pillow counts pixels in int */
 
 /* ---- filters ---- */
 
@@ -88,126 +91,138 @@ bool imgio_filter_from_string(imgio_filter *filter, const char *name)
     return false;
 }
 
+/* ---- the rows of kernels ---- */
+
+/* Best first. */
+static const imgio_resizer *const resizers[] = {
+#if defined(__x86_64__)
+    &imgio_resizer_avx512,
+    &imgio_resizer_avx2,
+#endif
+    &imgio_resizer_generic,
+};
+enum { RESIZERS = sizeof resizers / sizeof *resizers };
+
+const imgio_resizer *imgio_resizer_at(size_t index, bool *runs_here)
+{
+    if (index >= RESIZERS) return NULL;
+    *runs_here = (resizers[index]->cpu & ~vitc_cpu_features()) == 0;
+    return resizers[index];
+}
+
+const imgio_resizer *imgio_resizer_select(void)
+{
+    const uint32_t features = vitc_cpu_features_allowed();
+    size_t i = 0;
+    while ((resizers[i]->cpu & ~features) != 0) i++; /* the last one needs nothing */
+    return resizers[i];
+}
+
 /* ---- one axis: which inputs make each output, and with what weights ---- */
 
-typedef struct axis {
-    uint32_t in, out;
-    size_t taps;      /* room for weights per output */
-    int32_t *weights; /* [out][taps], fixed point; count[o] of a row are used, the rest is 0 */
-    uint32_t *first;  /* [out] */
-    uint32_t *count;  /* [out] */
-} axis;
-
-static void axis_free(axis *a)
-{
-    free(a->weights);
-    free(a->first);
-    free(a->count);
-    *a = (axis){0};
-}
-
-static void axis_fill(axis *a, const filter_row *filter, double *row)
-{
-    const double scale = (double)a->in / a->out;
-    const double stretch = scale < 1.0 ? 1.0 : scale;
-    const double support = filter->support * stretch, inverse = 1.0 / stretch;
-    for (uint32_t o = 0; o < a->out; o++) {
-        const double centre = (o + 0.5) * scale;
-        double low = centre - support + 0.5, high = centre + support + 0.5;
-        if (low < 0) low = 0;
-        if (high > a->in) high = a->in;
-        const uint32_t first = (uint32_t)low, count = (uint32_t)high - first;
-        double sum = 0.0;
-        for (uint32_t i = 0; i < count; i++) {
-            row[i] = filter->weight((i + first - centre + 0.5) * inverse);
-            sum += row[i];
-        }
-        int32_t *weights = a->weights + o * a->taps;
-        for (uint32_t i = 0; i < count; i++) {
-            const double weight = (sum != 0.0 ? row[i] / sum : row[i]) * (1 << PRECISION);
-            weights[i] = (int32_t)(weight < 0 ? weight - 0.5 : weight + 0.5);
-        }
-        a->first[o] = first;
-        a->count[o] = count;
-    }
-}
-
-static vitc_status axis_make(axis *a, uint32_t in, uint32_t out, const filter_row *filter,
-                             const vitc_log *log)
+/* Inputs on either side of an output's centre. */
+static double reach_of(uint32_t in, uint32_t out, const filter_row *filter)
 {
     const double scale = (double)in / out;
-    *a = (axis){.in = in, .out = out};
-    const size_t reach = (size_t)ceil(filter->support * (scale < 1.0 ? 1.0 : scale));
-    double *row = NULL;
-    if (reach < SIZE_MAX / 4 / sizeof *row) {
-        a->taps = reach * 2 + 1;
-        a->weights = calloc(out, a->taps * sizeof *a->weights);
-        a->first = calloc(out, sizeof *a->first);
-        a->count = calloc(out, sizeof *a->count);
-        row = calloc(a->taps, sizeof *row);
+    return filter->support * (scale < 1.0 ? 1.0 : scale);
+}
+
+/* The most inputs that an output can have. */
+static size_t taps_of(uint32_t in, uint32_t out, const filter_row *filter)
+{
+    const double taps = ceil(reach_of(in, out, filter)) * 2 + 1;
+    return taps < in ? (size_t)taps : in;
+}
+
+/* The fixed-point weights of one output, from *first on. `row` holds as many doubles as `weights`
+ * integers. */
+static uint32_t weigh(int32_t *weights, double *row, uint32_t *first, const imgio_axis *a,
+                      uint32_t o, const filter_row *filter)
+{
+    const double scale = (double)a->in / a->out, support = reach_of(a->in, a->out, filter);
+    const double centre = (o + 0.5) * scale, inverse = 1.0 / (scale < 1.0 ? 1.0 : scale);
+    double low = centre - support + 0.5, high = centre + support + 0.5;
+    if (low < 0) low = 0;
+    if (high > a->in) high = a->in;
+    *first = (uint32_t)low;
+    const uint32_t count = (uint32_t)high - *first;
+    double sum = 0.0;
+    for (uint32_t i = 0; i < count; i++) {
+        row[i] = filter->weight((i + *first - centre + 0.5) * inverse);
+        sum += row[i];
     }
-    if (a->weights == NULL || a->first == NULL || a->count == NULL || row == NULL) {
-        free(row);
-        axis_free(a);
-        return vitc_fail(log, VITC_ERR_MEMORY, "out of memory for resizing %u to %u pixels",
-                         (unsigned)in, (unsigned)out);
+    for (uint32_t i = 0; i < count; i++) {
+        const double weight = (sum != 0.0 ? row[i] / sum : row[i]) * (1 << IMGIO_RESIZE_PRECISION);
+        weights[i] = (int32_t)(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
-    axis_fill(a, filter, row);
-    free(row);
-    return VITC_OK;
+    return count;
+}
+
+/* Lays `count` weights out as the kernels read them (imgio_resize.h), the first at place `lead` of
+ * its group, and returns how many groups that makes. */
+static uint32_t pack_weights(uint32_t *packed, const int32_t *weights, uint32_t count,
+                             uint32_t lead, const imgio_resizer *resizer)
+{
+    const uint32_t group = resizer->group, digits = resizer->digits, bits = 32 / group;
+    const uint32_t groups = (uint32_t)vitc_size_divide_up((size_t)lead + count, group);
+    const int32_t half = group > 1 ? 1 << (bits - 1) : 0;
+    const uint32_t mask = UINT32_MAX >> (32 - bits);
+    memset(packed, 0, (size_t)groups * digits * sizeof *packed);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t place = lead + i, shift = place % group * bits;
+        uint32_t *to = packed + (size_t)(place / group) * digits;
+        int32_t rest = weights[i];
+        to[0] |= ((uint32_t)rest & mask) << shift;
+        for (uint32_t d = 1; d < digits; d++) {
+            rest = (rest + half) >> bits; /* the digit below, being signed, took the rounding */
+            to[d] |= ((uint32_t)rest & mask) << shift;
+        }
+    }
+    return groups;
+}
+
+/* An axis and its place in the arena of a resize. */
+typedef struct axis_plan {
+    imgio_axis axis;
+    size_t weights, first, groups; /* offsets */
+} axis_plan;
+
+static axis_plan plan_axis(vitc_arena *arena, uint32_t in, uint32_t out, const filter_row *filter,
+                           const imgio_resizer *resizer)
+{
+    axis_plan plan = {.axis = {.in = in, .out = out}};
+    const size_t taps = taps_of(in, out, filter) + resizer->group - 1; /* with a leading gap */
+    plan.axis.stride = vitc_size_divide_up(taps, resizer->group) * resizer->digits;
+    size_t weights = 0;
+    if (!vitc_size_mul(out, plan.axis.stride, &weights)) arena->overflow = true;
+    plan.weights = vitc_arena_reserve_array(arena, weights, sizeof *plan.axis.weights);
+    plan.first = vitc_arena_reserve_array(arena, out, sizeof *plan.axis.first);
+    plan.groups = vitc_arena_reserve_array(arena, out, sizeof *plan.axis.groups);
+    return plan;
+}
+
+/* `aligned`: outputs begin at a multiple of the group. */
+static imgio_axis fill_axis(const axis_plan *plan, const vitc_arena *arena, bool aligned,
+                            int32_t *weights, double *row, const filter_row *filter,
+                            const imgio_resizer *resizer)
+{
+    imgio_axis a = plan->axis;
+    a.weights = vitc_arena_at(arena, plan->weights);
+    a.first = vitc_arena_at(arena, plan->first);
+    a.groups = vitc_arena_at(arena, plan->groups);
+    for (uint32_t o = 0; o < a.out; o++) {
+        uint32_t first;
+        const uint32_t count = weigh(weights, row, &first, &a, o, filter);
+        const uint32_t lead = aligned ? first % resizer->group : 0;
+        a.first[o] = first - lead;
+        a.groups[o] = pack_weights(a.weights + o * a.stride, weights, count, lead, resizer);
+        if (o == 0) a.begin = first;
+        if (first + count > a.end) a.end = first + count;
+    }
+    return a;
 }
 
 /* ---- the passes ---- */
-
-static uint8_t to_byte(int32_t sum)
-{
-    const int32_t value = sum >> PRECISION;
-    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
-}
-
-/* `rows` rows of a->in pixels to as many of a->out pixels. */
-static void resize_columns(uint8_t *out, const uint8_t *in, size_t rows, const axis *a)
-{
-    const size_t in_stride = (size_t)a->in * 3;
-    for (; rows > 0; rows--, in += in_stride) {
-        for (uint32_t x = 0; x < a->out; x++, out += 3) {
-            const uint8_t *pixel = in + (size_t)a->first[x] * 3;
-            const int32_t *weights = a->weights + x * a->taps;
-            int32_t red = HALF, green = HALF, blue = HALF;
-            for (uint32_t i = a->count[x]; i > 0; i--, pixel += 3, weights++) {
-                red += pixel[0] * *weights;
-                green += pixel[1] * *weights;
-                blue += pixel[2] * *weights;
-            }
-            out[0] = to_byte(red);
-            out[1] = to_byte(green);
-            out[2] = to_byte(blue);
-        }
-    }
-}
-
-/* a->in rows of `stride` bytes to a->out; `in` begins at row `skipped`. In strips that keep the
- * sums in the first-level cache. */
-static void resize_rows(uint8_t *out, const uint8_t *in, size_t stride, uint32_t skipped,
-                        const axis *a)
-{
-    enum { STRIP = 1024 };
-    int32_t sums[STRIP];
-    for (uint32_t y = 0; y < a->out; y++, out += stride) {
-        const uint8_t *rows = in + (size_t)(a->first[y] - skipped) * stride;
-        const int32_t *weights = a->weights + y * a->taps;
-        for (size_t start = 0; start < stride; start += STRIP) {
-            const size_t width = stride - start < STRIP ? stride - start : STRIP;
-            for (size_t i = 0; i < width; i++) sums[i] = HALF;
-            for (uint32_t k = 0; k < a->count[y]; k++) {
-                const uint8_t *row = rows + k * stride + start;
-                const int32_t weight = weights[k];
-                for (size_t i = 0; i < width; i++) sums[i] += row[i] * weight;
-            }
-            for (size_t i = 0; i < width; i++) out[start + i] = to_byte(sums[i]);
-        }
-    }
-}
 
 static bool vertical_first(const imgio_image *in, uint32_t width, uint32_t height,
                            imgio_pass_order order)
@@ -217,42 +232,94 @@ static bool vertical_first(const imgio_image *in, uint32_t width, uint32_t heigh
     return (int64_t)in->height - height > 2 * ((int64_t)in->width - width);
 }
 
-static vitc_status resample(imgio_image *out, const imgio_image *in, const axis *columns,
-                            const axis *rows, bool rows_first, const vitc_log *log)
+/* What a resize works with, all in one arena. Between the passes it holds only as many rows as
+ * fit in the cache: `band`. */
+typedef struct resample {
+    const imgio_resizer *resizer;
+    imgio_axis across, down;
+    void *scratch;
+    uint8_t *band;
+    size_t band_rows;
+} resample;
+
+enum { STEP = 16 }; /* rows that the first pass makes at a time */
+
+static void columns_then_rows(const resample *r, uint8_t *out, const imgio_image *in)
 {
-    imgio_image middle = {0};
-    if (columns->in == columns->out) {
-        resize_rows(out->pixels, in->pixels, (size_t)in->width * 3, 0, rows);
-    } else if (rows->in == rows->out) {
-        resize_columns(out->pixels, in->pixels, in->height, columns);
-    } else if (rows_first) {
-        VITC_TRY(imgio_image_create(&middle, in->width, out->height, log));
-        resize_rows(middle.pixels, in->pixels, (size_t)in->width * 3, 0, rows);
-        resize_columns(out->pixels, middle.pixels, out->height, columns);
-    } else {
-        /* Enlarging, or with a narrow filter, the outermost rows may have no part. */
-        const uint32_t first = rows->first[0];
-        const uint32_t used = rows->first[rows->out - 1] + rows->count[rows->out - 1] - first;
-        VITC_TRY(imgio_image_create(&middle, out->width, used, log));
-        resize_columns(middle.pixels, in->pixels + (size_t)first * in->width * 3, used, columns);
-        resize_rows(out->pixels, middle.pixels, (size_t)out->width * 3, first, rows);
+    const imgio_axis *down = &r->down;
+    const size_t in_stride = (size_t)in->width * 3, stride = (size_t)r->across.out * 3;
+    uint32_t begin = down->begin, end = begin; /* the rows in the band */
+    for (uint32_t y = 0; y < down->out; y++, out += stride) {
+        const size_t reach = down->first[y] + (size_t)down->groups[y] * r->resizer->group;
+        while (end < vitc_size_min(reach, down->end)) {
+            const uint32_t rows = (uint32_t)vitc_size_min(STEP, down->end - end);
+            if (end - begin + rows > r->band_rows) {
+                memmove(r->band, r->band + (down->first[y] - begin) * stride,
+                        (end - down->first[y]) * stride);
+                begin = down->first[y];
+            }
+            r->resizer->columns(r->band + (end - begin) * stride, in->pixels + end * in_stride,
+                                rows, &r->across, r->scratch);
+            end += rows;
+        }
+        r->resizer->row(out, r->band, stride, begin, down, y);
     }
-    imgio_image_free(&middle);
-    return VITC_OK;
+}
+
+static void rows_then_columns(const resample *r, uint8_t *out, const imgio_image *in)
+{
+    const size_t in_stride = (size_t)in->width * 3, stride = (size_t)r->across.out * 3;
+    for (uint32_t y = 0; y < r->down.out; y += STEP) {
+        const uint32_t rows = (uint32_t)vitc_size_min(STEP, r->down.out - y);
+        for (uint32_t i = 0; i < rows; i++)
+            r->resizer->row(r->band + i * in_stride, in->pixels, in_stride, 0, &r->down, y + i);
+        r->resizer->columns(out + y * stride, r->band, rows, &r->across, r->scratch);
+    }
+}
+
+static void rows_only(const resample *r, uint8_t *out, const imgio_image *in)
+{
+    const size_t stride = (size_t)in->width * 3;
+    for (uint32_t y = 0; y < r->down.out; y++, out += stride)
+        r->resizer->row(out, in->pixels, stride, 0, &r->down, y);
 }
 
 static vitc_status resize_smooth(imgio_image *out, const imgio_image *in, const filter_row *filter,
-                                 bool rows_first, const vitc_log *log)
+                                 bool rows_first, const imgio_resizer *resizer, const vitc_log *log)
 {
-    axis columns, rows;
-    VITC_TRY(axis_make(&columns, in->width, out->width, filter, log));
-    vitc_status status = axis_make(&rows, in->height, out->height, filter, log);
-    if (status == VITC_OK) {
-        status = resample(out, in, &columns, &rows, rows_first, log);
-        axis_free(&rows);
-    }
-    axis_free(&columns);
-    return status;
+    resample r = {.resizer = resizer};
+    vitc_arena arena = {0};
+    const axis_plan across = plan_axis(&arena, in->width, out->width, filter, resizer);
+    const axis_plan down = plan_axis(&arena, in->height, out->height, filter, resizer);
+    const size_t down_taps = taps_of(in->height, out->height, filter);
+    const size_t taps = vitc_size_max(taps_of(in->width, out->width, filter), down_taps);
+    const size_t weights = vitc_arena_reserve_array(&arena, taps, sizeof(int32_t));
+    const size_t doubles = vitc_arena_reserve_array(&arena, taps, sizeof(double));
+    const size_t scratch = vitc_arena_reserve_array(&arena, vitc_size_divide_up(in->width, 4),
+                                                    resizer->scratch_per_4_pixels);
+    r.band_rows = rows_first ? STEP : vitc_size_round_up(down_taps, resizer->group) + STEP;
+    const size_t band = vitc_arena_reserve_array(&arena, r.band_rows,
+                                                 (size_t)(rows_first ? in->width : out->width) * 3);
+    if (!vitc_arena_allocate(&arena))
+        return vitc_fail(
+            log, VITC_ERR_MEMORY, "out of memory for resizing %u x %u to %u x %u pixels",
+            (unsigned)in->width, (unsigned)in->height, (unsigned)out->width, (unsigned)out->height);
+    int32_t *row = vitc_arena_at(&arena, weights);
+    double *exact = vitc_arena_at(&arena, doubles);
+    r.across = fill_axis(&across, &arena, true, row, exact, filter, resizer);
+    r.down = fill_axis(&down, &arena, false, row, exact, filter, resizer);
+    r.scratch = vitc_arena_at(&arena, scratch);
+    r.band = vitc_arena_at(&arena, band);
+    if (in->width == out->width)
+        rows_only(&r, out->pixels, in);
+    else if (in->height == out->height)
+        resizer->columns(out->pixels, in->pixels, in->height, &r.across, r.scratch);
+    else if (rows_first)
+        rows_then_columns(&r, out->pixels, in);
+    else
+        columns_then_rows(&r, out->pixels, in);
+    vitc_arena_free(&arena);
+    return VITC_OK;
 }
 
 /* The input index of every output. Pillow adds the scale up instead of multiplying, and the
@@ -294,6 +361,13 @@ cleanup:
 vitc_status imgio_resize(imgio_image *out, const imgio_image *in, uint32_t width, uint32_t height,
                          imgio_filter filter, imgio_pass_order order, const vitc_log *log)
 {
+    return imgio_resize_by(imgio_resizer_select(), out, in, width, height, filter, order, log);
+}
+
+vitc_status imgio_resize_by(const imgio_resizer *resizer, imgio_image *out, const imgio_image *in,
+                            uint32_t width, uint32_t height, imgio_filter filter,
+                            imgio_pass_order order, const vitc_log *log)
+{
     if (in->pixels == NULL || in->width == 0 || in->height == 0)
         return vitc_fail(log, VITC_ERR_ARGUMENT, "resizing: the image has no pixels");
     if (width == 0 || height == 0 || width > SIDE_MAX || height > SIDE_MAX ||
@@ -312,8 +386,8 @@ vitc_status imgio_resize(imgio_image *out, const imgio_image *in, uint32_t width
     else if (filter == IMGIO_NEAREST)
         status = resize_nearest(out, in, log);
     else
-        status =
-            resize_smooth(out, in, &filters[filter], vertical_first(in, width, height, order), log);
+        status = resize_smooth(out, in, &filters[filter], vertical_first(in, width, height, order),
+                               resizer, log);
     if (status != VITC_OK) imgio_image_free(out);
     return status;
 }

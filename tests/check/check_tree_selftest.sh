@@ -84,6 +84,7 @@ plant call vit/classify/vit_classify.c 'void f(void) { fputs("x", stderr); }'
 plant call base/vitc_file.c 'FILE *f(void) { return stdout; }'
 
 plant isa vit/ops/vit_linear.c '#include <immintrin.h>'
+plant isa imgio/imgio_resize.c '#include <immintrin.h>'
 plant isa base/vitc_memory.c '#include <arm_neon.h>'
 plant isa vit/kernels/vit_kernels_select.c '#include <cpuid.h>'
 

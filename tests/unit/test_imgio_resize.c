@@ -1,4 +1,6 @@
-/* Resizing against Pillow: tests/golden/images/resize.txt has the CRC-32 of Pillow's results. */
+/* Resizing against Pillow: tests/golden/images/resize.txt has the CRC-32 of Pillow's results. Runs
+ * once for each version of the passes, which VITC_ISA names. */
+#include "imgio_resize.h"
 #include "test_imgio_support.h"
 
 static imgio_image noise_image(uint32_t width, uint32_t height)
@@ -53,6 +55,75 @@ static void results_are_pillows(void **state)
     fclose(list);
     assert_true(cases >= 500);
     assert_int_equal(failures, 0);
+}
+
+/* The version that VITC_ISA asks for; "ref" means the portable one. */
+static const imgio_resizer *wanted_version(bool *runs_here)
+{
+    const char *isa = getenv("VITC_ISA");
+    if (isa == NULL) {
+        *runs_here = true;
+        return imgio_resizer_select();
+    }
+    if (strcmp(isa, "ref") == 0) isa = "generic";
+    const imgio_resizer *version;
+    for (size_t i = 0; (version = imgio_resizer_at(i, runs_here)) != NULL; i++)
+        if (strcmp(version->name, isa) == 0) return version;
+    return NULL;
+}
+
+static void the_wanted_version_is_taken(void **state)
+{
+    (void)state;
+    bool runs_here;
+    assert_ptr_equal(imgio_resizer_select(), wanted_version(&runs_here));
+    assert_ptr_equal(imgio_resizer_at(100, &runs_here), NULL);
+}
+
+static void compare_with_portable(uint32_t in_width, uint32_t in_height, uint32_t width,
+                                  uint32_t height)
+{
+    imgio_image in = noise_image(in_width, in_height);
+    for (int filter = IMGIO_LANCZOS; filter <= IMGIO_HAMMING; filter++)
+        for (int order = IMGIO_ORDER_PILLOW13; order <= IMGIO_ORDER_PILLOW12; order++) {
+            imgio_image out, expected;
+            assert_int_equal(imgio_resize(&out, &in, width, height, (imgio_filter)filter,
+                                          (imgio_pass_order)order, NULL),
+                             VITC_OK);
+            assert_int_equal(imgio_resize_by(&imgio_resizer_generic, &expected, &in, width, height,
+                                             (imgio_filter)filter, (imgio_pass_order)order, NULL),
+                             VITC_OK);
+            if (memcmp(out.pixels, expected.pixels, (size_t)width * height * 3) != 0)
+                fail_msg("%u x %u to %u x %u, filter %d, order %d differs", (unsigned)in_width,
+                         (unsigned)in_height, (unsigned)width, (unsigned)height, filter, order);
+            imgio_image_free(&out);
+            imgio_image_free(&expected);
+        }
+    imgio_image_free(&in);
+}
+
+/* Sides around the widths of vectors, strips and bands, and pictures one pixel wide or high. */
+static void versions_agree(void **state)
+{
+    (void)state;
+    static const uint32_t sides[] = {1, 2, 3, 4, 5, 10, 11, 16, 17, 21, 22, 32, 33, 43, 64, 85};
+    const uint32_t count = sizeof sides / sizeof *sides;
+    uint32_t random = 1;
+    for (uint32_t i = 0; i < 400; i++) {
+        uint32_t side[4];
+        for (size_t k = 0; k < 4; k++) {
+            random = random * 1664525U + 1013904223U;
+            side[k] = sides[(random >> 16) % count];
+        }
+        compare_with_portable(side[0], side[1], side[2], side[3]);
+    }
+    compare_with_portable(500, 375, 224, 224);
+    compare_with_portable(1, 3000, 5, 7);
+    compare_with_portable(3001, 1, 3, 2);
+    compare_with_portable(2, 3, 1501, 40);
+    compare_with_portable(97, 1200, 96, 11); /* rows first */
+    compare_with_portable(40, 33, 40, 7);    /* rows only */
+    compare_with_portable(41, 33, 9, 33);    /* columns only */
 }
 
 /* The golden data has to be able to tell the two orders apart. */
@@ -155,8 +226,20 @@ static void filters_have_names(void **state)
 
 int main(void)
 {
+    bool runs_here;
+    const imgio_resizer *version = wanted_version(&runs_here);
+    if (version == NULL) {
+        print_error("VITC_ISA names no version\n");
+        return 1;
+    }
+    if (!runs_here) {
+        print_message("this machine cannot run %s\n", version->name);
+        return 77;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_are_pillows),
+        cmocka_unit_test(the_wanted_version_is_taken),
+        cmocka_unit_test(versions_agree),
         cmocka_unit_test(the_pass_order_shows),
         cmocka_unit_test(the_same_size_is_a_copy),
         cmocka_unit_test(a_flat_image_stays_flat),
