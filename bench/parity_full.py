@@ -23,7 +23,6 @@ import argparse
 import json
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,11 +31,8 @@ sys.path.insert(0, str(ROOT / "tests" / "golden"))
 from golden_common import fresh_folder, versions  # noqa: E402
 
 import numpy  # noqa: E402
-import timm  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
-from PIL import Image, ImageOps  # noqa: E402
-from timm.models import save_for_hf  # noqa: E402
 from transformers.models.deit.image_processing_pil_deit import (  # noqa: E402
     DeiTImageProcessorPil,
 )
@@ -44,8 +40,14 @@ from transformers.models.vit.image_processing_pil_vit import (  # noqa: E402
     ViTImageProcessorPil,
 )
 
-PHOTOS = ROOT / "tests" / "golden" / "photos"
-NOT_PHOTOS = {".txt", ".json"}
+from bench_common import (  # noqa: E402
+    list_photos,
+    load_timm_model,
+    open_photo,
+    randomize,
+    save_timm_model,
+    timm_preprocess,
+)
 
 # Bounds of the project: logits against the model's largest logit, preprocessed tensors absolutely.
 LOGIT_TOLERANCE = 1e-4
@@ -53,27 +55,6 @@ TENSOR_TOLERANCE = 1e-6
 TOP = 5
 
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
-
-
-def randomize(model, name):
-    """Weights as large as trained ones have: activations keep their size from layer to layer.
-
-    The libraries' own initialization has zero biases and logits near 0, which would hide errors.
-    """
-    random = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-    with torch.no_grad():
-        for key, tensor in sorted(model.state_dict().items()):
-            noise = torch.randn(tensor.shape, generator=random)
-            if "norm" in key:
-                value = 1 + 0.1 * noise if key.endswith("weight") else 0.05 * noise
-            elif key.endswith("bias"):
-                value = 0.05 * noise
-            elif key.endswith("weight"):
-                value = noise / tensor[0].numel() ** 0.5
-            else:  # tokens and position embeddings
-                value = 0.1 * noise
-            tensor.copy_(value)
-    return model.eval()
 
 
 # ---- the models: each returns (model, function from an RGB image to a tensor [3, H, W]) ----
@@ -113,11 +94,9 @@ def deit_s16_dist(folder, name):
 
 
 def timm_vit_ti16(folder, name):
-    model = randomize(timm.create_model("vit_tiny_patch16_224", pretrained=False), name)
-    save_for_hf(model, folder, safe_serialization=True)
-    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
-    config = timm.data.resolve_data_config({}, model=model)
-    return model, timm.data.create_transform(**config, is_training=False)
+    save_timm_model(folder, "vit_tiny_patch16_224", name)
+    model = load_timm_model(folder)
+    return model, timm_preprocess(model)
 
 
 MODELS = {
@@ -164,11 +143,6 @@ def vitc_tensor(vitc, folder, photo, work):
 
 
 # ---- comparison ----
-
-
-def open_photo(path):
-    with Image.open(path) as image:
-        return ImageOps.exif_transpose(image).convert("RGB")
 
 
 def compare(vitc, work, name, photos):
@@ -230,9 +204,7 @@ def main():
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     options = parser.parse_args()
 
-    photos = sorted(path for path in PHOTOS.iterdir() if path.suffix not in NOT_PHOTOS)
-    if len(photos) < 16:
-        sys.exit(f"{PHOTOS} holds {len(photos)} photos, not 16: run tests/golden/make_photos.py")
+    photos = list_photos()
     options.work.mkdir(parents=True, exist_ok=True)
     rows = {
         name: compare(options.vitc.resolve(), options.work.resolve(), name, photos)
