@@ -171,6 +171,8 @@ static vitc_status bmp_read_masks(bmp_header *bmp, size_t *end, const imgio_sour
     for (size_t i = 0; i < 3; i++)
         if (!bmp_mask_is_valid(masks[i]))
             return imgio_fail_unsupported(source, "BMP", "its colour masks");
+    if (masks[0] == masks[1] && masks[1] == masks[2]) /* stb_image gives up here */
+        return imgio_fail_unsupported(source, "BMP", "its colour masks");
     memcpy(bmp->masks, masks, sizeof masks);
     return VITC_OK;
 }
