@@ -1,5 +1,6 @@
 """RESULTS.md from results.json's content."""
 
+import statistics
 from collections import defaultdict
 
 from bench_machine import BUSY_SHARE
@@ -43,11 +44,19 @@ def timing(cell):
 
 
 def advantage(row):
+    """How many times as fast as the fastest peer: median and range over the rounds, as a machine
+    that changes its speed during a run changes it for both halves of a round."""
     peers = [cell for contender, cell in row.items() if contender != "vitc"]
     if "vitc" not in row or not peers:
         return ""
     best = min(peers, key=lambda cell: cell["ms_per_image"])
-    return f"{best['ms_per_image'] / row['vitc']['ms_per_image']:.2f}x {name(best['contender'])}"
+    ratios = [
+        theirs / ours for theirs, ours in zip(best["round_medians"], row["vitc"]["round_medians"])
+    ]
+    return (
+        f"{statistics.median(ratios):.2f}x ({min(ratios):.2f}-{max(ratios):.2f}) "
+        f"{name(best['contender'])}"
+    )
 
 
 def contenders_of(cells):

@@ -49,7 +49,9 @@ PACKAGES = ("torch", "timm", "onnx", "onnxruntime", "openvino", "nncf", "numpy",
 # How far logits may be from PyTorch's in float32, as a share of the largest of them. f32 is the
 # project's bound. The others only tell a wrong model from a rounded one: bf16 keeps 8 bits of every
 # product's operands, int8 as many with one scale for a whole row or tensor.
-BOUNDS = {"f32": 1e-4, "bf16": 0.05, "int8": 0.5}
+BOUNDS = {"f32": 1e-4, "bf16": 0.03, "int8": 0.2}
+
+ATTEMPTS = 3  # at a slice that others disturb
 
 COLD_MODEL = "vit_tiny_patch16_224"
 
@@ -162,18 +164,26 @@ def agreement(server, batch, expected):
     return {"relative": difference / largest, "same_top1": same, "photos": len(expected)}
 
 
+def time_slice(options, server, batch):
+    """(ms per image of each run, share of the CPUs that others used meanwhile). A slice in which
+    others were busy is measured again, whatever its times were; the last attempt stands."""
+    for _ in range(ATTEMPTS):
+        server.run(batch, options.warmup)
+        others = bench_machine.Others(server.process.pid)
+        times = server.run(batch, options.slice)
+        share = others.share()
+        if share <= bench_machine.BUSY_SHARE:
+            break
+    return [time / batch for time in times], share
+
+
 def time_cell(options, servers, batch):
-    """{contender: {"rounds": [[ms per image, ...], ...], "others": share of the CPUs}}"""
-    cell = {server.name: {"rounds": [], "others": 0.0} for server in servers}
+    """{contender: [slice of each round]}"""
+    cell = {server.name: [] for server in servers}
     for number in range(options.rounds):
         first = number % len(servers)
         for server in servers[first:] + servers[:first]:
-            server.run(batch, options.warmup)
-            others = bench_machine.Others(server.process.pid)
-            times = server.run(batch, options.slice)
-            row = cell[server.name]
-            row["others"] = max(row["others"], others.share())
-            row["rounds"].append([time / batch for time in times])
+            cell[server.name].append(time_slice(options, server, batch))
     return cell
 
 
@@ -221,8 +231,9 @@ def measure(options, model, precision, results):
         servers = keep_those_who_can(Server.wait_until_ready, servers)
         servers = keep_those_who_can(check, servers)
         for batch in options.batches if servers else ():
-            for name, row in time_cell(options, servers, batch).items():
-                cell = summary(row["rounds"])
+            for name, slices in time_cell(options, servers, batch).items():
+                rounds, shares = zip(*slices)
+                cell = summary(rounds)
                 results["cells"].append(
                     {
                         "model": model,
@@ -230,7 +241,7 @@ def measure(options, model, precision, results):
                         "batch": batch,
                         "contender": name,
                         "how": next(server.how for server in servers if server.name == name),
-                        "others": round(row["others"], 3),
+                        "others": round(max(shares), 3),
                         **cell,
                         "agreement": agreements[name][batch],
                     }
@@ -373,9 +384,9 @@ def parse_options():
     add("--only", type=listed(CONTENDERS), help="the contenders, by comma")
     add("--threads", type=int, default=2)
     add("--quick", action="store_true", help="short slices, without pytorch-compiled")
-    add("--rounds", type=int, help="of each cell (5; quick 3)")
-    add("--warmup", type=float, help="seconds before each slice (0.5; quick 0.2)")
-    add("--slice", type=float, help="seconds of runs that count (1.5; quick 0.5)")
+    add("--rounds", type=int, help="of each cell (7; quick 3)")
+    add("--warmup", type=float, help="seconds before each slice (0.3; quick 0.2)")
+    add("--slice", type=float, help="seconds of runs that count (1; quick 0.5)")
     add("--cold-rounds", type=int, help="cold starts of each (15; quick 7; 0 for none)")
     add("--vitcpp", type=Path, help="vit.cpp's program `vit`, for the cold start")
     add("--vitcpp-model", type=Path, help="its ViT-Ti/16 file")
@@ -388,7 +399,7 @@ def parse_options():
         for name in ("models", "batches", "precisions")
     )
     quick = {"rounds": 3, "warmup": 0.2, "slice": 0.5, "cold_rounds": 7}
-    full = {"rounds": 5, "warmup": 0.5, "slice": 1.5, "cold_rounds": 15}
+    full = {"rounds": 7, "warmup": 0.3, "slice": 1.0, "cold_rounds": 15}
     for name, value in (quick if options.quick else full).items():
         if getattr(options, name) is None:
             setattr(options, name, value)
