@@ -90,7 +90,28 @@ VITC_API uint32_t vit_config_patches(const vit_config *config);    /* Gh * Gw */
 VITC_API uint32_t vit_config_tokens(const vit_config *config);     /* N */
 VITC_API uint64_t vit_config_parameters(const vit_config *config); /* trainable numbers */
 
+/* Multiplications and additions of the products in one image's forward pass, as vit_forward runs
+ * them: where the class token alone is pooled, the last block computes nothing else. */
+VITC_API double vit_config_flops(const vit_config *config);
+
 /* ---- models ---- */
+
+/* The number format of a file's weight matrices. */
+typedef enum vit_dtype { VIT_DTYPE_F32 = 0, VIT_DTYPE_BF16, VIT_DTYPE_INT8 } vit_dtype;
+
+/* The number format that the encoder's linear layers compute in; sums, LayerNorm, softmax,
+ * activations, the residual stream, positions and the head are float32 in all of them. */
+typedef enum vit_precision {
+    VIT_PRECISION_DEFAULT = 0, /* int8 for a file quantized to it, else float32 */
+    VIT_PRECISION_F32,
+    VIT_PRECISION_BF16, /* operands rounded to bfloat16; attention too where the CPU has bf16 */
+    VIT_PRECISION_INT8, /* int8 weights per output feature, int8 activations per token */
+    VIT_PRECISION_AUTO  /* the fastest that loses nothing of what the file holds: int8 for int8;
+                           bf16 for bfloat16 on a CPU that multiplies it; else float32 */
+} vit_precision;
+
+/* "default", "f32", "bf16", "int8", "auto" */
+VITC_API const char *vit_precision_string(vit_precision precision);
 
 typedef struct vit_model vit_model;
 
@@ -100,6 +121,8 @@ typedef struct vit_load_options {
     const char *preprocess;
     size_t preprocess_size;
     bool allow_nonfinite; /* accept NaN and infinity in the weights */
+    vit_precision precision;
+    int threads; /* that load; 0 chooses as vit_workspace_create does */
 } vit_load_options;
 
 /* Loads a Hugging Face directory, a timm directory, or one safetensors file written by vitc.
@@ -117,6 +140,12 @@ VITC_API VITC_MUST_CHECK vitc_status vit_model_load_memory(vit_model **model, co
                                                            const vitc_log *log);
 VITC_API void vit_model_free(vit_model *model);
 
+/* A model of any configuration with random weights (normal, deviation 0.02, from `seed`), for
+ * measuring: `precision` DEFAULT is float32, AUTO the fastest of this CPU that is not int8. */
+VITC_API VITC_MUST_CHECK vitc_status vit_model_random(vit_model **model, const vit_config *config,
+                                                      vit_precision precision, uint64_t seed,
+                                                      const vitc_log *log);
+
 /* What a loaded model is; pointers live as long as the model. */
 typedef struct vit_model_info {
     const vit_config *config;
@@ -126,10 +155,13 @@ typedef struct vit_model_info {
     const char *card;          /* JSON object text of the model card; NULL when there is none */
     const char *license;       /* from card or config; NULL when unstated */
     uint64_t parameters;
-    size_t weights_size;    /* bytes of packed weights in memory */
-    const char *kernel_row; /* the row of the kernel table in use, e.g. "avx512" */
-    bool labelled;          /* labels come from the checkpoint */
-    bool head_trained;      /* false when every head weight is zero */
+    size_t weights_size;          /* bytes of packed weights in memory */
+    const char *kernel_row;       /* the row of the kernel table in use, e.g. "avx512" */
+    vit_precision precision;      /* F32, BF16 or INT8 */
+    const char *precision_reason; /* "asked for", "the file holds int8 weights", ... */
+    const char *precision_kernel; /* "BLIS skx 32x12", "AVX-512 BF16", ... */
+    bool labelled;                /* labels come from the checkpoint */
+    bool head_trained;            /* false when every head weight is zero */
 } vit_model_info;
 
 VITC_API vit_model_info vit_model_describe(const vit_model *model);
@@ -140,8 +172,6 @@ VITC_API const char *vit_model_label(const vit_model *model, uint32_t index);
 /* Rewrites any checkpoint that vit_model_load reads as vitc's single file: weight matrices in
  * `dtype`, everything else in float32. `card` is JSON object text for vitc.card; NULL keeps the
  * source's. The file appears complete or not at all. */
-typedef enum vit_dtype { VIT_DTYPE_F32 = 0, VIT_DTYPE_BF16 } vit_dtype;
-
 VITC_API VITC_MUST_CHECK vitc_status vit_model_convert(const char *in, const char *out,
                                                        vit_dtype dtype, const char *card,
                                                        const vit_load_options *options,
@@ -169,6 +199,30 @@ VITC_API float *vit_workspace_patches(vit_workspace *workspace, uint32_t b);
 VITC_API VITC_MUST_CHECK vitc_status vit_forward(const vit_model *model, vit_workspace *workspace,
                                                  float *logits, uint32_t batch,
                                                  const vitc_log *log);
+
+/* Where the time of vit_forward goes, per part of the model. */
+typedef enum vit_op {
+    VIT_OP_EMBED = 0, /* patch embedding, tokens, positions, pre-norm */
+    VIT_OP_QKV,       /* LayerNorm, queries, keys, values */
+    VIT_OP_ATTENTION, /* scores, softmax, weighted values */
+    VIT_OP_PROJ,      /* output projection, residual */
+    VIT_OP_FC1,       /* LayerNorm, first MLP layer, activation */
+    VIT_OP_FC2,       /* second MLP layer, residual */
+    VIT_OP_HEAD,      /* final norm, pooling, head */
+    VIT_OP_COUNT
+} vit_op;
+
+typedef struct vit_profile {
+    uint64_t forwards;
+    double seconds[VIT_OP_COUNT]; /* wall time */
+    double flops[VIT_OP_COUNT];   /* of the products */
+} vit_profile;
+
+/* "embed", "qkv", ... */
+VITC_API const char *vit_op_string(vit_op op);
+
+/* From now on vit_forward adds to *profile, which the caller zeroes and keeps; NULL ends it. */
+VITC_API void vit_workspace_profile(vit_workspace *workspace, vit_profile *profile);
 
 /* scores[k] from logits[k] by the configuration's rule; in place is allowed. */
 VITC_API void vit_scores_compute(const vit_config *config, float *scores, const float *logits);
@@ -208,7 +262,7 @@ typedef struct vit_input {
 typedef struct vit_output {
     vitc_status status;     /* of this image alone */
     char error[1024];       /* why, when status is not VITC_OK; else empty */
-    uint32_t width, height; /* pixels of the decoded, upright image; 0 when it was not decoded */
+    uint32_t width, height; /* pixels of the upright image; 0 when it was not decoded */
     const float *logits;    /* K each; NULL when status is not VITC_OK. */
     const float *scores;    /* Both live in the classifier until its next call. */
 } vit_output;

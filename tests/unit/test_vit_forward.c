@@ -16,7 +16,9 @@ typedef struct random_model {
 static random_model make_model(const vit_config *config)
 {
     random_model m = {.config = *config};
-    assert_int_equal(vit_model_create(&m.model, config, &log_lines), VITC_OK);
+    assert_int_equal(
+        vit_model_create(&m.model, config, VIT_PRECISION_F32, VIT_DTYPE_F32, "test", &log_lines),
+        VITC_OK);
     const vit_param_table *table = vit_model_params(m.model);
     m.count = table->count;
     m.params = calloc(table->count, sizeof *m.params);
@@ -26,8 +28,11 @@ static random_model make_model(const vit_config *config)
         m.params[i] =
             test_random_floats(p->count, p->kind == VIT_PARAM_MATRIX ? 0.15 : 0.3, 77 + i);
         for (size_t j = 0; gain && j < p->count; j++) m.params[i][j] += 1;
-        assert_int_equal(vit_model_set(m.model, i, m.params[i], &log_lines), VITC_OK);
     }
+    for (int matrices = 0; matrices < 2; matrices++)
+        for (size_t i = 0; i < table->count; i++)
+            if ((table->params[i].kind == VIT_PARAM_MATRIX) == (matrices == 1))
+                assert_int_equal(vit_model_set(m.model, i, m.params[i], &log_lines), VITC_OK);
     vit_description description = {.source = "test",
                                    .preprocess = {.resize = PATCHES_RESIZE_EXACT,
                                                   .resize_height = config->image_height,
@@ -73,8 +78,8 @@ static void norm(float *x, const float *from, size_t tokens, const random_model 
                  vit_param_id weight, vit_param_id bias, uint32_t layer)
 {
     const size_t d = m->config.width;
-    vit_ref_layernorm(x, d, from, d, tokens, param(m, weight, layer), param(m, bias, layer), d,
-                      m->config.norm_eps);
+    const vit_norm norm = {param(m, weight, layer), param(m, bias, layer), m->config.norm_eps};
+    vit_ref_layernorm(x, d, from, d, tokens, &norm, d);
 }
 
 static void reference_forward(float *logits, const random_model *m, const float *patches)
@@ -100,9 +105,9 @@ static void reference_forward(float *logits, const random_model *m, const float 
             c->position_covers_prefix ? n : np, d);
     if (c->norm_pre) norm(x, x, n, m, VIT_NORM_PRE_WEIGHT, VIT_NORM_PRE_BIAS, 0);
     for (uint32_t i = 0; i < c->layers; i++) {
-        const vit_qk_norm qk = {param(m, VIT_Q_NORM_WEIGHT, i), param(m, VIT_Q_NORM_BIAS, i),
-                                param(m, VIT_K_NORM_WEIGHT, i), param(m, VIT_K_NORM_BIAS, i),
-                                c->norm_eps};
+        const vit_qk_norm qk = {
+            {param(m, VIT_Q_NORM_WEIGHT, i), param(m, VIT_Q_NORM_BIAS, i), c->norm_eps},
+            {param(m, VIT_K_NORM_WEIGHT, i), param(m, VIT_K_NORM_BIAS, i), c->norm_eps}};
         norm(h, x, n, m, VIT_NORM1_WEIGHT, VIT_NORM1_BIAS, i);
         linear(qkv, h, n, param(m, VIT_QKV_WEIGHT, i), param(m, VIT_QKV_BIAS, i), 3 * d, d,
                VIT_EPILOGUE_BIAS);
@@ -120,7 +125,8 @@ static void reference_forward(float *logits, const random_model *m, const float 
     if (c->norm_final) norm(x, x, n, m, VIT_NORM_WEIGHT, VIT_NORM_BIAS, 0);
     memcpy(h, x, d * sizeof *x);
     if (c->pool != VIT_POOL_TOKEN)
-        vit_pool_tokens(h, x + prefix * d, np, d, c->pool != VIT_POOL_MAX, c->pool != VIT_POOL_AVG);
+        vit_pool_tokens(h, x + prefix * d, d, np, d, c->pool != VIT_POOL_MAX,
+                        c->pool != VIT_POOL_AVG);
     if (c->norm_pooled) norm(h, h, 1, m, VIT_FC_NORM_WEIGHT, VIT_FC_NORM_BIAS, 0);
     linear(logits, h, 1, param(m, VIT_HEAD_WEIGHT, 0), param(m, VIT_HEAD_BIAS, 0), c->classes, d,
            VIT_EPILOGUE_BIAS);

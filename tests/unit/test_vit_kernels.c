@@ -12,7 +12,7 @@ enum { LENGTHS = sizeof lengths / sizeof lengths[0] };
  */
 static void pack(float *panel, const float *rows, size_t count, size_t k, size_t width)
 {
-    vit_rows_f32_ref.pack(panel, rows, k, count, k, width, 1.0f);
+    vit_rows_f32_ref.pack_tokens(panel, rows, k, count, k, width);
 }
 
 /* Derived: k products and sums in float32 with unit roundoff 2^-24, worst case k * 2^-24 relative
@@ -24,7 +24,7 @@ static double tile_tolerance(size_t k)
 
 static void check_tile(size_t k, size_t weights, size_t tokens, bool accumulate)
 {
-    const vit_gemm_f32 *gemm = &kernels.gemm;
+    const vit_gemm *gemm = &kernels.f32;
     const size_t wr = gemm->weight_panel, xr = gemm->token_panel, ldo = wr + 5;
     float *w = test_random_floats(weights * k, 1, 1), *x = test_random_floats(tokens * k, 1, 2);
     float *wp = test_floats(wr * k), *xp = test_floats(xr * k);
@@ -58,8 +58,8 @@ static void tile_equals_its_formula_at_every_edge(void **unused)
     (void)unused;
     static const size_t ks[] = {1, 2, 3, 4, 7, 16, 64, 197, 384};
     for (size_t i = 0; i < sizeof ks / sizeof ks[0]; i++)
-        for (size_t weights = 1; weights <= kernels.gemm.weight_panel; weights++)
-            for (size_t tokens = 1; tokens <= kernels.gemm.token_panel; tokens++) {
+        for (size_t weights = 1; weights <= kernels.f32.weight_panel; weights++)
+            for (size_t tokens = 1; tokens <= kernels.f32.token_panel; tokens++) {
                 check_tile(ks[i], weights, tokens, false);
                 check_tile(ks[i], weights, tokens, true);
             }
@@ -70,7 +70,7 @@ static void tile_equals_its_formula_at_every_edge(void **unused)
 static void tile_bits_do_not_depend_on_the_edge(void **unused)
 {
     (void)unused;
-    const vit_gemm_f32 *gemm = &kernels.gemm;
+    const vit_gemm *gemm = &kernels.f32;
     const size_t wr = gemm->weight_panel, xr = gemm->token_panel, k = 211;
     float *w = test_random_floats(wr * k, 1, 1), *x = test_random_floats(xr * k, 1, 2);
     float *wp = test_floats(wr * k), *xp = test_floats(xr * k);
@@ -97,21 +97,23 @@ static void tile_bits_do_not_depend_on_the_edge(void **unused)
 
 /* ---- rows ---- */
 
-/* 16 ulp of the result, or 1e-9: far out in the negative tail the rounding of a large argument of
- * the exponential is a larger share of a result that no longer matters. */
-static void check_elementwise(vit_epilogue_fn fast, vit_epilogue_fn exact, float from, float to)
+/* 16 ulp of the result; GELU's polynomial: 1.5e-7, which is what x/2 (1 + erf) has in float32; the
+ * others far out in the negative tail, where the rounding of a large argument of the exponential is
+ * a larger share of a result that no longer matters: 1e-9. */
+static void check_elementwise(int e, float from, float to)
 {
     enum { COUNT = 200001 };
+    const double absolute = e == VIT_EPILOGUE_GELU_ERF ? 1.5e-7 : 1e-9;
     float *a = test_floats(COUNT), *b = test_floats(COUNT), *bias = test_floats(COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         a[i] = b[i] = from + (to - from) * (float)i / (float)(COUNT - 1);
         bias[i] = i % 2 == 0 ? 0.0f : 0.25f;
     }
-    fast(a, bias, COUNT);
-    exact(b, bias, COUNT);
+    kernels.rows->epilogue[e](a, COUNT, 1, bias, COUNT);
+    vit_rows_f32_ref.epilogue[e](b, COUNT, 1, bias, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
         const double error = fabs((double)a[i] - (double)b[i]);
-        if (error > 16 * 0x1p-23 * fabs((double)b[i]) + 1e-9)
+        if (error > 16 * 0x1p-23 * fabs((double)b[i]) + absolute)
             fail_msg("element %zu: %.9g instead of %.9g", i, (double)a[i], (double)b[i]);
     }
     vitc_aligned_free(a);
@@ -123,13 +125,11 @@ static void epilogues_are_accurate_over_their_range(void **unused)
 {
     (void)unused;
     for (int e = 0; e < VIT_EPILOGUE_COUNT; e++) {
-        const vit_epilogue_fn fast = kernels.rows->epilogue[e],
-                              exact = vit_rows_f32_ref.epilogue[e];
-        assert_non_null(fast);
-        check_elementwise(fast, exact, -1e-3f, 1e-3f);
-        check_elementwise(fast, exact, -4, 4);
-        check_elementwise(fast, exact, -12, 12);
-        check_elementwise(fast, exact, 0, 1000);
+        assert_non_null(kernels.rows->epilogue[e]);
+        check_elementwise(e, -1e-3f, 1e-3f);
+        check_elementwise(e, -4, 4);
+        check_elementwise(e, -12, 12);
+        check_elementwise(e, 0, 1000);
     }
 }
 
@@ -139,7 +139,7 @@ static void epilogues_handle_extremes(void **unused)
     const float zero = 0;
     for (int e = 0; e < VIT_EPILOGUE_COUNT; e++) {
         float x[4] = {-1e30f, 1e30f, 0, NAN};
-        for (int i = 0; i < 4; i++) kernels.rows->epilogue[e](&x[i], &zero, 1);
+        for (int i = 0; i < 4; i++) kernels.rows->epilogue[e](&x[i], 1, 1, &zero, 1);
         assert_true(e == VIT_EPILOGUE_BIAS ? x[0] == -1e30f : fabsf(x[0]) < 1e-4f);
         assert_true(x[1] == 1e30f);
         assert_true(x[2] == 0);
@@ -148,17 +148,25 @@ static void epilogues_handle_extremes(void **unused)
     }
 }
 
-static void epilogues_touch_n_elements(void **unused)
+/* Rows of a tile: nothing outside of them changes, and each is as it would be alone. */
+static void epilogues_touch_their_rows(void **unused)
 {
     (void)unused;
+    enum { ROWS = 3 };
     for (int e = 0; e < VIT_EPILOGUE_COUNT; e++)
         for (size_t i = 0; i < LENGTHS; i++) {
-            const size_t n = lengths[i];
-            float *x = test_random_floats(n + 1, 1, 4), *bias = test_random_floats(n, 1, 5);
-            const float guard = x[n];
-            kernels.rows->epilogue[e](x, bias, n);
-            assert_true(x[n] == guard);
+            const size_t n = lengths[i], ldx = n + 2;
+            float *x = test_random_floats(ROWS * ldx, 1, 4), *bias = test_random_floats(n, 1, 5);
+            float *before = test_floats(ROWS * ldx);
+            memcpy(before, x, ROWS * ldx * sizeof *x);
+            kernels.rows->epilogue[e](x, ldx, ROWS, bias, n);
+            for (size_t r = 0; r < ROWS; r++) {
+                assert_memory_equal(x + r * ldx + n, before + r * ldx + n, 2 * sizeof *x);
+                kernels.rows->epilogue[e](before + r * ldx, ldx, 1, bias, n);
+                assert_memory_equal(x + r * ldx, before + r * ldx, n * sizeof *x);
+            }
             vitc_aligned_free(x);
+            vitc_aligned_free(before);
             vitc_aligned_free(bias);
         }
 }
@@ -193,13 +201,17 @@ static void softmax_equals_ref(void **unused)
         for (int spread = 0; spread < 3; spread++) {
             const size_t n = lengths[i];
             static const double scales[] = {0.1, 5, 60};
-            float *fast = test_random_floats(n, scales[spread], 9), *exact = test_floats(n);
+            float *fast = test_random_floats(n, scales[spread] * 8, 9), *exact = test_floats(n);
             memcpy(exact, fast, n * sizeof *fast);
-            vit_rows_f32_ref.softmax(exact, n);
-            kernels.rows->softmax(fast, n);
+            const double exact_sum = (double)vit_rows_f32_ref.softmax(exact, n, 0.125f);
+            const double fast_sum = (double)kernels.rows->softmax(fast, n, 0.125f);
             double sum = 0;
-            for (size_t j = 0; j < n; j++) sum += (double)fast[j];
-            assert_true(fabs(sum - 1) < 1e-5);
+            for (size_t j = 0; j < n; j++) {
+                sum += (double)fast[j];
+                fast[j] = (float)((double)fast[j] / fast_sum);
+                exact[j] = (float)((double)exact[j] / exact_sum);
+            }
+            assert_true(fabs(sum / fast_sum - 1) < 1e-5);
             assert_true(test_relative_error(fast, exact, n) < 4e-6);
             vitc_aligned_free(fast);
             vitc_aligned_free(exact);
@@ -207,22 +219,59 @@ static void softmax_equals_ref(void **unused)
     }
 }
 
-static void pack_equals_ref(void **unused)
+static void scaling_equals_ref(void **unused)
 {
     (void)unused;
-    for (size_t width = 1; width <= 33; width += 4)
-        for (size_t rows = 1; rows <= width; rows++)
-            for (size_t i = 0; i < LENGTHS; i++) {
-                const size_t k = lengths[i], ldx = k + 3;
-                float *x = test_random_floats(rows * ldx, 1, 10);
-                float *fast = test_floats(k * width), *exact = test_floats(k * width);
-                vit_rows_f32_ref.pack(exact, x, ldx, rows, k, width, 0.125f);
-                kernels.rows->pack(fast, x, ldx, rows, k, width, 0.125f);
-                assert_memory_equal(fast, exact, k * width * sizeof *fast);
-                vitc_aligned_free(x);
-                vitc_aligned_free(fast);
-                vitc_aligned_free(exact);
-            }
+    enum { ROWS = 5 };
+    for (size_t i = 0; i < LENGTHS; i++) {
+        const size_t n = lengths[i], ldx = n + 3;
+        float *fast = test_random_floats(ROWS * ldx, 1, 11), *exact = test_floats(ROWS * ldx);
+        float *factor = test_random_floats(ROWS, 1, 12);
+        memcpy(exact, fast, ROWS * ldx * sizeof *fast);
+        vit_rows_f32_ref.scale(exact, ldx, factor, ROWS, n);
+        kernels.rows->scale(fast, ldx, factor, ROWS, n);
+        assert_memory_equal(fast, exact, ROWS * ldx * sizeof *fast);
+        vitc_aligned_free(fast);
+        vitc_aligned_free(exact);
+        vitc_aligned_free(factor);
+    }
+}
+
+static void check_pack(size_t width, size_t rows, size_t k)
+{
+    const size_t ldx = k + 3, ldc = rows + 2;
+    float *x = test_random_floats(rows * ldx + k * ldc, 1, 10);
+    float *scale = test_random_floats(rows, 1, 13);
+    float *fast = test_floats(k * width), *exact = test_floats(k * width);
+    const struct {
+        size_t row_stride, k_stride;
+    } layouts[] = {{ldx, 1}, {1, ldc}, {2, 2 * rows}};
+    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++)
+        for (int scaled = 0; scaled < 2; scaled++) {
+            if (i == 2 && 2 * rows * k > rows * ldx + k * ldc) continue;
+            const float *factors = scaled ? scale : NULL;
+            vit_rows_f32_ref.pack_weights(exact, x, layouts[i].row_stride, layouts[i].k_stride,
+                                          factors, rows, k, width);
+            kernels.rows->pack_weights(fast, x, layouts[i].row_stride, layouts[i].k_stride, factors,
+                                       rows, k, width);
+            assert_memory_equal(fast, exact, k * width * sizeof *fast);
+        }
+    vit_rows_f32_ref.pack_tokens(exact, x, ldx, rows, k, width);
+    kernels.rows->pack_tokens(fast, x, ldx, rows, k, width);
+    assert_memory_equal(fast, exact, k * width * sizeof *fast);
+    vitc_aligned_free(x);
+    vitc_aligned_free(scale);
+    vitc_aligned_free(fast);
+    vitc_aligned_free(exact);
+}
+
+static void packs_equal_ref(void **unused)
+{
+    (void)unused;
+    static const size_t widths[] = {1, 4, 5, 6, 8, 12, 13, 16, 21, 32, 33};
+    for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++)
+        for (size_t rows = 1; rows <= widths[w]; rows++)
+            for (size_t i = 0; i < LENGTHS; i++) check_pack(widths[w], rows, lengths[i]);
 }
 
 /* ---- selection ---- */
@@ -258,7 +307,7 @@ static void selection_names_every_row(void **unused)
         generic = generic || strcmp(vit_kernels_name(count, NULL), "generic") == 0;
     }
     assert_true(ref && generic && count >= 2);
-    if (kernels.gemm.blis_kernel == NULL) return;
+    if (kernels.f32.blis_kernel == NULL) return;
     const vit_blis_info blis = vit_blis_describe();
     printf("BLIS %s, %s (%s), %zux%zu\n", blis.version, blis.config, blis.reason, blis.mr, blis.nr);
     if (getenv("BLIS_ARCH_TYPE") != NULL) return;
@@ -275,10 +324,11 @@ int main(void)
         cmocka_unit_test(tile_bits_do_not_depend_on_the_edge),
         cmocka_unit_test(epilogues_are_accurate_over_their_range),
         cmocka_unit_test(epilogues_handle_extremes),
-        cmocka_unit_test(epilogues_touch_n_elements),
+        cmocka_unit_test(epilogues_touch_their_rows),
         cmocka_unit_test(layernorm_equals_ref),
         cmocka_unit_test(softmax_equals_ref),
-        cmocka_unit_test(pack_equals_ref),
+        cmocka_unit_test(scaling_equals_ref),
+        cmocka_unit_test(packs_equal_ref),
         cmocka_unit_test(selection_refuses_unknown_rows),
     };
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);

@@ -7,14 +7,42 @@
 
 static vit_kernels kernels;
 
-static void run_linear(float *out, const float *x, size_t tokens, const vit_linear *linear,
-                       vit_epilogue epilogue, bool residual, int threads)
+/* Bytes that are NaN until written. */
+static unsigned char *test_bytes(size_t size)
 {
-    float *scratch = test_floats(vit_op_linear_scratch(&kernels.gemm, tokens, linear->in));
+    return (unsigned char *)test_floats(size / sizeof(float) + 1);
+}
+
+static vit_scratch make_scratch(size_t packed, size_t thread, int threads)
+{
+    const size_t size = (thread + 63) / 64 * 64;
+    return (vit_scratch){test_bytes(packed), test_bytes(size * (size_t)threads), size};
+}
+
+static void free_scratch(vit_scratch *scratch)
+{
+    vitc_aligned_free(scratch->packed);
+    vitc_aligned_free(scratch->thread);
+}
+
+static vit_linear make_linear(size_t out, size_t in, const float *weight, const float *row_scale,
+                              const float *bias)
+{
+    const vit_linear linear = {out, in, &kernels.f32,
+                               test_bytes(vit_linear_packed_size(&kernels.f32, out, in)), bias};
+    vit_linear_pack(&linear, weight, row_scale);
+    return linear;
+}
+
+static void run_linear(float *out, const float *x, size_t tokens, const vit_norm *norm,
+                       const vit_linear *linear, vit_epilogue epilogue, bool residual, int threads)
+{
+    vit_scratch scratch = make_scratch(vit_op_linear_packed(linear->gemm, tokens, linear->in),
+                                       vit_op_linear_thread(linear->gemm, linear->in), threads);
 #pragma omp parallel num_threads(threads)
-    vit_op_linear(out, linear->out, x, linear->in, tokens, linear, epilogue, residual, scratch,
-                  &kernels);
-    vitc_aligned_free(scratch);
+    vit_op_linear(out, linear->out, x, linear->in, tokens, norm, linear, epilogue, residual,
+                  &scratch, kernels.rows);
+    free_scratch(&scratch);
 }
 
 static void check_linear(size_t tokens, size_t out, size_t in, vit_epilogue epilogue, bool residual)
@@ -24,27 +52,25 @@ static void check_linear(size_t tokens, size_t out, size_t in, vit_epilogue epil
     float *start = test_random_floats(tokens * out, 1, 4);
     float *exact = test_floats(tokens * out), *fast = test_floats(tokens * out);
     float *other = test_floats(tokens * out);
-    const vit_linear linear = {out, in,
-                               test_floats(vit_linear_packed_count(&kernels.gemm, out, in)), bias};
+    const vit_linear linear = make_linear(out, in, weight, NULL, bias);
     const size_t bytes = tokens * out * sizeof *start;
-    vit_linear_pack(&linear, weight, &kernels);
     if (residual) {
         memcpy(exact, start, bytes);
         memcpy(fast, start, bytes);
     }
     vit_ref_linear(exact, out, x, in, tokens, weight, bias, out, in, epilogue, residual);
-    run_linear(fast, x, tokens, &linear, epilogue, residual, 1);
+    run_linear(fast, x, tokens, NULL, &linear, epilogue, residual, 1);
     /* float32 sums of `in` products of unit variance: sqrt(in) roundings, with a wide margin */
     assert_true(test_relative_error(fast, exact, tokens * out) < 1e-6 * (4 + sqrt((double)in)));
     for (int threads = 2; threads <= 5; threads++) {
         if (residual) memcpy(other, start, bytes);
-        run_linear(other, x, tokens, &linear, epilogue, residual, threads);
+        run_linear(other, x, tokens, NULL, &linear, epilogue, residual, threads);
         assert_memory_equal(other, fast, bytes);
     }
     /* each token alone */
     for (size_t t = 0; t < tokens; t += 1 + tokens / 5) {
         if (residual) memcpy(other, start + t * out, out * sizeof *other);
-        run_linear(other, x + t * in, 1, &linear, epilogue, residual, 2);
+        run_linear(other, x + t * in, 1, NULL, &linear, epilogue, residual, 2);
         assert_memory_equal(other, fast + t * out, out * sizeof *other);
     }
     vitc_aligned_free(weight);
@@ -70,22 +96,19 @@ static void linear_equals_ref_and_keeps_its_bits(void **unused)
         check_linear(shapes[i][0], shapes[i][1], shapes[i][2], VIT_EPILOGUE_BIAS, true);
 }
 
-static void scaling_packed_weights_scales_rows(void **unused)
+static void row_scale_multiplies_rows(void **unused)
 {
     (void)unused;
     enum { OUT = 37, IN = 21, TOKENS = 9 };
     float *weight = test_random_floats(OUT * IN, 1, 1), *scale = test_random_floats(OUT, 1, 2);
     float *bias = calloc(OUT, sizeof *bias), *x = test_random_floats(TOKENS * IN, 1, 3);
     float *a = test_floats(TOKENS * OUT), *b = test_floats(TOKENS * OUT);
-    const vit_linear linear = {OUT, IN,
-                               test_floats(vit_linear_packed_count(&kernels.gemm, OUT, IN)), bias};
-    vit_linear_pack(&linear, weight, &kernels);
-    vit_linear_scale(&linear, scale, &kernels.gemm);
-    run_linear(a, x, TOKENS, &linear, VIT_EPILOGUE_BIAS, false, 2);
+    const vit_linear scaled = make_linear(OUT, IN, weight, scale, bias);
+    run_linear(a, x, TOKENS, NULL, &scaled, VIT_EPILOGUE_BIAS, false, 2);
     for (size_t o = 0; o < OUT; o++)
         for (size_t i = 0; i < IN; i++) weight[o * IN + i] *= scale[o];
-    vit_linear_pack(&linear, weight, &kernels);
-    run_linear(b, x, TOKENS, &linear, VIT_EPILOGUE_BIAS, false, 2);
+    const vit_linear plain = make_linear(OUT, IN, weight, NULL, bias);
+    run_linear(b, x, TOKENS, NULL, &plain, VIT_EPILOGUE_BIAS, false, 2);
     assert_memory_equal(a, b, TOKENS * OUT * sizeof *a);
     vitc_aligned_free(weight);
     vitc_aligned_free(scale);
@@ -93,17 +116,48 @@ static void scaling_packed_weights_scales_rows(void **unused)
     vitc_aligned_free(x);
     vitc_aligned_free(a);
     vitc_aligned_free(b);
+    vitc_aligned_free(scaled.packed);
+    vitc_aligned_free(plain.packed);
+}
+
+/* LayerNorm on the way into a linear layer is LayerNorm, then the layer. */
+static void linear_norms_its_input(void **unused)
+{
+    (void)unused;
+    enum { OUT = 45, IN = 70, TOKENS = 29 };
+    float *weight = test_random_floats(OUT * IN, 1, 1), *bias = test_random_floats(OUT, 1, 2);
+    float *x = test_random_floats(TOKENS * IN, 2, 3), *g = test_random_floats(2 * IN, 1, 4);
+    float *normed = test_floats(TOKENS * IN);
+    float *a = test_floats(TOKENS * OUT), *b = test_floats(TOKENS * OUT);
+    const vit_norm norm = {g, g + IN, 1e-6f};
+    const vit_linear linear = make_linear(OUT, IN, weight, NULL, bias);
+    vit_op_layernorm(normed, IN, x, IN, TOKENS, &norm, IN, kernels.rows);
+    run_linear(a, normed, TOKENS, NULL, &linear, VIT_EPILOGUE_GELU_ERF, false, 1);
+    for (int threads = 1; threads <= 3; threads++) {
+        run_linear(b, x, TOKENS, &norm, &linear, VIT_EPILOGUE_GELU_ERF, false, threads);
+        assert_memory_equal(a, b, TOKENS * OUT * sizeof *a);
+    }
+    vitc_aligned_free(weight);
+    vitc_aligned_free(bias);
+    vitc_aligned_free(x);
+    vitc_aligned_free(g);
+    vitc_aligned_free(normed);
+    vitc_aligned_free(a);
+    vitc_aligned_free(b);
     vitc_aligned_free(linear.packed);
 }
 
-static void run_attention(float *out, const float *qkv, size_t images, size_t tokens, size_t heads,
-                          size_t head_width, const vit_qk_norm *norm, int threads)
+static void run_attention(float *out, const float *qkv, size_t images, size_t tokens,
+                          size_t queries, size_t heads, size_t head_width, const vit_qk_norm *norm,
+                          int threads)
 {
-    const size_t one = vit_op_attention_scratch(&kernels.gemm, tokens, head_width);
-    float *scratch = test_floats(one * (size_t)threads);
+    const size_t width = heads * head_width;
+    vit_scratch scratch =
+        make_scratch(1, vit_op_attention_thread(&kernels.f32, tokens, head_width), threads);
 #pragma omp parallel num_threads(threads)
-    vit_op_attention(out, qkv, images, tokens, heads, head_width, norm, scratch, &kernels);
-    vitc_aligned_free(scratch);
+    vit_op_attention(out, width, qkv, 3 * width, images, tokens, queries, heads, head_width, norm,
+                     &kernels.f32, &scratch, kernels.rows);
+    free_scratch(&scratch);
 }
 
 static void check_attention(size_t images, size_t tokens, size_t heads, size_t head_width,
@@ -113,18 +167,23 @@ static void check_attention(size_t images, size_t tokens, size_t heads, size_t h
     float *qkv = test_random_floats(3 * count, 1.5, 5),
           *g = test_random_floats(4 * head_width, 1, 6);
     float *exact = test_floats(count), *fast = test_floats(count), *other = test_floats(count);
-    const vit_qk_norm norm = {normed ? g : NULL, g + head_width, normed ? g + 2 * head_width : NULL,
-                              g + 3 * head_width, 1e-6f};
+    const vit_qk_norm norm = {{normed ? g : NULL, g + head_width, 1e-6f},
+                              {normed ? g + 2 * head_width : NULL, g + 3 * head_width, 1e-6f}};
     vit_ref_attention(exact, qkv, images, tokens, heads, head_width, &norm);
-    run_attention(fast, qkv, images, tokens, heads, head_width, &norm, 1);
+    run_attention(fast, qkv, images, tokens, tokens, heads, head_width, &norm, 1);
     assert_true(test_relative_error(fast, exact, count) < 5e-6);
     for (int threads = 2; threads <= 3; threads++) {
-        run_attention(other, qkv, images, tokens, heads, head_width, &norm, threads);
+        run_attention(other, qkv, images, tokens, tokens, heads, head_width, &norm, threads);
         assert_memory_equal(other, fast, count * sizeof *fast);
     }
     const size_t last = images - 1, image = tokens * width;
-    run_attention(other, qkv + 3 * last * image, 1, tokens, heads, head_width, &norm, 2);
+    run_attention(other, qkv + 3 * last * image, 1, tokens, tokens, heads, head_width, &norm, 2);
     assert_memory_equal(other, fast + last * image, image * sizeof *fast);
+    /* the first few queries alone, of every image */
+    const size_t few = (tokens + 2) / 3;
+    run_attention(other, qkv, images, tokens, few, heads, head_width, &norm, 2);
+    for (size_t b = 0; b < images; b++)
+        assert_memory_equal(other + b * image, fast + b * image, few * width * sizeof *fast);
     vitc_aligned_free(qkv);
     vitc_aligned_free(g);
     vitc_aligned_free(exact);
@@ -151,9 +210,10 @@ static void layernorm_op_equals_ref(void **unused)
     float *x = test_random_floats(TOKENS * WIDTH, 2, 7), *w = test_random_floats(WIDTH, 1, 8);
     float *b = test_random_floats(WIDTH, 1, 9);
     float *fast = test_floats(TOKENS * WIDTH), *exact = test_floats(TOKENS * WIDTH);
-    vit_ref_layernorm(exact, WIDTH, x, WIDTH, TOKENS, w, b, WIDTH, 1e-5f);
+    const vit_norm norm = {w, b, 1e-5f};
+    vit_ref_layernorm(exact, WIDTH, x, WIDTH, TOKENS, &norm, WIDTH);
 #pragma omp parallel num_threads(3)
-    vit_op_layernorm(fast, WIDTH, x, WIDTH, TOKENS, w, b, WIDTH, 1e-5f, &kernels);
+    vit_op_layernorm(fast, WIDTH, x, WIDTH, TOKENS, &norm, WIDTH, kernels.rows);
     assert_true(test_relative_error(fast, exact, TOKENS * WIDTH) < 2e-6);
     vitc_aligned_free(x);
     vitc_aligned_free(w);
@@ -165,23 +225,26 @@ static void layernorm_op_equals_ref(void **unused)
 static void pooling_means_and_maxima(void **unused)
 {
     (void)unused;
-    const float tokens[6] = {1, -4, 3, -2, 5, -9};
+    const float tokens[] = {1, -4, NAN, 3, -2, NAN, 5, -9, NAN};
     float out[2];
-    vit_pool_tokens(out, tokens, 3, 2, true, false);
+    vit_pool_tokens(out, tokens, 3, 3, 2, true, false);
     assert_true(out[0] == 3 && out[1] == -5);
-    vit_pool_tokens(out, tokens, 3, 2, false, true);
+    vit_pool_tokens(out, tokens, 3, 3, 2, false, true);
     assert_true(out[0] == 5 && out[1] == -2);
-    vit_pool_tokens(out, tokens, 3, 2, true, true);
+    vit_pool_tokens(out, tokens, 3, 3, 2, true, true);
     assert_true(out[0] == 4 && out[1] == -3.5f);
 }
 
 static void sizes_that_overflow_are_refused(void **unused)
 {
     (void)unused;
-    assert_true(vit_linear_packed_count(&kernels.gemm, SIZE_MAX, 2) == 0);
-    assert_true(vit_linear_packed_count(&kernels.gemm, SIZE_MAX / 2, SIZE_MAX / 2) == 0);
-    assert_true(vit_op_linear_scratch(&kernels.gemm, SIZE_MAX / 2, 4) == 0);
-    assert_true(vit_op_attention_scratch(&kernels.gemm, SIZE_MAX / 8, 64) == 0);
+    const vit_gemm *gemm = &kernels.f32;
+    assert_true(vit_linear_packed_size(gemm, SIZE_MAX, 2) == 0);
+    assert_true(vit_linear_packed_size(gemm, SIZE_MAX / 2, SIZE_MAX / 2) == 0);
+    assert_true(vit_op_linear_packed(gemm, SIZE_MAX / 2, 4) == 0);
+    assert_true(vit_op_linear_thread(gemm, SIZE_MAX / 2) == 0);
+    assert_true(vit_op_attention_thread(gemm, SIZE_MAX / 8, 64) == 0);
+    assert_true(vit_op_attention_thread(gemm, SIZE_MAX, 64) == 0);
 }
 
 int main(void)
@@ -189,7 +252,8 @@ int main(void)
     kernels = test_kernels_or_skip();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_equals_ref_and_keeps_its_bits),
-        cmocka_unit_test(scaling_packed_weights_scales_rows),
+        cmocka_unit_test(row_scale_multiplies_rows),
+        cmocka_unit_test(linear_norms_its_input),
         cmocka_unit_test(attention_equals_ref_and_keeps_its_bits),
         cmocka_unit_test(layernorm_op_equals_ref),
         cmocka_unit_test(pooling_means_and_maxima),

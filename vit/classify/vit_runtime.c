@@ -38,7 +38,7 @@ vitc_status vit_runtime_describe(vit_runtime_info *info, int threads, const vitc
     list_features(info->features, sizeof info->features);
     info->kernel_row = kernels.name;
     snprintf(info->kernel_reason, sizeof info->kernel_reason, "%s", kernels.reason);
-    const bool blis = kernels.gemm.blis_kernel != NULL;
+    const bool blis = kernels.f32.blis_kernel != NULL;
     const vit_blis_info b = vit_blis_describe();
     info->blis_version = blis ? b.version : "none";
     info->blis_config = blis ? b.config : "none";

@@ -112,6 +112,7 @@ static void initialize(void)
     if (bli_cntx_get_blksz_max_dt(BLIS_FLOAT, BLIS_MR, c) != (dim_t)state.info.mr ||
         bli_cntx_get_blksz_max_dt(BLIS_FLOAT, BLIS_NR, c) != (dim_t)state.info.nr)
         state.kernel = NULL;
+    if ((columns ? state.info.nr : state.info.mr) > VIT_TOKEN_PANEL_MAX) state.kernel = NULL;
 #if VITC_BLIS_08_UKERNEL
     if (state.info.mr * state.info.nr > FULL_TILE_MAX) state.kernel = NULL;
 #endif
@@ -125,7 +126,7 @@ typedef void (*micro_kernel)(dim_t k, const void *alpha, const void *a, const vo
 
 /* c (m x n) = a * b + beta * c. A tile that is cut by the edge of c is computed in a full one, from
  * and to the same values, so that its bits do not depend on where the edge is. */
-static void run_micro_kernel(const vit_gemm_f32 *gemm, size_t m, size_t n, size_t k, const float *a,
+static void run_micro_kernel(const vit_gemm *gemm, size_t m, size_t n, size_t k, const float *a,
                              const float *b, const float *beta, float *c, size_t rs_c, size_t cs_c,
                              auxinfo_t *data)
 {
@@ -153,7 +154,7 @@ typedef void (*micro_kernel)(dim_t m, dim_t n, dim_t k, const void *alpha, const
                              auxinfo_t *data, const void *context);
 
 /* c (m x n) = a * b + beta * c. */
-static void run_micro_kernel(const vit_gemm_f32 *gemm, size_t m, size_t n, size_t k, const float *a,
+static void run_micro_kernel(const vit_gemm *gemm, size_t m, size_t n, size_t k, const float *a,
                              const float *b, const float *beta, float *c, size_t rs_c, size_t cs_c,
                              auxinfo_t *data)
 {
@@ -164,28 +165,58 @@ static void run_micro_kernel(const vit_gemm_f32 *gemm, size_t m, size_t n, size_
 }
 #endif
 
-static void tile_blis(const vit_gemm_f32 *gemm, size_t k, const float *weight_panel,
-                      const float *token_panel, bool accumulate, float *out, size_t ldo,
+static void tile_blis(const vit_gemm *gemm, size_t k, const void *weight_panel,
+                      const void *token_panel, bool accumulate, float *out, size_t ldo,
                       size_t weights, size_t tokens)
 {
     static const float one = 1.0f, zero = 0.0f;
     const float *beta = accumulate ? &one : &zero;
+    const float *w = weight_panel, *x = token_panel;
     auxinfo_t data;
+    if (gemm->narrow_tile != NULL && (weights < gemm->weight_panel || tokens < gemm->token_panel)) {
+        gemm->narrow_tile(gemm, k, w, x, accumulate, out, ldo, weights, tokens);
+        return;
+    }
     memset(&data, 0, sizeof data);
+    /* What the caller's loops take next: the same weights, the next tokens. */
+    const void *next_w = w, *next_x = x + k * gemm->token_panel;
     if (gemm->weights_on_m) {
-        bli_auxinfo_set_next_a((void *)(uintptr_t)(weight_panel + k * gemm->weight_panel), &data);
-        bli_auxinfo_set_next_b((void *)(uintptr_t)token_panel, &data);
-        run_micro_kernel(gemm, weights, tokens, k, weight_panel, token_panel, beta, out, 1, ldo,
-                         &data);
+        bli_auxinfo_set_next_a((void *)(uintptr_t)next_w, &data);
+        bli_auxinfo_set_next_b((void *)(uintptr_t)next_x, &data);
+        run_micro_kernel(gemm, weights, tokens, k, w, x, beta, out, 1, ldo, &data);
     } else {
-        bli_auxinfo_set_next_a((void *)(uintptr_t)token_panel, &data);
-        bli_auxinfo_set_next_b((void *)(uintptr_t)(weight_panel + k * gemm->weight_panel), &data);
-        run_micro_kernel(gemm, tokens, weights, k, token_panel, weight_panel, beta, out, ldo, 1,
-                         &data);
+        bli_auxinfo_set_next_a((void *)(uintptr_t)next_x, &data);
+        bli_auxinfo_set_next_b((void *)(uintptr_t)next_w, &data);
+        run_micro_kernel(gemm, tokens, weights, k, x, w, beta, out, ldo, 1, &data);
     }
 }
 
-vitc_status vit_gemm_f32_blis(vit_gemm_f32 *gemm, vit_blis_config wish, const vitc_log *log)
+/* Whether `narrow` gives the micro-kernel's bits, the promise that lets both work on one matrix:
+ * a BLIS built with other kernels may sum in another order. */
+static bool narrow_agrees(const vit_gemm *gemm, vit_tile_fn narrow)
+{
+    enum { K = 37, WR_MAX = 64, XR_MAX = 32 };
+    const size_t wr = gemm->weight_panel, xr = gemm->token_panel;
+    _Alignas(64) float w[(K + 4) * WR_MAX] = {0}, x[(K + 4) * XR_MAX] = {0};
+    _Alignas(64) float blis[WR_MAX * XR_MAX] = {0}, own[WR_MAX * XR_MAX] = {0};
+    if (wr > WR_MAX || xr > XR_MAX) return false;
+    uint32_t random = 1;
+    for (size_t i = 0; i < K * WR_MAX; i++) {
+        random = random * 1664525u + 1013904223u; /* any numbers whose sums round */
+        w[i] = (float)(random >> 8) * 0x1p-23f - 1.0f;
+        if (i < K * XR_MAX) x[i] = (float)(random >> 5 & 0xFFFFFFu) * 0x1p-23f - 1.0f;
+    }
+    for (int accumulate = 0; accumulate < 2; accumulate++) {
+        gemm->tile(gemm, K, w, x, accumulate != 0, blis, wr, wr, xr);
+        narrow(gemm, K, w, x, accumulate != 0, own, wr, wr - 1, xr);
+        for (size_t t = 0; t < xr; t++)
+            if (memcmp(blis + t * wr, own + t * wr, (wr - 1) * sizeof *own) != 0) return false;
+    }
+    return true;
+}
+
+vitc_status vit_gemm_f32_blis(vit_gemm *gemm, vit_blis_config wish,
+                              const vit_gemm_f32_narrow *narrow, const vitc_log *log)
 {
     pthread_mutex_lock(&wish_lock);
     first_wish = wish;
@@ -198,16 +229,23 @@ vitc_status vit_gemm_f32_blis(vit_gemm_f32 *gemm, vit_blis_config wish, const vi
                          state.info.version, state.info.config);
     const bool columns = state.info.columns;
     const size_t weight_panel = columns ? state.info.mr : state.info.nr;
-    /* About as many weights per task as fill the half of L2 that BLIS gives its packed block. */
-    const size_t block = state.m_block / weight_panel * weight_panel;
-    *gemm = (vit_gemm_f32){.weight_panel = weight_panel,
-                           .token_panel = columns ? state.info.nr : state.info.mr,
-                           .k_block = state.k_block,
-                           .weight_block = block > 0 ? block : weight_panel,
-                           .tile = tile_blis,
-                           .context = state.context,
-                           .blis_kernel = state.kernel,
-                           .weights_on_m = columns};
+    /* A weight panel may fill what BLIS gives its packed block of A (MC x KC), which it sizes to
+     * stay in L2. For ViT's widths that is the whole sum in one pass. */
+    const size_t k_block = state.m_block * state.k_block / weight_panel;
+    *gemm = (vit_gemm){.name = "BLIS",
+                       .weight_panel = weight_panel,
+                       .token_panel = columns ? state.info.nr : state.info.mr,
+                       .k_unit = 1,
+                       .weight_element = sizeof(float),
+                       .token_element = sizeof(float),
+                       .k_block = k_block > 0 ? k_block : 1,
+                       .tile = tile_blis,
+                       .context = state.context,
+                       .blis_kernel = state.kernel,
+                       .weights_on_m = columns};
+    if (narrow != NULL && narrow->weight_panel == gemm->weight_panel &&
+        narrow->token_panel == gemm->token_panel && narrow_agrees(gemm, narrow->tile))
+        gemm->narrow_tile = narrow->tile;
     return VITC_OK;
 }
 

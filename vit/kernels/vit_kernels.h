@@ -9,43 +9,72 @@
 
 #include "vitc_base.h"
 
-/* ---- f32 GEMM: a micro-kernel and the panel geometry it wants ----
+/* ---- GEMM: a micro-kernel and the panels it wants, one of these per number format ----
  *
  * out[t][o] (+)= sum over k of x[t][k] * w[o][k]         t: token, o: output feature
  *
- * Operands are packed in micro-panels, k-major, the last panel padded with zeros:
- *     weight panel p:  w[p*WR + j][k] at  panel[k*WR + j]     WR outputs side by side
- *     token panel p:   x[p*XR + j][k] at  panel[k*XR + j]     XR tokens side by side
- * `out` is row-major with the features contiguous, which is the order that either kind of BLIS
- * micro-kernel stores fast once weights take the side (MR or NR) that it writes contiguously. */
-/* Some BLIS micro-kernels load the next step's operands before they know that there is none: up to
- * two rows of a panel past its end. Memory that holds panels ends with this many bytes to spare. */
+ * Operands are packed in micro-panels, k-major in groups of `k_unit` inputs, padded with zeros to
+ * full width and whole groups; a panel may begin with a header, per-lane numbers such as scales:
+ *     weight panel p:  w[p*WR + j][k] in element  (k/U)*WR*U + j*U + k%U     WR outputs abreast
+ *     token panel p:   x[p*XR + j][k] in element  (k/U)*XR*U + j*U + k%U     XR tokens abreast
+ * `out` is row-major float32 with the features contiguous, which is the order that either kind of
+ * BLIS micro-kernel stores fast once weights take the side (MR or NR) that it writes contiguously.
+ */
+
+/* Some micro-kernels load the next step's operands before they know that there is none: up to two
+ * rows of a panel past its end. Memory that holds panels ends with this many bytes to spare. */
 enum { VIT_KERNEL_OVERREAD = 1024 };
 
-typedef struct vit_gemm_f32 vit_gemm_f32;
-struct vit_gemm_f32 {
-    size_t weight_panel; /* WR */
-    size_t token_panel;  /* XR */
-    size_t k_block;      /* elements of k per pass, so that panels stay in L1 */
-    size_t weight_block; /* weights per task (multiple of WR), so that they stay in L2 */
+/* No kernel's panels are wider. */
+enum { VIT_TOKEN_PANEL_MAX = 64 };
 
-    /* One tile: `weights` <= WR by `tokens` <= XR outputs over k terms, summed in ascending order
-     * of k in float32 (the ref row: in double). accumulate false: out is written, never read.
-     * Panels are full width even when the tile is partial. `ldo` is the row stride of out in
-     * floats. */
-    void (*tile)(const vit_gemm_f32 *gemm, size_t k, const float *weight_panel,
-                 const float *token_panel, bool accumulate, float *out, size_t ldo, size_t weights,
-                 size_t tokens);
+typedef struct vit_gemm vit_gemm;
+typedef void (*vit_tile_fn)(const vit_gemm *gemm, size_t k, const void *weight_panel,
+                            const void *token_panel, bool accumulate, float *out, size_t ldo,
+                            size_t weights, size_t tokens);
+struct vit_gemm {
+    const char *name;                     /* of the kernel, for people: "BLIS skx", "VNNI" */
+    size_t weight_panel, token_panel;     /* WR, XR: lanes */
+    size_t k_unit;                        /* U */
+    size_t weight_element, token_element; /* bytes per packed number */
+    size_t weight_header, token_header;   /* bytes per lane before the first number */
+    size_t k_block; /* most inputs per pass (multiple of U), so that a weight panel stays in L2;
+                       SIZE_MAX where the format needs the whole sum in one pass */
+    size_t k_max;   /* most inputs that the format can sum; 0: any number */
+
+    /* Packs `rows` <= WR rows of weights into one panel: row r, input i at w[r*row_stride +
+     * i*k_stride]. Every row is multiplied by row_scale[r] first; NULL: by 1. */
+    void (*pack_weights)(const vit_gemm *gemm, void *panel, const float *w, size_t row_stride,
+                         size_t k_stride, const float *row_scale, size_t rows, size_t k);
+    /* int8 only, else NULL: the same from numbers that were quantized before, w = q * scale[r]. */
+    void (*pack_quantized)(const vit_gemm *gemm, void *panel, const int8_t *q, size_t row_stride,
+                           const float *scale, size_t rows, size_t k);
+    /* Packs `rows` <= XR rows of tokens into one panel: row r, input i at x[r*ldx + i]. */
+    void (*pack_tokens)(const vit_gemm *gemm, void *panel, const float *x, size_t ldx, size_t rows,
+                        size_t k);
+
+    /* One tile: `weights` <= WR by `tokens` <= XR outputs over k inputs. accumulate false: out is
+     * written, never read; true: the sum is added to it. Panels are full width even when the tile
+     * is partial. `ldo` is the row stride of out in floats. An element's bits do not depend on
+     * which tile it falls to. */
+    vit_tile_fn tile;
 
     const void *context; /* the BLIS context, else NULL */
     void (*blis_kernel)(void);
-    bool weights_on_m; /* the BLIS kernel writes columns: weights take its MR side */
+    bool weights_on_m;               /* the BLIS kernel writes columns: weights take its MR side */
+    const struct vit_rows_f32 *rows; /* what pack_weights and pack_tokens of f32 use */
+    vit_tile_fn narrow_tile; /* partial tiles with the BLIS kernel's bits, without its waste */
 };
+
+/* Bytes of one packed panel of k inputs; 0 on overflow or when k > k_max. */
+size_t vit_gemm_weight_panel_size(const vit_gemm *gemm, size_t k);
+size_t vit_gemm_token_panel_size(const vit_gemm *gemm, size_t k);
 
 /* ---- rows: the operations on contiguous floats between the GEMMs ---- */
 
-/* x[i] = f(x[i] + bias[i]), what is left to do on a row of GEMM results. */
-typedef void (*vit_epilogue_fn)(float *x, const float *bias, size_t n);
+/* x[r][i] = f(x[r][i] + bias[i]) for `rows` rows of stride ldx: what is left to do on a tile of
+ * GEMM results. */
+typedef void (*vit_epilogue_fn)(float *x, size_t ldx, size_t rows, const float *bias, size_t n);
 
 typedef enum vit_epilogue {
     VIT_EPILOGUE_BIAS = 0, /* f is the identity */
@@ -65,13 +94,21 @@ typedef struct vit_rows_f32 {
     void (*layernorm)(float *out, const float *x, const float *weight, const float *bias, size_t n,
                       float eps);
 
-    /* x = exp(x - max x) / sum exp(x - max x), n >= 1. */
-    void (*softmax)(float *x, size_t n);
+    /* x = exp(scale * (x - max x)), n >= 1; returns the sum of the results, which is at least 1
+     * and still has to divide them. scale > 0. */
+    float (*softmax)(float *x, size_t n, float scale);
 
-    /* Packs `rows` <= width rows of x (row stride ldx) into one panel: panel[k*width + j] =
-     * scale * x[j*ldx + k], zeros for j >= rows. */
-    void (*pack)(float *panel, const float *x, size_t ldx, size_t rows, size_t k, size_t width,
-                 float scale);
+    /* x[r][i] *= factor[r] for `rows` rows of n, stride ldx. */
+    void (*scale)(float *x, size_t ldx, const float *factor, size_t rows, size_t n);
+
+    /* The float32 packing of a vit_gemm, `width` lanes wide. */
+    void (*pack_weights)(float *panel, const float *w, size_t row_stride, size_t k_stride,
+                         const float *row_scale, size_t rows, size_t k, size_t width);
+    void (*pack_tokens)(float *panel, const float *x, size_t ldx, size_t rows, size_t k,
+                        size_t width);
+
+    /* x = the nearest bf16, ties to even, still as float32; NaN and infinity stay. */
+    void (*round_bf16)(float *x, size_t n);
 } vit_rows_f32;
 
 /* ---- the table ---- */
@@ -79,7 +116,8 @@ typedef struct vit_rows_f32 {
 typedef struct vit_kernels {
     const char *name; /* "avx512", "avx2", "generic", "ref" */
     const char *reason;
-    vit_gemm_f32 gemm;
+    vit_gemm f32, bf16, int8;
+    bool native_bf16; /* the CPU multiplies bf16 itself; else bf16 is rounded float32 */
     const vit_rows_f32 *rows;
 } vit_kernels;
 
@@ -100,9 +138,18 @@ typedef enum vit_blis_config {
     VIT_BLIS_GENERIC     /* portable C */
 } vit_blis_config;
 
+/* Partial tiles of BLIS's float32 micro-kernels of one shape: the same sums, in the same order and
+ * with fused multiply-add, but only over the lanes that the tile has. */
+typedef struct vit_gemm_f32_narrow {
+    size_t weight_panel, token_panel;
+    vit_tile_fn tile;
+} vit_gemm_f32_narrow;
+
 /* Initializes BLIS once per process, with the wished configuration unless the user's environment
- * sets BLIS_ARCH_TYPE or BLIS runs already, and fills `gemm` from what BLIS then reports. */
-VITC_MUST_CHECK vitc_status vit_gemm_f32_blis(vit_gemm_f32 *gemm, vit_blis_config wish,
+ * sets BLIS_ARCH_TYPE or BLIS runs already, and fills `gemm` (all but the packing) from what BLIS
+ * then reports. `narrow` (may be NULL) is used when it has BLIS's shape and gives its bits. */
+VITC_MUST_CHECK vitc_status vit_gemm_f32_blis(vit_gemm *gemm, vit_blis_config wish,
+                                              const vit_gemm_f32_narrow *narrow,
                                               const vitc_log *log);
 
 typedef struct vit_blis_info {
@@ -116,12 +163,22 @@ typedef struct vit_blis_info {
 vit_blis_info vit_blis_describe(void);
 
 /* The scalar truth: double accumulators, any machine. */
-extern const vit_gemm_f32 vit_gemm_f32_ref;
+extern const vit_gemm vit_gemm_f32_ref;
+extern const vit_gemm vit_gemm_int8_ref; /* all int8 kernels give its bits */
 extern const vit_rows_f32 vit_rows_f32_ref;
 extern const vit_rows_f32 vit_rows_f32_generic;
+
+/* bf16 on any machine: `f32`, a complete float32 format, on operands rounded to bf16. */
+vit_gemm vit_gemm_bf16_portable(const vit_gemm *f32);
 #if defined(__x86_64__)
 extern const vit_rows_f32 vit_rows_f32_avx2;
 extern const vit_rows_f32 vit_rows_f32_avx512;
+extern const vit_gemm_f32_narrow vit_gemm_f32_narrow_avx2;   /* 16 weights x 6 tokens */
+extern const vit_gemm_f32_narrow vit_gemm_f32_narrow_avx512; /* 32 weights x 12 tokens */
+extern const vit_gemm vit_gemm_int8_avx512vnni; /* 32 x 12, needs VITC_CPU_AVX512_VNNI */
+extern const vit_gemm vit_gemm_int8_avxvnni;    /* 16 x 6, needs VITC_CPU_AVX_VNNI */
+extern const vit_gemm vit_gemm_int8_avx2;       /* 16 x 6 */
+extern const vit_gemm vit_gemm_bf16_avx512;     /* needs VITC_CPU_AVX512_BF16 */
 #endif
 
 #endif

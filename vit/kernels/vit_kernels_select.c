@@ -4,6 +4,7 @@
 #include "vit_kernels.h"
 #include "vitc_cpu.h"
 #include "vitc_log.h"
+#include "vitc_size.h"
 
 typedef struct kernel_row {
     const char *name;
@@ -11,6 +12,7 @@ typedef struct kernel_row {
     bool blis;                      /* else the scalar reference GEMM */
     vit_blis_config chosen, forced; /* what to ask of BLIS when the row is chosen or forced */
     const vit_rows_f32 *rows;
+    const vit_gemm_f32_narrow *narrow; /* BLIS's partial tiles, or NULL */
 } kernel_row;
 
 /* Best first. A machine that has none of the x86 rows, or is not x86, runs "generic": BLIS's own
@@ -18,11 +20,13 @@ typedef struct kernel_row {
  * "generic" asks for BLIS's portable kernels, so that any machine can show what others will run. */
 static const kernel_row table[] = {
 #if defined(__x86_64__)
-    {"avx512", VITC_CPU_AVX512, true, VIT_BLIS_SKX, VIT_BLIS_SKX, &vit_rows_f32_avx512},
-    {"avx2", VITC_CPU_AVX2_FMA, true, VIT_BLIS_HASWELL, VIT_BLIS_HASWELL, &vit_rows_f32_avx2},
+    {"avx512", VITC_CPU_AVX512, true, VIT_BLIS_SKX, VIT_BLIS_SKX, &vit_rows_f32_avx512,
+     &vit_gemm_f32_narrow_avx512},
+    {"avx2", VITC_CPU_AVX2_FMA, true, VIT_BLIS_HASWELL, VIT_BLIS_HASWELL, &vit_rows_f32_avx2,
+     &vit_gemm_f32_narrow_avx2},
 #endif
-    {"generic", 0, true, VIT_BLIS_OWN_CHOICE, VIT_BLIS_GENERIC, &vit_rows_f32_generic},
-    {"ref", 0, false, VIT_BLIS_OWN_CHOICE, VIT_BLIS_OWN_CHOICE, &vit_rows_f32_ref},
+    {"generic", 0, true, VIT_BLIS_OWN_CHOICE, VIT_BLIS_GENERIC, &vit_rows_f32_generic, NULL},
+    {"ref", 0, false, VIT_BLIS_OWN_CHOICE, VIT_BLIS_OWN_CHOICE, &vit_rows_f32_ref, NULL},
 };
 enum { ROW_COUNT = sizeof table / sizeof table[0] };
 
@@ -36,6 +40,67 @@ const char *vit_kernels_name(size_t index, bool *runs_here)
     if (index >= ROW_COUNT) return NULL;
     if (runs_here != NULL) *runs_here = row_runs(&table[index], vitc_cpu_features());
     return table[index].name;
+}
+
+/* ---- the float32 format: packing by the rows, the kernel by BLIS or the scalar ref ---- */
+
+static void pack_weights_f32(const vit_gemm *gemm, void *panel, const float *w, size_t row_stride,
+                             size_t k_stride, const float *row_scale, size_t rows, size_t k)
+{
+    gemm->rows->pack_weights(panel, w, row_stride, k_stride, row_scale, rows, k,
+                             gemm->weight_panel);
+}
+
+static void pack_tokens_f32(const vit_gemm *gemm, void *panel, const float *x, size_t ldx,
+                            size_t rows, size_t k)
+{
+    gemm->rows->pack_tokens(panel, x, ldx, rows, k, gemm->token_panel);
+}
+
+static vitc_status choose_f32(vit_gemm *gemm, const kernel_row *row, bool forced,
+                              const vitc_log *log)
+{
+    *gemm = vit_gemm_f32_ref;
+    if (row->blis)
+        VITC_TRY(vit_gemm_f32_blis(gemm, forced ? row->forced : row->chosen, row->narrow, log));
+    gemm->rows = row->rows;
+    gemm->pack_weights = pack_weights_f32;
+    gemm->pack_tokens = pack_tokens_f32;
+    return VITC_OK;
+}
+
+static void choose_bf16(vit_kernels *kernels, const kernel_row *row, uint32_t features)
+{
+#if defined(__x86_64__)
+    const uint32_t needs = VITC_CPU_AVX512 | VITC_CPU_AVX512_BF16;
+    if ((row->cpu & VITC_CPU_AVX512) != 0 && (features & needs) == needs) {
+        kernels->bf16 = vit_gemm_bf16_avx512;
+        kernels->native_bf16 = true;
+        return;
+    }
+#endif
+    kernels->bf16 = vit_gemm_bf16_portable(&kernels->f32);
+    kernels->native_bf16 = false;
+}
+
+/* The byte products of the row's instruction set where the CPU has them: many AVX2 machines, and
+ * the first with AVX-512, do not. */
+static void choose_int8(vit_kernels *kernels, const kernel_row *row, uint32_t features)
+{
+    kernels->int8 = vit_gemm_int8_ref;
+#if defined(__x86_64__)
+    if ((row->cpu & VITC_CPU_AVX512) != 0 && (features & VITC_CPU_AVX512_VNNI) != 0)
+        kernels->int8 = vit_gemm_int8_avx512vnni;
+#if VITC_AVXVNNI
+    else if ((row->cpu & VITC_CPU_AVX2_FMA) != 0 && (features & VITC_CPU_AVX_VNNI) != 0)
+        kernels->int8 = vit_gemm_int8_avxvnni;
+#endif
+    else if ((row->cpu & (VITC_CPU_AVX512 | VITC_CPU_AVX2_FMA)) != 0)
+        kernels->int8 = vit_gemm_int8_avx2;
+#else
+    (void)row;
+    (void)features;
+#endif
 }
 
 vitc_status vit_kernels_select(vit_kernels *kernels, const vitc_log *log)
@@ -60,8 +125,30 @@ vitc_status vit_kernels_select(vit_kernels *kernels, const vitc_log *log)
     *kernels = (vit_kernels){.name = row->name,
                              .reason = forced != NULL ? "VITC_ISA in the environment"
                                                       : "the best that this CPU and system run",
-                             .gemm = vit_gemm_f32_ref,
                              .rows = row->rows};
-    if (!row->blis) return VITC_OK;
-    return vit_gemm_f32_blis(&kernels->gemm, forced != NULL ? row->forced : row->chosen, log);
+    VITC_TRY(choose_f32(&kernels->f32, row, forced != NULL, log));
+    choose_bf16(kernels, row, features);
+    choose_int8(kernels, row, features);
+    return VITC_OK;
+}
+
+static size_t panel_size(const vit_gemm *gemm, size_t lanes, size_t header, size_t element,
+                         size_t k)
+{
+    size_t size;
+    if ((gemm->k_max != 0 && k > gemm->k_max) || k > SIZE_MAX - gemm->k_unit ||
+        !vitc_size_mul3(vitc_size_round_up(k, gemm->k_unit), element, lanes, &size) ||
+        !vitc_size_add(size, header * lanes, &size))
+        return 0;
+    return size;
+}
+
+size_t vit_gemm_weight_panel_size(const vit_gemm *gemm, size_t k)
+{
+    return panel_size(gemm, gemm->weight_panel, gemm->weight_header, gemm->weight_element, k);
+}
+
+size_t vit_gemm_token_panel_size(const vit_gemm *gemm, size_t k)
+{
+    return panel_size(gemm, gemm->token_panel, gemm->token_header, gemm->token_element, k);
 }

@@ -163,6 +163,23 @@ const char *vit_pool_string(vit_pool pool)
     return "unknown";
 }
 
+const char *vit_precision_string(vit_precision precision)
+{
+    switch (precision) {
+    case VIT_PRECISION_DEFAULT:
+        return "default";
+    case VIT_PRECISION_F32:
+        return "f32";
+    case VIT_PRECISION_BF16:
+        return "bf16";
+    case VIT_PRECISION_INT8:
+        return "int8";
+    case VIT_PRECISION_AUTO:
+        return "auto";
+    }
+    return "unknown";
+}
+
 uint32_t vit_config_prefix_tokens(const vit_config *config)
 {
     return (uint32_t)config->class_token + (uint32_t)config->distillation_token + config->registers;

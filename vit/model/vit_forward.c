@@ -7,44 +7,79 @@
  *
  * Every function here is run by all threads of one team; the vit_op_* calls share their work among
  * them and end in a barrier. */
+#include <omp.h>
 #include <string.h>
 
 #include "vit_workspace.h"
 #include "vitc_log.h"
+
+/* Which tokens the pooling reads: if it is only the class token (and the distillation token), the
+ * last block need not compute the others, once they have given their keys and values. */
+static uint32_t pooled_tokens(const vit_config *config)
+{
+    if (config->pool != VIT_POOL_TOKEN) return vit_config_tokens(config);
+    return config->distilled_head ? 2 : 1;
+}
+
+/* ---- profile ---- */
+
+static double linear_flops(const vit_linear *linear, size_t tokens)
+{
+    return 2.0 * (double)linear->out * (double)linear->in * (double)tokens;
+}
+
+/* Products of queries with keys and of weights with values. */
+static double attention_flops(const vit_config *config, size_t queries)
+{
+    return 4.0 * (double)queries * (double)vit_config_tokens(config) * (double)config->width;
+}
+
+/* Charges the time since the part before to `op`. Its last barrier has been passed, so that one
+ * thread's clock is everyone's. */
+static void profile_add(vit_workspace *ws, vit_op op, double flops)
+{
+    if (ws->profile == NULL || omp_get_thread_num() != 0) return;
+    const double now = omp_get_wtime();
+    ws->profile->seconds[op] += now - ws->profile_clock;
+    ws->profile->flops[op] += flops;
+    ws->profile_clock = now;
+}
+
+/* ---- the paper ---- */
 
 /* Equation 1. Registers and the distillation token stand between the class token and the patches.
  */
 static void embed(const vit_model *model, vit_workspace *ws, uint32_t batch)
 {
     const vit_config *config = &model->config;
-    const size_t d = config->width, n = vit_config_tokens(config);
+    const size_t d = config->width, n = vit_config_tokens(config), ld = ws->token_stride;
     const size_t patches = vit_config_patches(config), patch_size = model->patch_embedding.in;
     const uint32_t prefix = vit_config_prefix_tokens(config);
 
     for (uint32_t b = 0; b < batch; b++)
-        vit_op_linear(ws->tokens + (b * n + prefix) * d, d, ws->patches + b * patches * patch_size,
-                      patch_size, patches, &model->patch_embedding, VIT_EPILOGUE_BIAS, false,
-                      ws->packed, &model->kernels);
+        vit_op_linear(ws->tokens + (b * n + prefix) * ld, ld,
+                      ws->patches + b * patches * patch_size, patch_size, patches, NULL,
+                      &model->patch_embedding, VIT_EPILOGUE_BIAS, false, &ws->scratch,
+                      model->kernels.rows);
 
 #pragma omp for schedule(static)
     for (uint32_t b = 0; b < batch; b++) {
-        float *token = ws->tokens + b * n * d;
+        float *token = ws->tokens + b * n * ld;
         const struct {
             const float *values;
             size_t count;
         } parts[] = {{model->class_token, config->class_token},
                      {model->distillation_token, config->distillation_token},
                      {model->register_tokens, config->registers}};
-        for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-            if (parts[i].count == 0) continue;
-            memcpy(token, parts[i].values, parts[i].count * d * sizeof(float));
-            token += parts[i].count * d;
-        }
-        patches_position_add(ws->tokens + b * n * d, d, &model->position, prefix);
+        for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+            for (size_t j = 0; j < parts[i].count; j++, token += ld)
+                memcpy(token, parts[i].values + j * d, d * sizeof(float));
+        patches_position_add(ws->tokens + b * n * ld, ld, &model->position, prefix);
     }
     if (config->norm_pre)
-        vit_op_layernorm(ws->tokens, d, ws->tokens, d, batch * n, model->norm_pre.weight,
-                         model->norm_pre.bias, d, config->norm_eps, &model->kernels);
+        vit_op_layernorm(ws->tokens, ld, ws->tokens, ld, batch * n, &model->norm_pre, d,
+                         model->kernels.rows);
+    profile_add(ws, VIT_OP_EMBED, linear_flops(&model->patch_embedding, batch * patches));
 }
 
 static vit_epilogue activation_epilogue(vit_activation activation)
@@ -66,28 +101,40 @@ static vit_epilogue activation_epilogue(vit_activation activation)
     return VIT_EPILOGUE_BIAS;
 }
 
-/* Equations 2 and 3. */
+/* Equations 2 and 3, for the first `kept` tokens of each image. Tokens of different images are
+ * n * ld apart, so `kept` other than all of them are taken one at a time, in strides. */
 static void encoder_block(const vit_model *model, const vit_block *block, vit_workspace *ws,
-                          uint32_t batch)
+                          uint32_t batch, uint32_t kept)
 {
     const vit_config *config = &model->config;
-    const vit_kernels *kernels = &model->kernels;
-    const size_t d = config->width, m = config->mlp, n = vit_config_tokens(config), t = batch * n;
+    const vit_rows_f32 *rows = model->kernels.rows;
+    const vit_scratch *scratch = &ws->scratch;
+    const size_t d = config->width, n = vit_config_tokens(config), all = batch * n;
+    const size_t ld = ws->token_stride, ldw = ws->wide_stride;
     const vit_epilogue activation = activation_epilogue(config->activation);
-    const float eps = config->norm_eps;
-    float *x = ws->tokens, *normed = ws->normed, *attended = ws->normed;
-    float *qkv = ws->wide, *hidden = ws->wide;
+    float *x = ws->tokens, *attended = ws->attended, *qkv = ws->wide, *hidden = ws->wide;
 
-    vit_op_layernorm(normed, d, x, d, t, block->norm1.weight, block->norm1.bias, d, eps, kernels);
-    vit_op_linear(qkv, 3 * d, normed, d, t, &block->qkv, VIT_EPILOGUE_BIAS, false, ws->packed,
-                  kernels);
-    vit_op_attention(attended, qkv, batch, n, config->heads, d / config->heads, &block->qk_norm,
-                     ws->attention, kernels);
-    vit_op_linear(x, d, attended, d, t, &block->proj, VIT_EPILOGUE_BIAS, true, ws->packed, kernels);
+    vit_op_linear(qkv, ldw, x, ld, all, &block->norm1, &block->qkv, VIT_EPILOGUE_BIAS, false,
+                  scratch, rows);
+    profile_add(ws, VIT_OP_QKV, linear_flops(&block->qkv, all));
+    vit_op_attention(attended, ld, qkv, ldw, batch, n, kept, config->heads, d / config->heads,
+                     &block->qk_norm, model->attention_gemm, scratch, rows);
+    profile_add(ws, VIT_OP_ATTENTION, batch * attention_flops(config, kept));
 
-    vit_op_layernorm(normed, d, x, d, t, block->norm2.weight, block->norm2.bias, d, eps, kernels);
-    vit_op_linear(hidden, m, normed, d, t, &block->fc1, activation, false, ws->packed, kernels);
-    vit_op_linear(x, d, hidden, m, t, &block->fc2, VIT_EPILOGUE_BIAS, true, ws->packed, kernels);
+    const bool whole = kept == n;
+    const size_t step = whole ? 1 : n, count = whole ? all : batch; /* tokens of one round */
+    for (size_t t = 0; t < (whole ? 1 : kept); t++) {
+        float *token = x + t * ld;
+        vit_op_linear(token, step * ld, attended + t * ld, step * ld, count, NULL, &block->proj,
+                      VIT_EPILOGUE_BIAS, true, scratch, rows);
+        profile_add(ws, VIT_OP_PROJ, linear_flops(&block->proj, count));
+        vit_op_linear(hidden, ldw, token, step * ld, count, &block->norm2, &block->fc1, activation,
+                      false, scratch, rows);
+        profile_add(ws, VIT_OP_FC1, linear_flops(&block->fc1, count));
+        vit_op_linear(token, step * ld, hidden, ldw, count, NULL, &block->fc2, VIT_EPILOGUE_BIAS,
+                      true, scratch, rows);
+        profile_add(ws, VIT_OP_FC2, linear_flops(&block->fc2, count));
+    }
 }
 
 /* Equation 4, with the other ways to pool. A distilled model (arXiv 2012.12877, section 4) has a
@@ -95,42 +142,52 @@ static void encoder_block(const vit_model *model, const vit_block *block, vit_wo
 static void classify(const vit_model *model, vit_workspace *ws, float *logits, uint32_t batch)
 {
     const vit_config *config = &model->config;
-    const vit_kernels *kernels = &model->kernels;
+    const vit_rows_f32 *rows = model->kernels.rows;
     const size_t d = config->width, n = vit_config_tokens(config), k = config->classes;
-    const size_t prefix = vit_config_prefix_tokens(config);
+    const size_t ld = ws->token_stride, prefix = vit_config_prefix_tokens(config);
+    const uint32_t kept = pooled_tokens(config);
     float *pooled = ws->pooled, *distilled = ws->pooled + batch * d;
 
-    if (config->norm_final)
-        vit_op_layernorm(ws->tokens, d, ws->tokens, d, batch * n, model->norm_final.weight,
-                         model->norm_final.bias, d, config->norm_eps, kernels);
+    if (config->norm_final) {
+        if (kept == n)
+            vit_op_layernorm(ws->tokens, ld, ws->tokens, ld, batch * n, &model->norm_final, d,
+                             rows);
+        for (size_t t = 0; kept < n && t < kept; t++)
+            vit_op_layernorm(ws->tokens + t * ld, n * ld, ws->tokens + t * ld, n * ld, batch,
+                             &model->norm_final, d, rows);
+    }
 #pragma omp for schedule(static)
     for (uint32_t b = 0; b < batch; b++) {
-        const float *tokens = ws->tokens + b * n * d;
+        const float *tokens = ws->tokens + b * n * ld;
         if (config->pool == VIT_POOL_TOKEN)
             memcpy(pooled + b * d, tokens, d * sizeof(float));
         else
-            vit_pool_tokens(pooled + b * d, tokens + prefix * d, n - prefix, d,
+            vit_pool_tokens(pooled + b * d, tokens + prefix * ld, ld, n - prefix, d,
                             config->pool != VIT_POOL_MAX, config->pool != VIT_POOL_AVG);
-        if (config->distilled_head) memcpy(distilled + b * d, tokens + d, d * sizeof(float));
+        if (config->distilled_head) memcpy(distilled + b * d, tokens + ld, d * sizeof(float));
     }
     if (config->norm_pooled)
-        vit_op_layernorm(pooled, d, pooled, d, batch, model->norm_pooled.weight,
-                         model->norm_pooled.bias, d, config->norm_eps, kernels);
-    vit_op_linear(logits, k, pooled, d, batch, &model->head, VIT_EPILOGUE_BIAS, false, ws->packed,
-                  kernels);
-    if (!config->distilled_head) return;
-    vit_op_linear(ws->logits, k, distilled, d, batch, &model->distillation_head, VIT_EPILOGUE_BIAS,
-                  false, ws->packed, kernels);
+        vit_op_layernorm(pooled, d, pooled, d, batch, &model->norm_pooled, d, rows);
+    vit_op_linear(logits, k, pooled, d, batch, NULL, &model->head, VIT_EPILOGUE_BIAS, false,
+                  &ws->scratch, rows);
+    if (config->distilled_head) {
+        vit_op_linear(ws->logits, k, distilled, d, batch, NULL, &model->distillation_head,
+                      VIT_EPILOGUE_BIAS, false, &ws->scratch, rows);
 #pragma omp for schedule(static)
-    for (size_t i = 0; i < batch * k; i++) logits[i] = (logits[i] + ws->logits[i]) / 2;
+        for (size_t i = 0; i < batch * k; i++) logits[i] = (logits[i] + ws->logits[i]) / 2;
+    }
+    profile_add(ws, VIT_OP_HEAD,
+                linear_flops(&model->head, config->distilled_head ? 2 * batch : batch));
 }
 
 /* One pass, by every thread of the team, or by a single thread without one. */
 static void run(const vit_model *model, vit_workspace *ws, float *logits, uint32_t batch)
 {
+    const uint32_t layers = model->config.layers, all = vit_config_tokens(&model->config);
     embed(model, ws, batch);
-    for (uint32_t i = 0; i < model->config.layers; i++)
-        encoder_block(model, &model->blocks[i], ws, batch);
+    for (uint32_t i = 0; i < layers; i++)
+        encoder_block(model, &model->blocks[i], ws, batch,
+                      i + 1 < layers ? all : pooled_tokens(&model->config));
     classify(model, ws, logits, batch);
 }
 
@@ -142,6 +199,10 @@ vitc_status vit_forward(const vit_model *model, vit_workspace *workspace, float 
                          "vit_forward: %u images in a workspace for %u, or of another model", batch,
                          workspace->batch);
     if (batch == 0) return VITC_OK;
+    if (workspace->profile != NULL) {
+        workspace->profile_clock = omp_get_wtime();
+        workspace->profile->forwards++;
+    }
     if (workspace->threads == 1) { /* no team: also where the OpenMP runtime could not make one */
         run(model, workspace, logits, batch);
         return VITC_OK;
@@ -149,4 +210,23 @@ vitc_status vit_forward(const vit_model *model, vit_workspace *workspace, float 
 #pragma omp parallel num_threads(workspace->threads)
     run(model, workspace, logits, batch);
     return VITC_OK;
+}
+
+const char *vit_op_string(vit_op op)
+{
+    static const char *const names[VIT_OP_COUNT] = {"embed", "qkv", "attention", "proj",
+                                                    "fc1",   "fc2", "head"};
+    return (unsigned)op < VIT_OP_COUNT ? names[op] : "unknown";
+}
+
+double vit_config_flops(const vit_config *config)
+{
+    const double d = config->width, m = config->mlp, n = vit_config_tokens(config);
+    const double kept = pooled_tokens(config), layers = config->layers;
+    const double heads = config->distilled_head ? 2 : 1;
+    const double patch = (double)PATCHES_CHANNELS * config->patch * config->patch;
+    const double keys = 2 * n * 3 * d * d;                 /* per block: qkv */
+    const double rest = 4 * n * d + 2 * d * d + 4 * d * m; /* per token that goes on */
+    return 2 * vit_config_patches(config) * patch * d + layers * keys +
+           ((layers - 1) * n + kept) * rest + heads * 2 * d * config->classes;
 }

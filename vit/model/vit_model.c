@@ -36,20 +36,28 @@ static size_t matrix_in(const vit_param *param)
     return param->count / param->shape[0];
 }
 
-/* Reserves every parameter's floats, and one run of zeros for biases that a model lacks. */
+/* The number format of a parameter that is the matrix of a linear layer. */
+static const vit_gemm *matrix_gemm(const vit_model *model, const vit_param *param)
+{
+    return vit_param_in_encoder(param->id) ? model->encoder_gemm : &model->kernels.f32;
+}
+
+/* Reserves every parameter's place, and one run of zeros for biases that a model lacks. */
 static bool reserve_parameters(vit_model *model, size_t *offsets, size_t *zeros)
 {
     size_t longest = 0;
     for (size_t i = 0; i < model->table.count; i++) {
         const vit_param *param = &model->table.params[i];
-        size_t floats = param->count;
+        size_t size;
         if (param->kind == VIT_PARAM_MATRIX) {
-            floats =
-                vit_linear_packed_count(&model->kernels.gemm, param->shape[0], matrix_in(param));
-            if (floats == 0) return false;
+            size = vit_linear_packed_size(matrix_gemm(model, param), param->shape[0],
+                                          matrix_in(param));
+            if (size == 0) return false;
             longest = vitc_size_max(longest, param->shape[0]);
+        } else if (!vitc_size_mul(param->count, sizeof(float), &size)) {
+            return false;
         }
-        offsets[i] = vitc_arena_reserve_array(&model->arena, floats, sizeof(float));
+        offsets[i] = vitc_arena_reserve(&model->arena, size);
     }
     *zeros = vitc_arena_reserve_array(&model->arena, longest, sizeof(float));
     vitc_arena_reserve(&model->arena, VIT_KERNEL_OVERREAD);
@@ -62,13 +70,13 @@ static bool reserve_parameters(vit_model *model, size_t *offsets, size_t *zeros)
 static float *find(const vit_model *model, vit_param_id id, uint32_t layer)
 {
     const size_t i = vit_params_find(&model->table, id, layer);
-    return i == SIZE_MAX ? NULL : model->storage[i];
+    return i == SIZE_MAX ? NULL : (float *)model->storage[i];
 }
 
 static vit_norm find_norm(const vit_model *model, vit_param_id weight, vit_param_id bias,
                           uint32_t layer)
 {
-    return (vit_norm){find(model, weight, layer), find(model, bias, layer)};
+    return (vit_norm){find(model, weight, layer), find(model, bias, layer), model->config.norm_eps};
 }
 
 static vit_linear find_linear(const vit_model *model, vit_param_id weight, vit_param_id bias,
@@ -80,6 +88,7 @@ static vit_linear find_linear(const vit_model *model, vit_param_id weight, vit_p
     const float *found = find(model, bias, layer);
     return (vit_linear){.out = param->shape[0],
                         .in = matrix_in(param),
+                        .gemm = matrix_gemm(model, param),
                         .packed = model->storage[i],
                         .bias = found != NULL ? found : zeros};
 }
@@ -104,11 +113,8 @@ static void bind_parameters(vit_model *model, const float *zeros)
         model->blocks[i] =
             (vit_block){.norm1 = find_norm(model, VIT_NORM1_WEIGHT, VIT_NORM1_BIAS, i),
                         .qkv = find_linear(model, VIT_QKV_WEIGHT, VIT_QKV_BIAS, i, zeros),
-                        .qk_norm = {.q_weight = find(model, VIT_Q_NORM_WEIGHT, i),
-                                    .q_bias = find(model, VIT_Q_NORM_BIAS, i),
-                                    .k_weight = find(model, VIT_K_NORM_WEIGHT, i),
-                                    .k_bias = find(model, VIT_K_NORM_BIAS, i),
-                                    .eps = config->norm_eps},
+                        .qk_norm = {find_norm(model, VIT_Q_NORM_WEIGHT, VIT_Q_NORM_BIAS, i),
+                                    find_norm(model, VIT_K_NORM_WEIGHT, VIT_K_NORM_BIAS, i)},
                         .proj = find_linear(model, VIT_PROJ_WEIGHT, VIT_PROJ_BIAS, i, zeros),
                         .norm2 = find_norm(model, VIT_NORM2_WEIGHT, VIT_NORM2_BIAS, i),
                         .fc1 = find_linear(model, VIT_FC1_WEIGHT, VIT_FC1_BIAS, i, zeros),
@@ -121,7 +127,65 @@ static void bind_parameters(vit_model *model, const float *zeros)
         find_linear(model, VIT_HEAD_DIST_WEIGHT, VIT_HEAD_DIST_BIAS, 0, zeros);
 }
 
-vitc_status vit_model_create(vit_model **out, const vit_config *config, const vitc_log *log)
+/* Settles the precision that was asked for on one that stored weights and CPU give. */
+static vitc_status choose_precision(vit_model *model, vit_precision asked, vit_dtype stored,
+                                    const char *name, const vitc_log *log)
+{
+    const bool native_bf16 = model->kernels.native_bf16;
+    if (stored == VIT_DTYPE_INT8) {
+        if (asked == VIT_PRECISION_F32 || asked == VIT_PRECISION_BF16)
+            return vitc_fail(log, VITC_ERR_ARGUMENT,
+                             "%s: holds int8 weights, which cannot give %s; use the file that it "
+                             "was quantized from, or leave the precision out",
+                             name, vit_precision_string(asked));
+        model->precision = VIT_PRECISION_INT8;
+        model->precision_reason = "the file holds int8 weights";
+        return VITC_OK;
+    }
+    switch (asked) {
+    case VIT_PRECISION_DEFAULT:
+        model->precision = VIT_PRECISION_F32;
+        model->precision_reason = "the default for weights that are not quantized";
+        return VITC_OK;
+    case VIT_PRECISION_AUTO:
+        if (stored == VIT_DTYPE_BF16 && native_bf16) {
+            model->precision = VIT_PRECISION_BF16;
+            model->precision_reason = "the file holds bfloat16, which this CPU multiplies";
+        } else {
+            model->precision = VIT_PRECISION_F32;
+            model->precision_reason = stored == VIT_DTYPE_BF16
+                                          ? "this kernel row has no bfloat16 instructions"
+                                          : "the file holds float32";
+        }
+        return VITC_OK;
+    case VIT_PRECISION_F32:
+    case VIT_PRECISION_BF16:
+        model->precision = asked;
+        model->precision_reason = "asked for";
+        return VITC_OK;
+    case VIT_PRECISION_INT8:
+        return vitc_fail(log, VITC_ERR_ARGUMENT,
+                         "%s: holds no int8 weights; make a file that does with vitc quantize",
+                         name);
+    }
+    return vitc_fail(log, VITC_ERR_ARGUMENT, "%d is not a precision", (int)asked);
+}
+
+/* Points the encoder at the number format of the precision. */
+static void choose_formats(vit_model *model)
+{
+    const vit_kernels *kernels = &model->kernels;
+    model->encoder_gemm = model->precision == VIT_PRECISION_INT8   ? &kernels->int8
+                          : model->precision == VIT_PRECISION_BF16 ? &kernels->bf16
+                                                                   : &kernels->f32;
+    /* Rounding queries, keys and weights costs accuracy and only pays where it saves time. */
+    model->attention_gemm = model->precision != VIT_PRECISION_F32 && kernels->native_bf16
+                                ? &kernels->bf16
+                                : &kernels->f32;
+}
+
+vitc_status vit_model_create(vit_model **out, const vit_config *config, vit_precision asked,
+                             vit_dtype stored, const char *name, const vitc_log *log)
 {
     *out = NULL;
     vit_model *model = calloc(1, sizeof *model);
@@ -129,8 +193,10 @@ vitc_status vit_model_create(vit_model **out, const vit_config *config, const vi
     model->config = *config;
     size_t *offsets = NULL, zeros = 0;
     vitc_status status = vit_kernels_select(&model->kernels, log);
+    if (status == VITC_OK) status = choose_precision(model, asked, stored, name, log);
     if (status == VITC_OK) status = vit_params_create(&model->table, config, log);
     if (status != VITC_OK) goto cleanup;
+    choose_formats(model);
 
     const size_t count = model->table.count;
     offsets = calloc(count, sizeof *offsets);
@@ -161,28 +227,69 @@ const vit_param_table *vit_model_params(const vit_model *model)
     return &model->table;
 }
 
-static bool any_nonzero(const float *values, size_t count)
+/* The factors of a matrix's rows: layer scale, gamma (W x + b) = (gamma W) x + gamma b. */
+static vitc_status find_row_scale(const vit_model *model, const vit_param *param,
+                                  const float **scale, const vitc_log *log)
 {
-    for (size_t i = 0; i < count; i++)
-        if (values[i] != 0) return true;
-    return false;
+    *scale = NULL;
+    if (!model->config.layer_scale || (param->id != VIT_PROJ_WEIGHT && param->id != VIT_FC2_WEIGHT))
+        return VITC_OK;
+    const vit_param_id id = param->id == VIT_PROJ_WEIGHT ? VIT_LS1_GAMMA : VIT_LS2_GAMMA;
+    const size_t i = vit_params_find(&model->table, id, param->layer);
+    if (!model->is_set[i])
+        return vitc_fail(log, VITC_ERR_INTERNAL, "%s is set before %s", param->name,
+                         model->table.params[i].name);
+    *scale = model->storage[i];
+    return VITC_OK;
 }
 
-vitc_status vit_model_set(vit_model *model, size_t index, const float *values, const vitc_log *log)
+static vitc_status find_unset(const vit_model *model, size_t index, const vit_param **param,
+                              const vitc_log *log)
 {
     if (index >= model->table.count || model->is_set[index])
         return vitc_fail(log, VITC_ERR_ARGUMENT, "parameter %zu is unknown or was set before",
                          index);
+    *param = &model->table.params[index];
+    return VITC_OK;
+}
+
+static vit_linear matrix_linear(const vit_model *model, size_t index)
+{
     const vit_param *param = &model->table.params[index];
+    return (vit_linear){.out = param->shape[0],
+                        .in = matrix_in(param),
+                        .gemm = matrix_gemm(model, param),
+                        .packed = model->storage[index]};
+}
+
+vitc_status vit_model_set(vit_model *model, size_t index, const float *values, const vitc_log *log)
+{
+    const vit_param *param;
+    VITC_TRY(find_unset(model, index, &param, log));
     if (param->kind == VIT_PARAM_MATRIX) {
-        const vit_linear linear = {
-            .out = param->shape[0], .in = matrix_in(param), .packed = model->storage[index]};
-        vit_linear_pack(&linear, values, &model->kernels);
+        const vit_linear linear = matrix_linear(model, index);
+        const float *scale;
+        VITC_TRY(find_row_scale(model, param, &scale, log));
+        vit_linear_pack(&linear, values, scale);
     } else {
         memcpy(model->storage[index], values, param->count * sizeof(float));
     }
-    if (param->id == VIT_HEAD_WEIGHT || param->id == VIT_HEAD_DIST_WEIGHT)
-        model->head_trained = model->head_trained || any_nonzero(values, param->count);
+    model->is_set[index] = true;
+    return VITC_OK;
+}
+
+vitc_status vit_model_set_quantized(vit_model *model, size_t index, const int8_t *q, float *scale,
+                                    const vitc_log *log)
+{
+    const vit_param *param;
+    const float *row_scale;
+    VITC_TRY(find_unset(model, index, &param, log));
+    if (param->kind != VIT_PARAM_MATRIX || matrix_gemm(model, param)->pack_quantized == NULL)
+        return vitc_fail(log, VITC_ERR_INTERNAL, "%s does not take int8 weights", param->name);
+    VITC_TRY(find_row_scale(model, param, &row_scale, log));
+    for (size_t o = 0; row_scale != NULL && o < param->shape[0]; o++) scale[o] *= row_scale[o];
+    const vit_linear linear = matrix_linear(model, index);
+    vit_linear_pack_quantized(&linear, q, scale);
     model->is_set[index] = true;
     return VITC_OK;
 }
@@ -221,6 +328,28 @@ static bool number_labels(vit_description *description, uint32_t classes)
     return true;
 }
 
+static bool any_nonzero(const float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (values[i] != 0) return true;
+    return false;
+}
+
+/* Whether some weight of a head is not zero. Heads are float32; padding is zero. */
+static bool head_is_trained(const vit_model *model)
+{
+    for (size_t i = 0; i < model->table.count; i++) {
+        const vit_param *param = &model->table.params[i];
+        if (vit_param_in_head(param->id) &&
+            any_nonzero(model->storage[i],
+                        vit_linear_packed_size(matrix_gemm(model, param), param->shape[0],
+                                               matrix_in(param)) /
+                            sizeof(float)))
+            return true;
+    }
+    return false;
+}
+
 vitc_status vit_model_finish(vit_model *model, vit_description *description, const char *name,
                              const vitc_log *log)
 {
@@ -236,12 +365,8 @@ vitc_status vit_model_finish(vit_model *model, vit_description *description, con
     for (uint32_t i = 0; config->layer_scale && i < config->layers; i++) {
         const float *gamma1 = find(model, VIT_LS1_GAMMA, i),
                     *gamma2 = find(model, VIT_LS2_GAMMA, i);
-        vit_block *block = &model->blocks[i];
-        /* gamma (W x + b) = (gamma W) x + gamma b */
-        vit_linear_scale(&block->proj, gamma1, &model->kernels.gemm);
-        vit_linear_scale(&block->fc2, gamma2, &model->kernels.gemm);
         float *proj_bias = find(model, VIT_PROJ_BIAS, i), *fc2_bias = find(model, VIT_FC2_BIAS, i);
-        for (uint32_t d = 0; d < config->width; d++) {
+        for (uint32_t d = 0; d < config->width; d++) { /* their matrices were scaled when packed */
             proj_bias[d] *= gamma1[d];
             fc2_bias[d] *= gamma2[d];
         }
@@ -250,6 +375,7 @@ vitc_status vit_model_finish(vit_model *model, vit_description *description, con
     if (!labelled && !number_labels(description, config->classes))
         return vitc_fail_memory(log, "labels");
     model->labelled = labelled;
+    model->head_trained = head_is_trained(model);
     model->description = *description;
     *description = (vit_description){0};
     return VITC_OK;
@@ -267,6 +393,9 @@ vit_model_info vit_model_describe(const vit_model *model)
                             .parameters = model->table.elements,
                             .weights_size = model->arena.size,
                             .kernel_row = model->kernels.name,
+                            .precision = model->precision,
+                            .precision_reason = model->precision_reason,
+                            .precision_kernel = model->encoder_gemm->name,
                             .labelled = model->labelled,
                             .head_trained = model->head_trained};
 }

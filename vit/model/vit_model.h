@@ -20,16 +20,24 @@ typedef struct vit_description {
 
 void vit_description_free(vit_description *description);
 
-/* Chooses kernels and allocates everything that the configuration needs. */
+/* Chooses kernels and the precision (`asked`, for matrices that `name` holds as `stored`), and
+ * allocates everything that the configuration needs. VITC_ERR_ARGUMENT for a precision that the
+ * stored numbers cannot give. */
 VITC_MUST_CHECK vitc_status vit_model_create(vit_model **model, const vit_config *config,
-                                             const vitc_log *log);
+                                             vit_precision asked, vit_dtype stored,
+                                             const char *name, const vitc_log *log);
 
 const vit_param_table *vit_model_params(const vit_model *model);
 
 /* Takes one parameter: `values` has the table's count and order; matrices are packed for the
- * kernels, the rest is copied. `values` may be freed afterwards. */
+ * kernels, the rest is copied. `values` may be freed afterwards. All vectors come before the first
+ * matrix, whose packing folds some of them in; different matrices may be set at the same time. */
 VITC_MUST_CHECK vitc_status vit_model_set(vit_model *model, size_t param, const float *values,
                                           const vitc_log *log);
+/* The same for a matrix of an INT8 model's encoder that was quantized before: row o is q *
+ * scale[o]. `scale` may be changed. */
+VITC_MUST_CHECK vitc_status vit_model_set_quantized(vit_model *model, size_t param, const int8_t *q,
+                                                    float *scale, const vitc_log *log);
 
 /* Checks that every parameter was set and that the preprocessing makes images of the model's size,
  * and takes over *description (which is emptied). */

@@ -6,10 +6,6 @@
 #include "vit_ops.h"
 #include "vitc_memory.h"
 
-typedef struct vit_norm {
-    const float *weight, *bias; /* width floats each */
-} vit_norm;
-
 typedef struct vit_block {
     vit_norm norm1;
     vit_linear qkv;
@@ -24,8 +20,11 @@ struct vit_model {
     vit_kernels kernels;
     vit_description description;
     vit_param_table table;
-    bool *is_set;    /* per table entry */
-    float **storage; /* per table entry: its packed or plain floats in the arena */
+    bool *is_set;   /* per table entry */
+    void **storage; /* per table entry: its packed panels or plain floats in the arena */
+    vit_precision precision;
+    const char *precision_reason;
+    const vit_gemm *encoder_gemm, *attention_gemm; /* of kernels; all else is float32 */
     vitc_arena arena;
     bool labelled;     /* labels come from the checkpoint */
     bool head_trained; /* some head weight is not zero */

@@ -91,6 +91,17 @@ bool vit_param_in_block(vit_param_id id)
     return id >= VIT_NORM1_WEIGHT && id <= VIT_LS2_GAMMA;
 }
 
+bool vit_param_in_encoder(vit_param_id id)
+{
+    return id == VIT_QKV_WEIGHT || id == VIT_PROJ_WEIGHT || id == VIT_FC1_WEIGHT ||
+           id == VIT_FC2_WEIGHT;
+}
+
+bool vit_param_in_head(vit_param_id id)
+{
+    return id == VIT_HEAD_WEIGHT || id == VIT_HEAD_DIST_WEIGHT;
+}
+
 static bool is_present(presence present, const vit_config *config)
 {
     switch (present) {

@@ -64,6 +64,11 @@ typedef enum vit_param_id {
 
 /* True for the ids that exist once per block. */
 bool vit_param_in_block(vit_param_id id);
+/* True for the matrices of the encoder's linear layers, which a precision other than float32
+ * changes. */
+bool vit_param_in_encoder(vit_param_id id);
+/* True for the matrices of the classifying heads. */
+bool vit_param_in_head(vit_param_id id);
 
 typedef struct vit_param {
     char name[VIT_PARAM_NAME_SIZE];

@@ -8,37 +8,67 @@
 
 typedef struct workspace_layout {
     vitc_arena arena;
-    size_t patches, tokens, normed, wide, packed, attention, pooled, logits;
+    size_t token_stride, wide_stride, thread_size;
+    size_t patches, tokens, attended, wide, pooled, logits, packed, thread;
 } workspace_layout;
+
+/* Rows whose distance is a multiple of a large power of two would all fall into the same few sets
+ * of a cache, and a tile writes a dozen rows at once. */
+static size_t row_stride(size_t width)
+{
+    enum { LINE = 16 };
+    const size_t lines = vitc_size_divide_up(width, LINE);
+    return (lines % 2 == 0 ? lines + 1 : lines) * LINE;
+}
+
+/* The most bytes that any linear layer's packed tokens take; 0 on overflow. */
+static size_t packed_size(const vit_model *model, size_t tokens, size_t patches)
+{
+    const vit_config *config = &model->config;
+    const size_t patch = (size_t)PATCHES_CHANNELS * config->patch * config->patch;
+    const size_t sizes[] = {
+        vit_op_linear_packed(&model->kernels.f32, patches, patch),
+        vit_op_linear_packed(&model->kernels.f32, tokens, config->width), /* heads */
+        vit_op_linear_packed(model->encoder_gemm, tokens, config->width),
+        vit_op_linear_packed(model->encoder_gemm, tokens, config->mlp),
+    };
+    size_t largest = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        if (sizes[i] == 0) return 0;
+        largest = vitc_size_max(largest, sizes[i]);
+    }
+    return largest;
+}
 
 static workspace_layout lay_out(const vit_model *model, uint32_t batch, int threads)
 {
     const vit_config *config = &model->config;
-    const vit_gemm_f32 *gemm = &model->kernels.gemm;
-    const size_t d = config->width, m = config->mlp;
+    const size_t d = config->width, n = vit_config_tokens(config);
     const size_t patch = (size_t)PATCHES_CHANNELS * config->patch * config->patch;
-    const size_t n = vit_config_tokens(config);
-    const size_t head = vit_op_attention_scratch(gemm, n, d / config->heads);
-    workspace_layout layout = {0};
+    const size_t norm = vit_op_linear_thread(model->encoder_gemm, d);
+    const size_t head = vit_op_attention_thread(model->attention_gemm, n, d / config->heads);
+    workspace_layout layout = {.token_stride = row_stride(d),
+                               .wide_stride = row_stride(vitc_size_max(3 * d, config->mlp)),
+                               .thread_size = vitc_size_round_up(vitc_size_max(norm, head), 64)};
     vitc_arena *arena = &layout.arena;
     /* vit_config_check bounds every factor, but their product with the batch may still wrap */
-    size_t images_tokens = 0, images_patches = 0;
-    if (!vitc_size_mul(batch, n, &images_tokens) ||
-        !vitc_size_mul3(batch, vit_config_patches(config), patch, &images_patches))
+    size_t tokens = 0, patches = 0, patch_floats = 0;
+    if (!vitc_size_mul(batch, n, &tokens) ||
+        !vitc_size_mul(batch, vit_config_patches(config), &patches) ||
+        !vitc_size_mul(patches, patch, &patch_floats))
         arena->overflow = true;
-    const size_t panels =
-        vit_op_linear_scratch(gemm, images_tokens, vitc_size_max(patch, vitc_size_max(d, m)));
-    if (head == 0 || panels == 0) arena->overflow = true;
+    const size_t packed = packed_size(model, tokens, patches);
+    if (norm == 0 || head == 0 || packed == 0) arena->overflow = true;
 
-    layout.patches = vitc_arena_reserve_array(arena, images_patches, sizeof(float));
-    layout.tokens = vitc_arena_reserve_array(arena, images_tokens, d * sizeof(float));
-    layout.normed = vitc_arena_reserve_array(arena, images_tokens, d * sizeof(float));
-    layout.wide =
-        vitc_arena_reserve_array(arena, images_tokens, vitc_size_max(3 * d, m) * sizeof(float));
-    layout.packed = vitc_arena_reserve_array(arena, panels, sizeof(float));
-    layout.attention = vitc_arena_reserve_array(arena, (size_t)threads, head * sizeof(float));
+    layout.patches = vitc_arena_reserve_array(arena, patch_floats, sizeof(float));
+    layout.tokens = vitc_arena_reserve_array(arena, tokens, layout.token_stride * sizeof(float));
+    layout.attended = vitc_arena_reserve_array(arena, tokens, layout.token_stride * sizeof(float));
+    layout.wide = vitc_arena_reserve_array(arena, tokens, layout.wide_stride * sizeof(float));
     layout.pooled = vitc_arena_reserve_array(arena, 2 * (size_t)batch, d * sizeof(float));
     layout.logits = vitc_arena_reserve_array(arena, batch, config->classes * sizeof(float));
+    layout.packed = vitc_arena_reserve(arena, packed);
+    vitc_arena_reserve(arena, VIT_KERNEL_OVERREAD);
+    layout.thread = vitc_arena_reserve_array(arena, (size_t)threads, layout.thread_size);
     vitc_arena_reserve(arena, VIT_KERNEL_OVERREAD);
     return layout;
 }
@@ -68,14 +98,17 @@ vitc_status vit_workspace_create(vit_workspace **out, const vit_model *model, ui
                                  .batch = batch,
                                  .threads = threads,
                                  .arena = layout.arena,
+                                 .token_stride = layout.token_stride,
+                                 .wide_stride = layout.wide_stride,
                                  .patches = vitc_arena_at(&layout.arena, layout.patches),
                                  .tokens = vitc_arena_at(&layout.arena, layout.tokens),
-                                 .normed = vitc_arena_at(&layout.arena, layout.normed),
+                                 .attended = vitc_arena_at(&layout.arena, layout.attended),
                                  .wide = vitc_arena_at(&layout.arena, layout.wide),
-                                 .packed = vitc_arena_at(&layout.arena, layout.packed),
-                                 .attention = vitc_arena_at(&layout.arena, layout.attention),
                                  .pooled = vitc_arena_at(&layout.arena, layout.pooled),
-                                 .logits = vitc_arena_at(&layout.arena, layout.logits)};
+                                 .logits = vitc_arena_at(&layout.arena, layout.logits),
+                                 .scratch = {.packed = vitc_arena_at(&layout.arena, layout.packed),
+                                             .thread = vitc_arena_at(&layout.arena, layout.thread),
+                                             .thread_size = layout.thread_size}};
     *out = workspace;
     return VITC_OK;
 }
@@ -85,6 +118,11 @@ void vit_workspace_free(vit_workspace *workspace)
     if (workspace == NULL) return;
     vitc_arena_free(&workspace->arena);
     free(workspace);
+}
+
+void vit_workspace_profile(vit_workspace *workspace, vit_profile *profile)
+{
+    workspace->profile = profile;
 }
 
 float *vit_workspace_patches(vit_workspace *workspace, uint32_t b)

@@ -1,16 +1,18 @@
 /* vit_workspace.h - the memory of one forward pass (private to vit/model).
  *
- * One arena, laid out for `batch` images and `threads` threads, in floats (D width, N tokens, M MLP
- * width, K' = max(C*P*P, D, M), each part 64-byte aligned):
+ * One arena, laid out for `batch` images and `threads` threads; in floats, with D width, N tokens,
+ * M MLP width, and rows padded to strides that do not pile up in one set of a cache; each part
+ * 64-byte aligned:
  *
  *     patches    batch * Gh*Gw * C*P*P   patch rows, written by the caller
- *     tokens     batch * N * D           the residual stream x
- *     normed     batch * N * D           LayerNorm(x); then the attention's output
- *     wide       batch * N * max(3D, M)  queries, keys and values; then the MLP's hidden layer
- *     packed     batch * N * K'          a GEMM's activations in token panels
- *     attention  threads * (one head's keys, values and a panel of scores)
+ *     tokens     batch * N * D'          the residual stream x
+ *     attended   batch * N * D'          the attention's output
+ *     wide       batch * N * W'          queries, keys and values (3D); then the MLP's hidden layer
  *     pooled     2 * batch * D           pooled features: class or mean, distillation
  *     logits     batch * K               of the distillation head
+ * and in bytes
+ *     packed     one GEMM's activations in token panels: the largest of all layers
+ *     thread     threads * (a panel of normed tokens; or one head's keys, values, scores)
  */
 #ifndef VIT_WORKSPACE_H
 #define VIT_WORKSPACE_H
@@ -22,7 +24,11 @@ struct vit_workspace {
     uint32_t batch;
     int threads;
     vitc_arena arena;
-    float *patches, *tokens, *normed, *wide, *packed, *attention, *pooled, *logits;
+    size_t token_stride, wide_stride; /* D', W' */
+    float *patches, *tokens, *attended, *wide, *pooled, *logits;
+    vit_scratch scratch;
+    vit_profile *profile; /* NULL: not measured */
+    double profile_clock; /* when the part before ended */
 };
 
 #endif

@@ -4,123 +4,143 @@
 #include "vit_ops.h"
 #include "vitc_size.h"
 
-/* One thread's scratch, in floats, each part a multiple of 16 so that all stay 64-byte aligned:
+/* One thread's block, in bytes, each part 64-byte aligned:
  *     keys      [panels of WR keys]   Dh-major    the weights of  scores = q k^T
  *     values    [panels of WR values] N-major     the weights of  out = p v
  *     queries   one panel of XR queries
- *     scores    XR rows of N
+ *     scores    XR rows of N floats
  *     weights   the same rows packed as one panel, N-major
- *     normed    N rows of Dh: queries or keys after their LayerNorm */
+ *     normed    N rows of Dh floats: queries or keys after their LayerNorm */
 typedef struct attention_scratch {
     size_t keys, values, queries, scores, weights, normed, total;
-    size_t score_stride;
+    size_t key_panel, value_panel; /* bytes */
+    size_t score_stride;           /* floats */
     bool fits;
 } attention_scratch;
 
-static void part(attention_scratch *layout, size_t *offset, size_t a, size_t b)
+static void part(attention_scratch *layout, size_t *offset, size_t count, size_t size)
 {
-    size_t count;
+    size_t bytes;
     *offset = layout->total;
-    layout->fits = layout->fits && vitc_size_mul(a, b, &count) && count < SIZE_MAX - 16 &&
-                   vitc_size_add(layout->total, vitc_size_round_up(count, 16), &layout->total);
+    layout->fits = layout->fits && size > 0 && vitc_size_mul(count, size, &bytes) &&
+                   bytes < SIZE_MAX - 64 &&
+                   vitc_size_add(layout->total, vitc_size_round_up(bytes, 64), &layout->total);
 }
 
-static attention_scratch lay_out(const vit_gemm_f32 *gemm, size_t tokens, size_t head_width)
+static attention_scratch lay_out(const vit_gemm *gemm, size_t tokens, size_t head_width)
 {
     const size_t wr = gemm->weight_panel, xr = gemm->token_panel;
-    attention_scratch layout = {.fits = true, .score_stride = vitc_size_round_up(tokens, 16)};
-    part(&layout, &layout.keys, vitc_size_round_up(tokens, wr), head_width);
-    part(&layout, &layout.values, vitc_size_round_up(head_width, wr), tokens);
-    part(&layout, &layout.queries, xr, head_width);
-    part(&layout, &layout.scores, xr, layout.score_stride);
-    part(&layout, &layout.weights, xr, tokens);
-    part(&layout, &layout.normed, tokens, head_width);
+    attention_scratch layout = {.fits = tokens < SIZE_MAX - 64,
+                                .score_stride = vitc_size_round_up(tokens, 16) + 16,
+                                .key_panel = vit_gemm_weight_panel_size(gemm, head_width),
+                                .value_panel = vit_gemm_weight_panel_size(gemm, tokens)};
+    part(&layout, &layout.keys, vitc_size_divide_up(tokens, wr), layout.key_panel);
+    part(&layout, &layout.values, vitc_size_divide_up(head_width, wr), layout.value_panel);
+    part(&layout, &layout.queries, 1, vit_gemm_token_panel_size(gemm, head_width));
+    part(&layout, &layout.scores, layout.score_stride, xr * sizeof(float));
+    part(&layout, &layout.weights, 1, vit_gemm_token_panel_size(gemm, tokens));
+    part(&layout, &layout.normed, tokens, head_width * sizeof(float));
     return layout;
 }
 
-size_t vit_op_attention_scratch(const vit_gemm_f32 *gemm, size_t tokens, size_t head_width)
+size_t vit_op_attention_thread(const vit_gemm *gemm, size_t tokens, size_t head_width)
 {
     const attention_scratch layout = lay_out(gemm, tokens, head_width);
     return layout.fits ? layout.total : 0;
 }
 
-/* values [N, Dh] with row stride ldv -> panels over Dh, N-major: the transpose of what `pack` does,
- * so here rows are copied straight. */
-static void pack_values(float *panels, const float *values, size_t ldv, size_t tokens,
-                        size_t head_width, size_t wr)
+/* What all heads share. */
+typedef struct attention {
+    size_t ldo, ldq, tokens, head_width;
+    const vit_qk_norm *norm;
+    const vit_gemm *gemm;
+    const vit_rows_f32 *rows;
+    attention_scratch layout;
+} attention;
+
+/* `count` rows, or their LayerNorm in `normed` where there is one. */
+static const float *norm_rows(const attention *a, const vit_norm *norm, const float *x, size_t *ldx,
+                              size_t count, float *normed)
 {
-    for (size_t d = 0; d < head_width; d += wr) {
-        float *panel = panels + d * tokens;
-        const size_t lanes = vitc_size_min(wr, head_width - d);
-        for (size_t n = 0; n < tokens; n++) {
-            for (size_t j = 0; j < lanes; j++) panel[n * wr + j] = values[n * ldv + d + j];
-            for (size_t j = lanes; j < wr; j++) panel[n * wr + j] = 0;
-        }
-    }
+    if (norm->weight == NULL) return x;
+    for (size_t n = 0; n < count; n++)
+        a->rows->layernorm(normed + n * a->head_width, x + n * *ldx, norm->weight, norm->bias,
+                           a->head_width, norm->eps);
+    *ldx = a->head_width;
+    return normed;
 }
 
-/* One head of one image. q, k, v point at its first rows inside qkv (row stride ldq). */
-static void attend(float *out, size_t ldo, const float *q, const float *k, const float *v,
-                   size_t ldq, size_t tokens, size_t head_width, const vit_qk_norm *norm,
-                   float *scratch, const vit_kernels *kernels)
+/* Queries [from, to) of one head of one image. q, k, v point at its first rows inside qkv. */
+static void attend(const attention *a, float *out, const float *q, const float *k, const float *v,
+                   size_t from, size_t to, unsigned char *scratch)
 {
-    const vit_gemm_f32 *gemm = &kernels->gemm;
-    const vit_rows_f32 *rows = kernels->rows;
-    const size_t wr = gemm->weight_panel, xr = gemm->token_panel;
-    const attention_scratch layout = lay_out(gemm, tokens, head_width);
-    float *keys = scratch + layout.keys, *values = scratch + layout.values;
-    float *queries = scratch + layout.queries, *scores = scratch + layout.scores;
-    float *weights = scratch + layout.weights, *normed = scratch + layout.normed;
-    const float scale = 1.0f / sqrtf((float)head_width);
+    const vit_gemm *gemm = a->gemm;
+    const attention_scratch *layout = &a->layout;
+    const size_t wr = gemm->weight_panel, xr = gemm->token_panel, tokens = a->tokens;
+    unsigned char *keys = scratch + layout->keys, *values = scratch + layout->values;
+    unsigned char *queries = scratch + layout->queries, *weights = scratch + layout->weights;
+    float *scores = (float *)(scratch + layout->scores);
+    float *normed = (float *)(scratch + layout->normed);
+    const size_t lds = layout->score_stride;
+    const float scale = 1.0f / sqrtf((float)a->head_width);
 
-    size_t ldk = ldq;
-    if (norm->k_weight != NULL) {
-        for (size_t n = 0; n < tokens; n++)
-            rows->layernorm(normed + n * head_width, k + n * ldq, norm->k_weight, norm->k_bias,
-                            head_width, norm->eps);
-        k = normed;
-        ldk = head_width;
-    }
+    size_t ldk = a->ldq;
+    k = norm_rows(a, &a->norm->k, k, &ldk, tokens, normed);
     for (size_t n = 0; n < tokens; n += wr)
-        rows->pack(keys + n * head_width, k + n * ldk, ldk, vitc_size_min(wr, tokens - n),
-                   head_width, wr, 1.0f);
-    pack_values(values, v, ldq, tokens, head_width, wr);
+        gemm->pack_weights(gemm, keys + n / wr * layout->key_panel, k + n * ldk, ldk, 1, NULL,
+                           vitc_size_min(wr, tokens - n), a->head_width);
+    for (size_t d = 0; d < a->head_width; d += wr)
+        gemm->pack_weights(gemm, values + d / wr * layout->value_panel, v + d, 1, a->ldq, NULL,
+                           vitc_size_min(wr, a->head_width - d), tokens);
 
-    for (size_t n0 = 0; n0 < tokens; n0 += xr) {
-        const size_t panel = vitc_size_min(xr, tokens - n0);
-        const float *from = q + n0 * ldq;
-        size_t ldf = ldq;
-        if (norm->q_weight != NULL) { /* the keys' rows are packed by now */
-            for (size_t n = 0; n < panel; n++)
-                rows->layernorm(normed + n * head_width, from + n * ldq, norm->q_weight,
-                                norm->q_bias, head_width, norm->eps);
-            from = normed;
-            ldf = head_width;
-        }
-        rows->pack(queries, from, ldf, panel, head_width, xr, scale);
+    for (size_t n0 = from; n0 < to; n0 += xr) {
+        const size_t panel = vitc_size_min(xr, to - n0);
+        size_t ldn = a->ldq;
+        const float *rows = norm_rows(a, &a->norm->q, q + n0 * a->ldq, &ldn, panel, normed);
+        float *to_rows = out + n0 * a->ldo, inverse[VIT_TOKEN_PANEL_MAX];
+        gemm->pack_tokens(gemm, queries, rows, ldn, panel, a->head_width);
         for (size_t n = 0; n < tokens; n += wr)
-            gemm->tile(gemm, head_width, keys + n * head_width, queries, false, scores + n,
-                       layout.score_stride, vitc_size_min(wr, tokens - n), panel);
-        for (size_t n = 0; n < panel; n++) rows->softmax(scores + n * layout.score_stride, tokens);
-        rows->pack(weights, scores, layout.score_stride, panel, tokens, xr, 1.0f);
-        for (size_t d = 0; d < head_width; d += wr)
-            gemm->tile(gemm, tokens, values + d * tokens, weights, false, out + n0 * ldo + d, ldo,
-                       vitc_size_min(wr, head_width - d), panel);
+            gemm->tile(gemm, a->head_width, keys + n / wr * layout->key_panel, queries, false,
+                       scores + n, lds, vitc_size_min(wr, tokens - n), panel);
+        for (size_t n = 0; n < panel; n++)
+            inverse[n] = 1.0f / a->rows->softmax(scores + n * lds, tokens, scale);
+        gemm->pack_tokens(gemm, weights, scores, lds, panel, tokens);
+        for (size_t d = 0; d < a->head_width; d += wr)
+            gemm->tile(gemm, tokens, values + d / wr * layout->value_panel, weights, false,
+                       to_rows + d, a->ldo, vitc_size_min(wr, a->head_width - d), panel);
+        a->rows->scale(to_rows, a->ldo, inverse, panel, a->head_width);
     }
 }
 
-void vit_op_attention(float *out, const float *qkv, size_t images, size_t tokens, size_t heads,
-                      size_t head_width, const vit_qk_norm *norm, float *scratch,
-                      const vit_kernels *kernels)
+/* Into how many runs the queries of each head are cut, so that every thread has as much to do:
+ * each run packs the head's keys and values anew, which costs little. */
+static size_t plan_splits(size_t heads, size_t query_panels, size_t threads)
 {
-    const size_t width = heads * head_width, ldq = 3 * width;
-    const size_t per_thread = vit_op_attention_scratch(&kernels->gemm, tokens, head_width);
+    size_t splits = 1;
+    while (heads * splits < 4 * threads && heads * splits % threads != 0 && splits < query_panels)
+        splits++;
+    return splits;
+}
+
+void vit_op_attention(float *out, size_t ldo, const float *qkv, size_t ldq, size_t images,
+                      size_t tokens, size_t queries, size_t heads, size_t head_width,
+                      const vit_qk_norm *norm, const vit_gemm *gemm, const vit_scratch *scratch,
+                      const vit_rows_f32 *rows)
+{
+    const size_t width = heads * head_width, xr = gemm->token_panel;
+    const attention a = {ldo,  ldq,  tokens, head_width,
+                         norm, gemm, rows,   lay_out(gemm, tokens, head_width)};
+    const size_t panels = vitc_size_divide_up(queries, xr);
+    const size_t splits = plan_splits(images * heads, panels, (size_t)omp_get_num_threads());
+    const size_t run = vitc_size_divide_up(panels, splits) * xr;
+    unsigned char *block = scratch->thread + (size_t)omp_get_thread_num() * scratch->thread_size;
 #pragma omp for schedule(dynamic, 1)
-    for (size_t task = 0; task < images * heads; task++) {
-        const size_t b = task / heads, h = task % heads;
+    for (size_t task = 0; task < images * heads * splits; task++) {
+        const size_t b = task / splits / heads, h = task / splits % heads;
+        const size_t from = task % splits * run;
         const float *q = qkv + b * tokens * ldq + h * head_width;
-        attend(out + b * tokens * width + h * head_width, width, q, q + width, q + 2 * width, ldq,
-               tokens, head_width, norm, scratch + (size_t)omp_get_thread_num() * per_thread,
-               kernels);
+        if (from < queries)
+            attend(&a, out + b * tokens * ldo + h * head_width, q, q + width, q + 2 * width, from,
+                   vitc_size_min(from + run, queries), block);
     }
 }

@@ -1,109 +1,131 @@
 #include <omp.h>
-#include <string.h>
 
 #include "vit_ops.h"
 #include "vitc_size.h"
 
-static size_t panels_count(size_t rows, size_t width, size_t k)
+/* Bytes of `rows` rows in panels of `lanes` lanes and `panel` bytes each; 0 on overflow. */
+static size_t panels_size(size_t rows, size_t lanes, size_t panel)
 {
-    size_t count;
-    if (rows > SIZE_MAX - width ||
-        !vitc_size_mul3(vitc_size_divide_up(rows, width), width, k, &count))
+    size_t size;
+    if (rows > SIZE_MAX - lanes || !vitc_size_mul(vitc_size_divide_up(rows, lanes), panel, &size))
         return 0;
-    return count;
+    return size;
 }
 
-size_t vit_linear_packed_count(const vit_gemm_f32 *gemm, size_t out, size_t in)
+size_t vit_linear_packed_size(const vit_gemm *gemm, size_t out, size_t in)
 {
-    return panels_count(out, gemm->weight_panel, in);
+    return panels_size(out, gemm->weight_panel, vit_gemm_weight_panel_size(gemm, in));
 }
 
-size_t vit_op_linear_scratch(const vit_gemm_f32 *gemm, size_t tokens, size_t in)
+size_t vit_op_linear_packed(const vit_gemm *gemm, size_t tokens, size_t in)
 {
-    return panels_count(tokens, gemm->token_panel, in);
+    return panels_size(tokens, gemm->token_panel, vit_gemm_token_panel_size(gemm, in));
 }
 
-void vit_linear_pack(const vit_linear *linear, const float *weight, const vit_kernels *kernels)
+size_t vit_op_linear_thread(const vit_gemm *gemm, size_t in)
 {
-    const size_t width = kernels->gemm.weight_panel, in = linear->in;
-    for (size_t o = 0; o < linear->out; o += width)
-        kernels->rows->pack(linear->packed + o * in, weight + o * in, in,
-                            vitc_size_min(width, linear->out - o), in, width, 1.0f);
+    size_t size;
+    return vitc_size_mul3(gemm->token_panel, in, sizeof(float), &size) ? size : 0;
 }
 
-void vit_linear_scale(const vit_linear *linear, const float *scale, const vit_gemm_f32 *gemm)
+void vit_linear_pack(const vit_linear *linear, const float *weight, const float *row_scale)
 {
-    const size_t width = gemm->weight_panel;
-    for (size_t o = 0; o < linear->out; o += width) {
-        const size_t lanes = vitc_size_min(width, linear->out - o);
-        float *panel = linear->packed + o * linear->in;
-        for (size_t k = 0; k < linear->in; k++)
-            for (size_t j = 0; j < lanes; j++) panel[k * width + j] *= scale[o + j];
+    const vit_gemm *gemm = linear->gemm;
+    const size_t lanes = gemm->weight_panel, in = linear->in;
+    unsigned char *panel = linear->packed;
+    for (size_t o = 0; o < linear->out; o += lanes) {
+        gemm->pack_weights(gemm, panel, weight + o * in, in, 1,
+                           row_scale != NULL ? row_scale + o : NULL,
+                           vitc_size_min(lanes, linear->out - o), in);
+        panel += vit_gemm_weight_panel_size(gemm, in);
     }
 }
 
-/* How the tiles of one product are dealt out: blocks of weight panels x blocks of token panels. */
+void vit_linear_pack_quantized(const vit_linear *linear, const int8_t *q, const float *scale)
+{
+    const vit_gemm *gemm = linear->gemm;
+    const size_t lanes = gemm->weight_panel, in = linear->in;
+    unsigned char *panel = linear->packed;
+    for (size_t o = 0; o < linear->out; o += lanes) {
+        gemm->pack_quantized(gemm, panel, q + o * in, in, scale + o,
+                             vitc_size_min(lanes, linear->out - o), in);
+        panel += vit_gemm_weight_panel_size(gemm, in);
+    }
+}
+
+/* How the tiles of one product are dealt out: a task is one weight panel by a block of token
+ * panels. The weight panel stays in L2 while the tokens pass by. */
 typedef struct task_grid {
-    size_t weight_panels, token_panels;       /* in all */
-    size_t weights_per_task, tokens_per_task; /* panels */
-    size_t weight_tasks, token_tasks;
+    size_t weight_panels, token_panels; /* in all */
+    size_t token_blocks, block;         /* blocks of so many token panels */
 } task_grid;
 
-static task_grid plan_tasks(const vit_gemm_f32 *gemm, size_t out, size_t tokens, size_t threads)
+static task_grid plan_tasks(const vit_gemm *gemm, size_t out, size_t tokens, size_t threads)
 {
-    /* 256 tokens x k_block of packed activations, about what L2 has left beside the weights. */
-    const size_t tokens_block = vitc_size_divide_up(256, gemm->token_panel);
+    /* More than this many tokens would not find the next weight panel's tokens in cache. */
+    enum { TOKENS_MAX = 256 };
     task_grid grid = {.weight_panels = vitc_size_divide_up(out, gemm->weight_panel),
                       .token_panels = vitc_size_divide_up(tokens, gemm->token_panel)};
-    grid.token_tasks = vitc_size_divide_up(grid.token_panels, tokens_block);
-    grid.weight_tasks =
-        vitc_size_divide_up(grid.weight_panels, gemm->weight_block / gemm->weight_panel);
-    /* Enough tasks for every thread, in a number that divides evenly where it can. */
-    while (grid.weight_tasks < grid.weight_panels &&
-           (grid.weight_tasks * grid.token_tasks < threads ||
-            (grid.weight_tasks * grid.token_tasks % threads != 0 &&
-             grid.weight_tasks * grid.token_tasks < 4 * threads)))
-        grid.weight_tasks++;
-    grid.weights_per_task = vitc_size_divide_up(grid.weight_panels, grid.weight_tasks);
-    grid.tokens_per_task = vitc_size_divide_up(grid.token_panels, grid.token_tasks);
-    /* Rounding up may leave the last tasks empty. */
-    grid.weight_tasks = vitc_size_divide_up(grid.weight_panels, grid.weights_per_task);
-    grid.token_tasks = vitc_size_divide_up(grid.token_panels, grid.tokens_per_task);
+    size_t blocks = vitc_size_divide_up(tokens, TOKENS_MAX);
+    /* Many threads on few weight panels: enough tasks that the last round costs little. */
+    while (grid.weight_panels * blocks < 8 * threads && blocks < grid.token_panels &&
+           grid.weight_panels * blocks % threads != 0)
+        blocks++;
+    grid.block = vitc_size_divide_up(grid.token_panels, blocks);
+    grid.token_blocks = vitc_size_divide_up(grid.token_panels, grid.block);
     return grid;
 }
 
-void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,
-                   const vit_linear *linear, vit_epilogue epilogue, bool residual, float *scratch,
-                   const vit_kernels *kernels)
+/* Packs token panel p, after its LayerNorm if there is one. */
+static void pack_panel(unsigned char *panel, const float *x, size_t ldx, size_t count,
+                       const vit_norm *norm, const vit_linear *linear, float *normed,
+                       const vit_rows_f32 *rows)
 {
-    const vit_gemm_f32 *gemm = &kernels->gemm;
+    const size_t in = linear->in;
+    if (norm != NULL) {
+        for (size_t t = 0; t < count; t++)
+            rows->layernorm(normed + t * in, x + t * ldx, norm->weight, norm->bias, in, norm->eps);
+        x = normed;
+        ldx = in;
+    }
+    linear->gemm->pack_tokens(linear->gemm, panel, x, ldx, count, in);
+}
+
+void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,
+                   const vit_norm *norm, const vit_linear *linear, vit_epilogue epilogue,
+                   bool residual, const vit_scratch *scratch, const vit_rows_f32 *rows)
+{
+    const vit_gemm *gemm = linear->gemm;
     const size_t wr = gemm->weight_panel, xr = gemm->token_panel, in = linear->in;
+    const size_t weight_size = vit_gemm_weight_panel_size(gemm, in);
+    const size_t token_size = vit_gemm_token_panel_size(gemm, in);
     const task_grid grid = plan_tasks(gemm, linear->out, tokens, (size_t)omp_get_num_threads());
+    float *normed =
+        (float *)(scratch->thread + (size_t)omp_get_thread_num() * scratch->thread_size);
 
 #pragma omp for schedule(static)
     for (size_t p = 0; p < grid.token_panels; p++)
-        kernels->rows->pack(scratch + p * xr * in, x + p * xr * ldx, ldx,
-                            vitc_size_min(xr, tokens - p * xr), in, xr, 1.0f);
+        pack_panel(scratch->packed + p * token_size, x + p * xr * ldx, ldx,
+                   vitc_size_min(xr, tokens - p * xr), norm, linear, normed, rows);
 
 #pragma omp for schedule(dynamic, 1)
-    for (size_t task = 0; task < grid.weight_tasks * grid.token_tasks; task++) {
-        const size_t w0 = task % grid.weight_tasks * grid.weights_per_task;
-        const size_t w1 = vitc_size_min(w0 + grid.weights_per_task, grid.weight_panels);
-        const size_t t0 = task / grid.weight_tasks * grid.tokens_per_task;
-        const size_t t1 = vitc_size_min(t0 + grid.tokens_per_task, grid.token_panels);
+    for (size_t task = 0; task < grid.weight_panels * grid.token_blocks; task++) {
+        const size_t w = task % grid.weight_panels, o = w * wr;
+        const size_t t0 = task / grid.weight_panels * grid.block;
+        const size_t t1 = vitc_size_min(t0 + grid.block, grid.token_panels);
+        const size_t outputs = vitc_size_min(wr, linear->out - o);
+        const unsigned char *weights = (const unsigned char *)linear->packed + w * weight_size;
         for (size_t k0 = 0; k0 < in; k0 += vitc_size_min(gemm->k_block, in - k0)) {
             const size_t k = vitc_size_min(gemm->k_block, in - k0);
-            for (size_t t = t0; t < t1; t++)
-                for (size_t w = w0; w < w1; w++)
-                    gemm->tile(gemm, k, linear->packed + (w * in + k0) * wr,
-                               scratch + (t * in + k0) * xr, residual || k0 > 0,
-                               out + t * xr * ldo + w * wr, ldo,
-                               vitc_size_min(wr, linear->out - w * wr),
-                               vitc_size_min(xr, tokens - t * xr));
+            for (size_t t = t0; t < t1; t++) {
+                const size_t count = vitc_size_min(xr, tokens - t * xr);
+                float *tile = out + t * xr * ldo + o;
+                gemm->tile(gemm, k, weights + k0 * wr * gemm->weight_element,
+                           scratch->packed + t * token_size + k0 * xr * gemm->token_element,
+                           residual || k0 > 0, tile, ldo, outputs, count);
+                if (k0 + k == in) /* the tile is still in L1 */
+                    rows->epilogue[epilogue](tile, ldo, count, linear->bias + o, outputs);
+            }
         }
-        /* The block is still in cache: finish its rows. */
-        const size_t o0 = w0 * wr, o1 = vitc_size_min(w1 * wr, linear->out);
-        for (size_t t = t0 * xr; t < vitc_size_min(t1 * xr, tokens); t++)
-            kernels->rows->epilogue[epilogue](out + t * ldo + o0, linear->bias + o0, o1 - o0);
     }
 }

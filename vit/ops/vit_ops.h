@@ -12,56 +12,74 @@
 
 #include "vit_kernels.h"
 
+/* LayerNorm's parameters, `width` floats each; weight NULL: no norm. */
+typedef struct vit_norm {
+    const float *weight, *bias;
+    float eps;
+} vit_norm;
+
 /* A linear layer, packed for the kernels: y = x W^T + b, W [out, in]. */
 typedef struct vit_linear {
     size_t out, in;
-    float *packed;     /* vit_linear_packed_count floats */
-    const float *bias; /* out floats; zeros where the layer has none */
+    const vit_gemm *gemm; /* the number format that it computes in */
+    void *packed;         /* vit_linear_packed_size bytes */
+    const float *bias;    /* out floats; zeros where the layer has none */
 } vit_linear;
 
-/* Floats that the packed weights take; 0 on overflow. */
-size_t vit_linear_packed_count(const vit_gemm_f32 *gemm, size_t out, size_t in);
-/* Packs weight [out, in] into linear->packed. */
-void vit_linear_pack(const vit_linear *linear, const float *weight, const vit_kernels *kernels);
-/* W[o][:] *= scale[o] on the packed weights: folds layer scale into the projection before it. */
-void vit_linear_scale(const vit_linear *linear, const float *scale, const vit_gemm_f32 *gemm);
+/* Bytes that the packed weights take; 0 on overflow. */
+size_t vit_linear_packed_size(const vit_gemm *gemm, size_t out, size_t in);
+/* Packs weight [out, in] into linear->packed. Row o is multiplied by row_scale[o] (NULL: 1): so
+ * layer scale is folded into the projection before it. */
+void vit_linear_pack(const vit_linear *linear, const float *weight, const float *row_scale);
+/* The same from int8 numbers: weight[o][:] = q[o][:] * scale[o]. linear->gemm is an int8 one. */
+void vit_linear_pack_quantized(const vit_linear *linear, const int8_t *q, const float *scale);
 
-/* Floats of scratch that vit_op_linear needs to pack T tokens of `in` elements; 0 on overflow. */
-size_t vit_op_linear_scratch(const vit_gemm_f32 *gemm, size_t tokens, size_t in);
+/* Memory that the operations share. `packed` holds all tokens of one GEMM, `thread` one block of
+ * thread_size bytes for every thread of the team. */
+typedef struct vit_scratch {
+    unsigned char *packed, *thread;
+    size_t thread_size; /* a multiple of 64 */
+} vit_scratch;
 
-/* out[t][:] = f(x[t][:] W^T + b), or out += x W^T + b with `residual` (then f is the identity).
- * ldo, ldx: row strides in floats. out must not overlap x. */
+/* Bytes of vit_scratch.packed that vit_op_linear needs for T tokens of `in` elements, and of one
+ * thread's block (with a norm); 0 on overflow. */
+size_t vit_op_linear_packed(const vit_gemm *gemm, size_t tokens, size_t in);
+size_t vit_op_linear_thread(const vit_gemm *gemm, size_t in);
+
+/* out[t][:] = f(LN(x[t][:]) W^T + b), or out += LN(x) W^T + b with `residual` (then f is the
+ * identity). norm NULL: no LN. ldo, ldx: row strides in floats. out must not overlap x, unless a
+ * norm or nothing but packing stands between: x is read whole before out is written. */
 void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,
-                   const vit_linear *linear, vit_epilogue epilogue, bool residual, float *scratch,
-                   const vit_kernels *kernels);
+                   const vit_norm *norm, const vit_linear *linear, vit_epilogue epilogue,
+                   bool residual, const vit_scratch *scratch, const vit_rows_f32 *rows);
 
-/* out[t] = LayerNorm(x[t]) * weight + bias; out may be x. Layer Normalization, arXiv 1607.06450. */
+/* out[t] = LayerNorm(x[t]); out may be x. Layer Normalization, arXiv 1607.06450. */
 void vit_op_layernorm(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,
-                      const float *weight, const float *bias, size_t width, float eps,
-                      const vit_kernels *kernels);
+                      const vit_norm *norm, size_t width, const vit_rows_f32 *rows);
 
 /* LayerNorm of queries and keys per head, where a model has it; weights NULL: none. */
 typedef struct vit_qk_norm {
-    const float *q_weight, *q_bias, *k_weight, *k_bias; /* Dh each */
-    float eps;
+    vit_norm q, k; /* of Dh */
 } vit_qk_norm;
 
-/* Floats of scratch for ONE thread of vit_op_attention; 0 on overflow. */
-size_t vit_op_attention_scratch(const vit_gemm_f32 *gemm, size_t tokens, size_t head_width);
+/* Bytes of one thread's block that vit_op_attention needs; 0 on overflow. */
+size_t vit_op_attention_thread(const vit_gemm *gemm, size_t tokens, size_t head_width);
 
 /* Multi-head self-attention (arXiv 1706.03762, section 3.2) for B images:
- *     out[b][n][h] = softmax(q k^T / sqrt(Dh)) v
- * qkv [B*N, 3D]: queries, keys and values side by side, each H groups of Dh. out [B*N, D].
- * The N x N scores are never stored: a panel of queries meets all keys, then all values.
- * scratch: one block of vit_op_attention_scratch floats per thread of the team. */
-void vit_op_attention(float *out, const float *qkv, size_t images, size_t tokens, size_t heads,
-                      size_t head_width, const vit_qk_norm *norm, float *scratch,
-                      const vit_kernels *kernels);
+ *     out[b][n][h] = softmax(q k^T / sqrt(Dh)) v          for the first `queries` <= N tokens n
+ * qkv [B*N, 3D], row stride ldq: queries, keys and values side by side, each H groups of Dh.
+ * out [B*N, D], row stride ldo. `gemm` gives the number format of both products (float32 or bf16);
+ * the softmax is float32. The N x N scores are never stored: a panel of queries meets all keys,
+ * then all values. */
+void vit_op_attention(float *out, size_t ldo, const float *qkv, size_t ldq, size_t images,
+                      size_t tokens, size_t queries, size_t heads, size_t head_width,
+                      const vit_qk_norm *norm, const vit_gemm *gemm, const vit_scratch *scratch,
+                      const vit_rows_f32 *rows);
 
-/* Pooling of tokens [N, D] after the prefix tokens into out [D]: mean and/or maximum; both give
- * half their sum. */
-void vit_pool_tokens(float *out, const float *tokens, size_t count, size_t width, bool mean,
-                     bool maximum);
+/* Pooling of tokens [N, D], row stride ldx, after the prefix tokens into out [D]: mean and/or
+ * maximum; both give half their sum. */
+void vit_pool_tokens(float *out, const float *tokens, size_t ldx, size_t count, size_t width,
+                     bool mean, bool maximum);
 
 /* ---- the scalar twins ---- */
 
@@ -69,7 +87,7 @@ void vit_ref_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t t
                     const float *weight, const float *bias, size_t outputs, size_t inputs,
                     vit_epilogue epilogue, bool residual);
 void vit_ref_layernorm(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,
-                       const float *weight, const float *bias, size_t width, float eps);
+                       const vit_norm *norm, size_t width);
 void vit_ref_attention(float *out, const float *qkv, size_t images, size_t tokens, size_t heads,
                        size_t head_width, const vit_qk_norm *norm);
 

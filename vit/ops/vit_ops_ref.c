@@ -7,22 +7,22 @@ void vit_ref_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t t
                     const float *weight, const float *bias, size_t outputs, size_t inputs,
                     vit_epilogue epilogue, bool residual)
 {
-    for (size_t t = 0; t < tokens; t++) {
+    for (size_t t = 0; t < tokens; t++)
         for (size_t o = 0; o < outputs; o++) {
             double sum = residual ? (double)out[t * ldo + o] : 0.0;
             for (size_t i = 0; i < inputs; i++)
                 sum += (double)x[t * ldx + i] * (double)weight[o * inputs + i];
             out[t * ldo + o] = (float)sum;
         }
-        vit_rows_f32_ref.epilogue[epilogue](out + t * ldo, bias, outputs);
-    }
+    vit_rows_f32_ref.epilogue[epilogue](out, ldo, tokens, bias, outputs);
 }
 
 void vit_ref_layernorm(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,
-                       const float *weight, const float *bias, size_t width, float eps)
+                       const vit_norm *norm, size_t width)
 {
     for (size_t t = 0; t < tokens; t++)
-        vit_rows_f32_ref.layernorm(out + t * ldo, x + t * ldx, weight, bias, width, eps);
+        vit_rows_f32_ref.layernorm(out + t * ldo, x + t * ldx, norm->weight, norm->bias, width,
+                                   norm->eps);
 }
 
 /* A query or key row after its optional LayerNorm, element by element. */
@@ -31,16 +31,15 @@ typedef struct normed_row {
     double mean, inverse;
 } normed_row;
 
-static normed_row normalize(const float *row, size_t width, const float *weight, const float *bias,
-                            float eps)
+static normed_row normalize(const float *row, size_t width, const vit_norm *norm)
 {
-    normed_row n = {row, weight, bias, 0, 1};
-    if (weight == NULL) return n;
+    normed_row n = {row, norm->weight, norm->bias, 0, 1};
+    if (norm->weight == NULL) return n;
     double variance = 0;
     for (size_t i = 0; i < width; i++) n.mean += (double)row[i] / (double)width;
     for (size_t i = 0; i < width; i++)
         variance += ((double)row[i] - n.mean) * ((double)row[i] - n.mean) / (double)width;
-    n.inverse = 1 / sqrt(variance + (double)eps);
+    n.inverse = 1 / sqrt(variance + (double)norm->eps);
     return n;
 }
 
@@ -52,8 +51,8 @@ static double element(const normed_row *n, size_t d)
 
 static double score(const float *q, const float *k, size_t head_width, const vit_qk_norm *norm)
 {
-    const normed_row query = normalize(q, head_width, norm->q_weight, norm->q_bias, norm->eps);
-    const normed_row key = normalize(k, head_width, norm->k_weight, norm->k_bias, norm->eps);
+    const normed_row query = normalize(q, head_width, &norm->q);
+    const normed_row key = normalize(k, head_width, &norm->k);
     double sum = 0;
     for (size_t d = 0; d < head_width; d++) sum += element(&query, d) * element(&key, d);
     return sum / sqrt((double)head_width);

@@ -18,17 +18,30 @@ static vitc_status create_buffer(float **buffer, const vit_checkpoint *checkpoin
 
 /* ---- loading ---- */
 
-/* Builds the model and frees the checkpoint. */
-static vitc_status load(vit_model **out, vit_checkpoint *checkpoint, const vitc_log *log)
+static vit_dtype stored_dtype(const vit_description *description)
 {
+    if (strcmp(description->dtype, "I8") == 0) return VIT_DTYPE_INT8;
+    return strcmp(description->dtype, "BF16") == 0 ? VIT_DTYPE_BF16 : VIT_DTYPE_F32;
+}
+
+/* Builds the model and frees the checkpoint. */
+static vitc_status load(vit_model **out, vit_checkpoint *checkpoint,
+                        const vit_load_options *options, const vitc_log *log)
+{
+    const vit_precision asked = options != NULL ? options->precision : VIT_PRECISION_DEFAULT;
+    const vit_param_table *table = &checkpoint->table;
     vit_model *model = NULL;
     float *buffer = NULL;
     vitc_status status = create_buffer(&buffer, checkpoint, log);
-    if (status == VITC_OK) status = vit_model_create(&model, &checkpoint->config, log);
-    for (size_t i = 0; status == VITC_OK && i < checkpoint->table.count; i++) {
-        status = vit_checkpoint_read(checkpoint, i, buffer, log);
-        if (status == VITC_OK) status = vit_model_set(model, i, buffer, log);
-    }
+    if (status == VITC_OK)
+        status = vit_model_create(&model, &checkpoint->config, asked,
+                                  stored_dtype(&checkpoint->description), checkpoint->name, log);
+    for (int matrices = 0; matrices < 2; matrices++)
+        for (size_t i = 0; status == VITC_OK && i < table->count; i++) {
+            if ((table->params[i].kind == VIT_PARAM_MATRIX) != (matrices == 1)) continue;
+            status = vit_checkpoint_read(checkpoint, i, buffer, log);
+            if (status == VITC_OK) status = vit_model_set(model, i, buffer, log);
+        }
     if (status == VITC_OK)
         status = vit_model_finish(model, &checkpoint->description, checkpoint->name, log);
     free(buffer);
@@ -47,7 +60,7 @@ vitc_status vit_model_load(vit_model **model, const char *path, const vit_load_o
     vit_checkpoint *checkpoint;
     *model = NULL;
     VITC_TRY(vit_checkpoint_open(&checkpoint, path, options, log));
-    return load(model, checkpoint, log);
+    return load(model, checkpoint, options, log);
 }
 
 vitc_status vit_model_load_memory(vit_model **model, const void *data, size_t size,
@@ -58,7 +71,7 @@ vitc_status vit_model_load_memory(vit_model **model, const void *data, size_t si
     *model = NULL;
     VITC_TRY(vit_checkpoint_open_memory(&checkpoint, data, size, name != NULL ? name : "model",
                                         options, log));
-    return load(model, checkpoint, log);
+    return load(model, checkpoint, options, log);
 }
 
 /* ---- converting ---- */
@@ -192,7 +205,7 @@ vitc_status vit_model_convert(const char *in, const char *out, vit_dtype dtype, 
     float *buffer = NULL;
     vitc_json *metadata = NULL;
     vitc_file_writer writer = {0};
-    if ((unsigned)dtype > VIT_DTYPE_BF16)
+    if (dtype != VIT_DTYPE_F32 && dtype != VIT_DTYPE_BF16)
         return vitc_fail(log, VITC_ERR_ARGUMENT, "%d is not a dtype that vitc writes", (int)dtype);
     vitc_status status = vit_checkpoint_open(&checkpoint, in, options, log);
     if (status == VITC_OK) status = check_output(checkpoint, out, log);
