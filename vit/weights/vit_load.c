@@ -1,9 +1,12 @@
+#include <omp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vit_checkpoint.h"
 #include "vitc_log.h"
 #include "vitc_size.h"
+#include "vitc_threads.h"
 
 /* A buffer that takes any one parameter. */
 static vitc_status create_buffer(float **buffer, const vit_checkpoint *checkpoint,
@@ -24,27 +27,70 @@ static vit_dtype stored_dtype(const vit_description *description)
     return strcmp(description->dtype, "BF16") == 0 ? VIT_DTYPE_BF16 : VIT_DTYPE_F32;
 }
 
+/* One reader of parameters: its buffer, and its first failure, which is kept until all readers have
+ * stopped: callers get one message at a time, from the thread that they called. */
+typedef struct reader {
+    float *buffer;
+    vitc_status status;
+    size_t param;
+    char message[1024];
+} reader;
+
+static void keep_message(void *user, vitc_log_level level, const char *message)
+{
+    reader *r = user;
+    if (level == VITC_LOG_ERROR) snprintf(r->message, sizeof r->message, "%s", message);
+}
+
+static void read_parameter(vit_model *model, const vit_checkpoint *checkpoint, size_t param,
+                           reader *r)
+{
+    const vitc_log log = {keep_message, r};
+    if (r->status != VITC_OK) return;
+    r->param = param;
+    r->status = vit_checkpoint_read(checkpoint, param, r->buffer, &log);
+    if (r->status == VITC_OK) r->status = vit_model_set(model, param, r->buffer, &log);
+}
+
+/* Converts and packs every parameter: vectors first, then matrices, several at a time. */
+static vitc_status read_parameters(vit_model *model, const vit_checkpoint *checkpoint,
+                                   reader *readers, int count, const vitc_log *log)
+{
+    const vit_param_table *table = &checkpoint->table;
+    for (int matrices = 0; matrices < 2; matrices++) {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(matrices == 1 ? count : 1) if (count > 1)
+        for (size_t i = 0; i < table->count; i++)
+            if ((table->params[i].kind == VIT_PARAM_MATRIX) == (matrices == 1))
+                read_parameter(model, checkpoint, i, &readers[omp_get_thread_num()]);
+    }
+    const reader *first = NULL;
+    for (int i = 0; i < count; i++)
+        if (readers[i].status != VITC_OK && (first == NULL || readers[i].param < first->param))
+            first = &readers[i];
+    return first == NULL ? VITC_OK : vitc_fail(log, first->status, "%s", first->message);
+}
+
 /* Builds the model and frees the checkpoint. */
 static vitc_status load(vit_model **out, vit_checkpoint *checkpoint,
                         const vit_load_options *options, const vitc_log *log)
 {
-    const vit_precision asked = options != NULL ? options->precision : VIT_PRECISION_DEFAULT;
-    const vit_param_table *table = &checkpoint->table;
+    /* More would only wait for memory, and each takes room for the largest parameter. */
+    enum { READERS_MAX = 8 };
+    const vit_load_options chosen = options != NULL ? *options : (vit_load_options){0};
+    const int threads = vitc_threads_choose(chosen.threads, NULL, 0);
+    const int count = threads < READERS_MAX ? threads : READERS_MAX;
     vit_model *model = NULL;
-    float *buffer = NULL;
-    vitc_status status = create_buffer(&buffer, checkpoint, log);
+    reader readers[READERS_MAX] = {0};
+    vitc_status status = VITC_OK;
+    for (int i = 0; i < count && status == VITC_OK; i++)
+        status = create_buffer(&readers[i].buffer, checkpoint, log);
     if (status == VITC_OK)
-        status = vit_model_create(&model, &checkpoint->config, asked,
+        status = vit_model_create(&model, &checkpoint->config, chosen.precision,
                                   stored_dtype(&checkpoint->description), checkpoint->name, log);
-    for (int matrices = 0; matrices < 2; matrices++)
-        for (size_t i = 0; status == VITC_OK && i < table->count; i++) {
-            if ((table->params[i].kind == VIT_PARAM_MATRIX) != (matrices == 1)) continue;
-            status = vit_checkpoint_read(checkpoint, i, buffer, log);
-            if (status == VITC_OK) status = vit_model_set(model, i, buffer, log);
-        }
+    if (status == VITC_OK) status = read_parameters(model, checkpoint, readers, count, log);
     if (status == VITC_OK)
         status = vit_model_finish(model, &checkpoint->description, checkpoint->name, log);
-    free(buffer);
+    for (int i = 0; i < count; i++) free(readers[i].buffer);
     vit_checkpoint_free(checkpoint);
     if (status != VITC_OK) {
         vit_model_free(model);
