@@ -91,6 +91,18 @@ static void pack_panel(unsigned char *panel, const float *x, size_t ldx, size_t 
     linear->gemm->pack_tokens(linear->gemm, panel, x, ldx, count, in);
 }
 
+/* Fetches the lines that a tile is written to while it is computed: the first store would wait for
+ * each of them. */
+static void prefetch_tile(const float *tile, size_t ldo, size_t outputs, size_t tokens)
+{
+    enum { LINE = 16 };
+    for (size_t t = 0; t < tokens; t++) {
+        const float *row = tile + t * ldo;
+        for (size_t o = 0; o < outputs; o += LINE) __builtin_prefetch(row + o, 1, 3);
+        __builtin_prefetch(row + outputs - 1, 1, 3);
+    }
+}
+
 void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,
                    const vit_norm *norm, const vit_linear *linear, vit_epilogue epilogue,
                    bool residual, const vit_scratch *scratch, const vit_rows_f32 *rows)
@@ -120,6 +132,7 @@ void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t to
             for (size_t t = t0; t < t1; t++) {
                 const size_t count = vitc_size_min(xr, tokens - t * xr);
                 float *tile = out + t * xr * ldo + o;
+                prefetch_tile(tile, ldo, outputs, count);
                 gemm->tile(gemm, k, weights + k0 * wr * gemm->weight_element,
                            scratch->packed + t * token_size + k0 * xr * gemm->token_element,
                            residual || k0 > 0, tile, ldo, outputs, count);
