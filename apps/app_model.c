@@ -41,6 +41,7 @@ imgio_decode_options app_decode_options(const app_settings *settings)
 {
     imgio_decode_options decode = imgio_decode_options_default();
     decode.ignore_exif = settings->no_exif;
+    decode.fast = settings->fast_decode;
     if (settings->max_pixels != 0) decode.limits.max_pixels = settings->max_pixels;
     return decode;
 }

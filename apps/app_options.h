@@ -31,7 +31,7 @@ typedef struct app_settings {
     uint64_t batch, top, max_pixels;
     int precision; /* app_precision */
     int dtype;     /* vit_dtype */
-    bool json, csv, logits, null_separated, no_exif, quiet, verbose, help, list;
+    bool json, csv, logits, null_separated, no_exif, fast_decode, quiet, verbose, help, list;
     const char *const *operands; /* what is not an option, in order */
     size_t operand_count;
 } app_settings;

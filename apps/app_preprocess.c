@@ -106,7 +106,7 @@ static vitc_status see_image(seen *s, const app_settings *settings, const vit_mo
     const char *path = settings->operands[0];
     const patches_spec *spec = vit_model_describe(model).preprocess;
     imgio_decode_options decode = app_decode_options(settings);
-    decode.ignore_exif = decode.ignore_exif || spec->ignore_exif;
+    patches_spec_decode_options(&decode, spec);
 
     vitc_status status;
     if (strcmp(path, "-") == 0)
@@ -167,8 +167,8 @@ static bool report_json(const seen *s, const app_settings *settings, const vit_m
     bool ok = vitc_json_set_string(object, "path", path) &&
               vitc_json_set_string(object, "status", app_output_status(status));
     if (s->image.width != 0)
-        ok = ok && vitc_json_set_integer(object, "width", s->image.width) &&
-             vitc_json_set_integer(object, "height", s->image.height);
+        ok = ok && vitc_json_set_integer(object, "width", s->image.full_width) &&
+             vitc_json_set_integer(object, "height", s->image.full_height);
     if (status != VITC_OK) {
         ok = ok && vitc_json_set_string(object, "error", app_output_reason(status, error, path));
     } else {

@@ -61,10 +61,13 @@ VITC_API VITC_MUST_CHECK vitc_status imgio_probe_file(imgio_info *info, const ch
 
 /* ---- images ---- */
 
-/* An owned 8-bit RGB image: pixel (x, y) is pixels[(y * width + x) * 3 + {0 R, 1 G, 2 B}]. */
+/* An owned 8-bit RGB image: pixel (x, y) is pixels[(y * width + x) * 3 + {0 R, 1 G, 2 B}].
+ * full_width x full_height is the size of the picture that it was decoded from; it differs from
+ * width x height only after a fast decode that reduced it. 0 x 0 stands for width x height. */
 typedef struct imgio_image {
     uint8_t *pixels;
     uint32_t width, height;
+    uint32_t full_width, full_height;
 } imgio_image;
 
 VITC_API void imgio_image_free(imgio_image *image); /* also resets *image to zeros */
@@ -78,6 +81,15 @@ VITC_API VITC_MUST_CHECK vitc_status imgio_image_create(imgio_image *image, uint
 typedef struct imgio_decode_options {
     imgio_limits limits;
     bool ignore_exif; /* leave the pixels as stored instead of turning them upright */
+
+    /* Decode a JPEG to 1/2, 1/4 or 1/8 of its size (rounded up) where the result still is at least
+     * min_width x min_height, as the picture is seen: upright, unless ignore_exif. Its inverse DCT
+     * then makes 4x4, 2x2 or 1 pixels of a block of 8x8, which saves time and memory. Pixels are
+     * near what Pillow's draft mode gives, and no longer those of a full decode and a resize.
+     * Other formats, and images of which less would be left, are decoded in full. Limits are for
+     * the full size. */
+    bool fast;
+    uint32_t min_width, min_height; /* 0: decode in full */
 } imgio_decode_options;
 
 VITC_API imgio_decode_options imgio_decode_options_default(void);

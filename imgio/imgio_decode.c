@@ -108,11 +108,11 @@ vitc_status imgio_decode_memory(imgio_image *image, const void *data, size_t siz
     VITC_TRY(check_arguments(image, data, size, log));
     *image = (imgio_image){0};
     const imgio_decode_options chosen = options != NULL ? *options : imgio_decode_options_default();
-    const imgio_source source = {.data = data,
-                                 .size = size,
-                                 .name = name != NULL ? name : "image",
-                                 .limits = &chosen.limits,
-                                 .log = log};
+    imgio_source source = {.data = data,
+                           .size = size,
+                           .name = name != NULL ? name : "image",
+                           .limits = &chosen.limits,
+                           .log = log};
     if (size > chosen.limits.max_file_size)
         return vitc_fail(log, VITC_ERR_TOO_LARGE, "%s: has %zu bytes; the limit is %zu",
                          source.name, size, chosen.limits.max_file_size);
@@ -121,6 +121,11 @@ vitc_status imgio_decode_memory(imgio_image *image, const void *data, size_t siz
     imgio_info info = {.orientation = 1};
     VITC_TRY(codec->probe(&info, &source));
     VITC_TRY(imgio_check_size(&source, info.width, info.height));
+    if (chosen.fast) {
+        const bool turned = !chosen.ignore_exif && info.orientation >= 5;
+        source.min_width = turned ? chosen.min_height : chosen.min_width;
+        source.min_height = turned ? chosen.min_width : chosen.min_height;
+    }
     VITC_TRY(codec->decode(image, &source));
     if (chosen.ignore_exif) return VITC_OK;
     const vitc_status status = imgio_orient(image, info.orientation, log);

@@ -176,6 +176,8 @@ vitc_status imgio_orient(imgio_image *image, int orientation, const vitc_log *lo
         VITC_TRY(imgio_image_create(&turned, image->height, image->width, log));
         transpose(&turned, image, orientation == 7 || orientation == 8,
                   orientation == 6 || orientation == 7);
+        turned.full_width = image->full_height;
+        turned.full_height = image->full_width;
         imgio_image_free(image);
         *image = turned;
         return VITC_OK;

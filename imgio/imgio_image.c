@@ -33,7 +33,11 @@ vitc_status imgio_image_create(imgio_image *image, uint32_t width, uint32_t heig
     if (pixels == NULL)
         return vitc_fail(log, VITC_ERR_MEMORY, "out of memory for an image of %u x %u pixels",
                          (unsigned)width, (unsigned)height);
-    *image = (imgio_image){.pixels = pixels, .width = width, .height = height};
+    *image = (imgio_image){.pixels = pixels,
+                           .width = width,
+                           .height = height,
+                           .full_width = width,
+                           .full_height = height};
     return VITC_OK;
 }
 

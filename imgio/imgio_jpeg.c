@@ -224,6 +224,19 @@ static void decode_rows(jpeg_job *job)
     /* What follows the last row is left unread, so that bytes after the image do not matter. */
 }
 
+/* How many eighths of its size the picture is decoded to. libjpeg-turbo takes any number of them,
+ * but only for these does it have fast transforms: 3, 5, 6 and 7 take longer than 4 or 8. */
+static unsigned choose_eighths(const imgio_source *source, JDIMENSION width, JDIMENSION height)
+{
+    static const unsigned choices[] = {1, 2, 4};
+    if (source->min_width == 0 || source->min_height == 0) return 8;
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++)
+        if (vitc_size_divide_up((size_t)width * choices[i], 8) >= source->min_width &&
+            vitc_size_divide_up((size_t)height * choices[i], 8) >= source->min_height)
+            return choices[i];
+    return 8;
+}
+
 static vitc_status decode(jpeg_job *job)
 {
     const imgio_source *source = job->source;
@@ -263,10 +276,14 @@ static vitc_status decode(jpeg_job *job)
                                 : source->limits->max_pixels * SCAN_PASSES / pixels;
     job->max_scans =
         passes < source->limits->max_jpeg_scans ? passes : source->limits->max_jpeg_scans;
+    codec->scale_num = choose_eighths(source, codec->image_width, codec->image_height);
+    codec->scale_denom = 8;
     if (!jpeg_start_decompress(codec))
         return imgio_fail_truncated(source, FORMAT, "before its last scan");
     VITC_TRY(
         imgio_image_create(&job->image, codec->output_width, codec->output_height, source->log));
+    job->image.full_width = codec->image_width;
+    job->image.full_height = codec->image_height;
     decode_rows(job);
     return job->status;
 }

@@ -11,6 +11,8 @@ typedef struct imgio_source {
     size_t size;
     const char *name; /* for messages; never NULL */
     const imgio_limits *limits;
+    /* What a codec that can reduce cheaply may reduce to, in stored pixels; 0: do not. */
+    uint32_t min_width, min_height;
     const vitc_log *log;
 } imgio_source;
 

@@ -82,7 +82,11 @@ static vitc_status plain_decode(imgio_image *image, const plain_file *plain, con
         stbi_image_free(pixels);
         return imgio_fail_corrupt(source, format, "its size is not what its header says");
     }
-    *image = (imgio_image){.pixels = pixels, .width = info->width, .height = info->height};
+    *image = (imgio_image){.pixels = pixels,
+                           .width = info->width,
+                           .height = info->height,
+                           .full_width = info->width,
+                           .full_height = info->height};
     return VITC_OK;
 }
 

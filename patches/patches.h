@@ -77,6 +77,11 @@ VITC_API VITC_MUST_CHECK vitc_status patches_spec_format(char **json, const patc
 VITC_API VITC_MUST_CHECK vitc_status patches_spec_check(const patches_spec *spec, const char *name,
                                                         const vitc_log *log);
 
+/* Adds to decoding options what the spec says of decoding: whether EXIF is ignored, and how small a
+ * fast decode may be. That is twice the size that the picture is resized to, so that the resize
+ * still has two pixels and more to make each of its own from; 0, no reducing, without a resize. */
+VITC_API void patches_spec_decode_options(imgio_decode_options *options, const patches_spec *spec);
+
 /* The size that an image of height x width gets. False, and nothing stored, when the picture or the
  * resized picture that the crop is taken from would have a side of 0 or beyond 65,535 pixels, or
  * more than 100 megapixels. */
@@ -89,8 +94,9 @@ VITC_API void patches_spec_describe(const patches_spec *spec, char *text, size_t
 
 /* ---- pixels to tensor ---- */
 
-/* Resize and crop, still 8-bit: the picture that the model sees. `out` is created here (free it
- * with imgio_image_free) and must not be `in`; it is empty after a failure. VITC_ERR_TOO_LARGE or
+/* Resize and crop, still 8-bit: the picture that the model sees. The sizes follow from the full
+ * size of `in`, so that they do not depend on a fast decode. `out` is created here (free it with
+ * imgio_image_free) and must not be `in`; it is empty after a failure. VITC_ERR_TOO_LARGE or
  * VITC_ERR_UNSUPPORTED when this image's shape gives no usable size (patches_spec_output_size),
  * VITC_ERR_PREPROCESS when the spec cannot be followed, VITC_ERR_ARGUMENT when `in` is empty. */
 VITC_API VITC_MUST_CHECK vitc_status patches_preprocess_image(imgio_image *out,

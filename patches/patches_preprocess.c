@@ -44,15 +44,35 @@ static void copy_window(imgio_image *out, const imgio_image *in, int64_t top, in
     }
 }
 
-static vitc_status fail_size(const imgio_image *in, double height, double width,
+static vitc_status fail_size(uint32_t in_height, uint32_t in_width, double height, double width,
                              const vitc_log *log)
 {
     const bool empty = height < 1 || width < 1;
     return vitc_fail(log, empty ? VITC_ERR_UNSUPPORTED : VITC_ERR_TOO_LARGE,
                      "an image %u pixels wide and %u high would be resized to %.0f wide and %.0f "
                      "high, which is %s; its shape is too extreme for this model",
-                     (unsigned)in->width, (unsigned)in->height, width, height,
+                     (unsigned)in_width, (unsigned)in_height, width, height,
                      empty ? "empty" : "beyond 65535 a side or 100 megapixels");
+}
+
+void patches_spec_decode_options(imgio_decode_options *options, const patches_spec *spec)
+{
+    enum { MARGIN = 2 };
+    options->ignore_exif = options->ignore_exif || spec->ignore_exif;
+    options->min_width = options->min_height = 0;
+    switch (spec->resize) {
+    case PATCHES_RESIZE_NONE:
+        break;
+    case PATCHES_RESIZE_SHORTEST:
+        options->min_width = options->min_height = MARGIN * spec->resize_height;
+        break;
+    case PATCHES_RESIZE_EXACT:
+    case PATCHES_RESIZE_FIT: /* one of the sides would do */
+    case PATCHES_RESIZE_COVER:
+        options->min_width = MARGIN * spec->resize_width;
+        options->min_height = MARGIN * spec->resize_height;
+        break;
+    }
 }
 
 vitc_status patches_preprocess_image(imgio_image *out, const imgio_image *in,
@@ -70,9 +90,12 @@ vitc_status patches_preprocess_image(imgio_image *out, const imgio_image *in,
                          "patches_preprocess_image: needs an image, and another one to write to");
     *out = (imgio_image){0};
     VITC_TRY(patches_spec_check(spec, NULL, log));
-    patches_resized_size(spec, in->height, in->width, &exact_height, &exact_width);
-    if (!patches_spec_output_size(spec, in->height, in->width, &height, &width))
-        return fail_size(in, exact_height, exact_width, log);
+    const bool reduced = spec->resize != PATCHES_RESIZE_NONE && in->full_width != 0;
+    const uint32_t in_width = reduced ? in->full_width : in->width;
+    const uint32_t in_height = reduced ? in->full_height : in->height;
+    patches_resized_size(spec, in_height, in_width, &exact_height, &exact_width);
+    if (!patches_spec_output_size(spec, in_height, in_width, &height, &width))
+        return fail_size(in_height, in_width, exact_height, exact_width, log);
 
     if (spec->resize != PATCHES_RESIZE_NONE) {
         VITC_TRY(imgio_resize(&resized, in, (uint32_t)exact_width, (uint32_t)exact_height,

@@ -37,15 +37,16 @@ _vitc() {
     case $command in
     classify)
         options="-m --model --preprocess -k --top-k --json --csv --logits --files-from -0 --null
-            --no-exif --max-pixels --precision --batch --threads -q --quiet -v --verbose -h --help"
+            --no-exif --fast-decode --max-pixels --precision --batch --threads -q --quiet
+            -v --verbose -h --help"
         ;;
     info)
         options="-m --model --preprocess --json --batch --threads -q --quiet -v --verbose
             -h --help"
         ;;
     preprocess)
-        options="-m --model --preprocess --json --dump --png --no-exif --max-pixels
-            -q --quiet -v --verbose -h --help"
+        options="-m --model --preprocess --json --dump --png --no-exif
+            --fast-decode --max-pixels -q --quiet -v --verbose -h --help"
         ;;
     convert)
         options="--preprocess -o --output --dtype --card -q --quiet -v --verbose -h --help"

@@ -41,6 +41,17 @@ rows
 check "--no-exif leaves a turned photo turned" test "$(cut -d' ' -f2 out)" = \
     "${upright#*x}x${upright%x*}"
 
+small=$GOLDEN/checkpoints/hf_vit
+run classify -m "$small" photos/cat.jpg --json --logits
+cp out full
+run classify -m "$small" photos/cat.jpg --json --logits --fast-decode
+exits 0
+silent err
+check "--fast-decode changes a photo that is large for the model" test -n "$(cmp full out)"
+check "and reports the size of the file" grep -q '"width": 220, "height": 205,' out
+run classify photos/cat.jpg --json --fast-decode
+check "--fast-decode changes nothing in a small photo" cmp plain out
+
 # A terminal.
 on_terminal() {
     command_line="vitc $* (on a terminal)"

@@ -51,6 +51,16 @@ run preprocess "$GOLDEN/photos/astronaut_exif6.jpg"
 exits 0
 out_has "EXIF orientation 6"
 
+run preprocess -m "$GOLDEN/checkpoints/hf_vit" cat.jpg --fast-decode
+exits 0
+out_has "stored         JPEG, 220x205"
+out_has "decoded        110x103 RGB"
+run preprocess -m "$GOLDEN/checkpoints/hf_vit" cat.jpg --fast-decode --json
+out_has '"width": 220, "height": 205'
+run preprocess "$GOLDEN/photos/astronaut_exif6.jpg" -m "$GOLDEN/checkpoints/hf_vit" --fast-decode \
+    --json
+out_has '"width": 150, "height": 226'
+
 # Never over what is read.
 cksum cat.jpg >before
 ln -s cat.jpg link.jpg

@@ -68,6 +68,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(image.height == (turned ? info.width : info.height));
     require((uint64_t)image.width * image.height <= options.limits.max_pixels);
     require_defined(&image);
+
+    /* The same, reduced as far as goes. */
+    options.fast = true;
+    options.min_width = options.min_height = 1;
+    imgio_image reduced = {0};
+    require(imgio_decode_memory(&reduced, data, size, "fuzz", &options, &log) == VITC_OK);
+    require(reduced.full_width == image.width && reduced.full_height == image.height);
+    const uint32_t parts = info.format == IMGIO_JPEG ? 8 : 1;
+    require(reduced.width == (image.width + parts - 1) / parts);
+    require(reduced.height == (image.height + parts - 1) / parts);
+    require_defined(&reduced);
+    imgio_image_free(&reduced);
     imgio_image_free(&image);
     return 0;
 }

@@ -382,6 +382,112 @@ static void formats_have_names(void **state)
     assert_string_equal(imgio_format_string((imgio_format)99), "unknown");
 }
 
+static uint32_t eighths(uint32_t side, uint32_t count)
+{
+    return (side * count + 7) / 8;
+}
+
+/* Mean difference between two pictures of one size, in levels. */
+static double mean_difference(const imgio_image *a, const imgio_image *b)
+{
+    const size_t count = (size_t)a->width * a->height * 3;
+    double sum = 0;
+    assert_int_equal(a->width, b->width);
+    assert_int_equal(a->height, b->height);
+    for (size_t i = 0; i < count; i++) sum += abs(a->pixels[i] - b->pixels[i]);
+    return sum / (double)count;
+}
+
+/* Every JPEG, turned or not, whole: each fraction is taken down to its very last pixel. */
+static void a_fast_decode_keeps_what_was_asked_for(void **state)
+{
+    (void)state;
+    static const uint32_t fractions[] = {1, 2, 4, 8};
+    size_t reduced = 0, turned = 0;
+    for (size_t i = 0; i < golden->count; i++) {
+        const golden_file *f = &golden->files[i];
+        imgio_info info;
+        assert_int_equal(imgio_probe_memory(&info, f->data, f->size, f->name, NULL), VITC_OK);
+        const bool swaps = info.orientation >= 5, jpeg = info.format == IMGIO_JPEG;
+        const uint32_t width = swaps ? info.height : info.width;
+        const uint32_t height = swaps ? info.width : info.height;
+        for (size_t k = 0; k < 4; k++) {
+            imgio_decode_options options = imgio_decode_options_default();
+            options.fast = true;
+            options.min_width = eighths(width, fractions[k]);
+            options.min_height = eighths(height, fractions[k]);
+            /* The smallest fraction that leaves as much: of a small picture several round alike. */
+            uint32_t expected = 8;
+            for (size_t m = 4; jpeg && m-- > 0;)
+                if (eighths(width, fractions[m]) == options.min_width &&
+                    eighths(height, fractions[m]) == options.min_height)
+                    expected = fractions[m];
+            imgio_image image;
+            assert_int_equal(imgio_decode_memory(&image, f->data, f->size, f->name, &options, NULL),
+                             VITC_OK);
+            assert_int_equal(image.width, eighths(width, expected));
+            assert_int_equal(image.height, eighths(height, expected));
+            assert_int_equal(image.full_width, width);
+            assert_int_equal(image.full_height, height);
+            reduced += expected < 8;
+            turned += expected < 8 && swaps && width != height;
+            imgio_image_free(&image);
+
+            /* One pixel more, and the next fraction has to do. */
+            options.min_width++;
+            assert_int_equal(imgio_decode_memory(&image, f->data, f->size, f->name, &options, NULL),
+                             VITC_OK);
+            assert_true(image.width >= options.min_width || image.width == width);
+            if (expected == 8) assert_true(golden_equal(golden, f, &image, true));
+            imgio_image_free(&image);
+        }
+    }
+    assert_true(reduced >= 20 && turned >= 3);
+}
+
+static void a_fast_decode_without_a_minimum_is_a_full_one(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < golden->count; i++) {
+        const golden_file *f = &golden->files[i];
+        imgio_decode_options options = imgio_decode_options_default();
+        imgio_image image;
+        options.fast = true;
+        assert_int_equal(imgio_decode_memory(&image, f->data, f->size, f->name, &options, NULL),
+                         VITC_OK);
+        assert_true(golden_equal(golden, f, &image, true));
+        imgio_image_free(&image);
+        options.fast = false;
+        options.min_width = options.min_height = 1;
+        assert_int_equal(imgio_decode_memory(&image, f->data, f->size, f->name, &options, NULL),
+                         VITC_OK);
+        assert_true(golden_equal(golden, f, &image, true));
+        imgio_image_free(&image);
+    }
+}
+
+/* The DCT keeps of a block what a good filter keeps: halves of a photo differ by a few levels. */
+static void a_fast_decode_shows_the_same_picture(void **state)
+{
+    (void)state;
+    imgio_decode_options options = imgio_decode_options_default();
+    imgio_image full, fast, resized;
+    const char *photo = VITC_GOLDEN_DIR "/photos/cat.jpg";
+    assert_int_equal(imgio_decode_file(&full, photo, &options, NULL), VITC_OK);
+    options.fast = true;
+    options.min_width = options.min_height = 100;
+    assert_int_equal(imgio_decode_file(&fast, photo, &options, NULL), VITC_OK);
+    assert_int_equal(fast.width, 110);
+    assert_int_equal(imgio_resize(&resized, &full, fast.width, fast.height, IMGIO_BICUBIC,
+                                  IMGIO_ORDER_PILLOW13, NULL),
+                     VITC_OK);
+    const double difference = mean_difference(&fast, &resized);
+    if (difference > 4) fail_msg("the pictures differ by %f", difference);
+    imgio_image_free(&full);
+    imgio_image_free(&fast);
+    imgio_image_free(&resized);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +505,9 @@ int main(void)
         cmocka_unit_test(a_name_is_optional_and_leads_the_message),
         cmocka_unit_test(files_that_cannot_be_read_say_so),
         cmocka_unit_test(formats_have_names),
+        cmocka_unit_test(a_fast_decode_keeps_what_was_asked_for),
+        cmocka_unit_test(a_fast_decode_without_a_minimum_is_a_full_one),
+        cmocka_unit_test(a_fast_decode_shows_the_same_picture),
     };
     return cmocka_run_group_tests_name("imgio_decode", tests, load, unload);
 }

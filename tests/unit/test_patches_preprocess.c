@@ -193,12 +193,66 @@ static void test_refused(void **state)
     imgio_image_free(&in);
 }
 
+static void test_decode_options(void **state)
+{
+    (void)state;
+    static const struct {
+        patches_resize resize;
+        uint32_t min_width, min_height;
+    } cases[] = {
+        {PATCHES_RESIZE_NONE, 0, 0},       {PATCHES_RESIZE_EXACT, 96, 64},
+        {PATCHES_RESIZE_SHORTEST, 64, 64}, {PATCHES_RESIZE_FIT, 96, 64},
+        {PATCHES_RESIZE_COVER, 96, 64},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int exif = 0; exif < 4; exif++) {
+            const patches_spec spec = {.resize = cases[i].resize,
+                                       .resize_height = 32,
+                                       .resize_width = 48,
+                                       .ignore_exif = exif % 2 == 1};
+            imgio_decode_options options = {.ignore_exif = exif / 2 == 1, .min_width = 7};
+            patches_spec_decode_options(&options, &spec);
+            assert_int_equal(options.min_width, cases[i].min_width);
+            assert_int_equal(options.min_height, cases[i].min_height);
+            assert_int_equal(options.ignore_exif, exif != 0);
+            assert_false(options.fast);
+        }
+}
+
+/* A fast decode rounds sizes up, so the shape is a little different: that must not show. */
+static void test_reduced(void **state)
+{
+    (void)state;
+    const patches_spec spec = {.resize = PATCHES_RESIZE_SHORTEST,
+                               .resize_height = 1000,
+                               .filter = IMGIO_BOX,
+                               .rescale = 1};
+    imgio_image in = numbered_image(126, 84), out;
+    in.full_width = 1001;
+    in.full_height = 667;
+    assert_int_equal(patches_preprocess_image(&out, &in, &spec, NULL), VITC_OK);
+    assert_int_equal(out.width, 1500);
+    assert_int_equal(out.height, 1000);
+    imgio_image_free(&out);
+    in.full_width = 1003;
+    assert_int_equal(patches_preprocess_image(&out, &in, &spec, NULL), VITC_OK);
+    assert_int_equal(out.width, 1503);
+    imgio_image_free(&out);
+    /* An image made by hand. */
+    in.full_width = in.full_height = 0;
+    assert_int_equal(patches_preprocess_image(&out, &in, &spec, NULL), VITC_OK);
+    assert_int_equal(out.width, 1500);
+    imgio_image_free(&out);
+    imgio_image_free(&in);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crop_offset), cmocka_unit_test(test_crop_windows),
         cmocka_unit_test(test_untouched),   cmocka_unit_test(test_resize_then_crop),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_decode_options),
+        cmocka_unit_test(test_reduced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,7 +47,7 @@ vitc_status vit_classifier_create(vit_classifier **out, const vit_model *model,
     c->classes = info.config->classes;
     c->threads = vitc_threads_choose(chosen.threads, NULL, 0);
     c->decode = chosen.decode;
-    c->decode.ignore_exif = c->decode.ignore_exif || info.preprocess->ignore_exif;
+    patches_spec_decode_options(&c->decode, info.preprocess);
     patches_levels_init(&c->levels, info.preprocess);
     c->patch_row = (size_t)PATCHES_CHANNELS * info.config->patch * info.config->patch;
 
@@ -112,8 +112,8 @@ static void prepare_input(vit_classifier *c, vit_output *output, const vit_input
         image = &decoded;
     }
     if (output->status == VITC_OK) {
-        output->width = image->width;
-        output->height = image->height;
+        output->width = image->full_width != 0 ? image->full_width : image->width;
+        output->height = image->full_height != 0 ? image->full_height : image->height;
         output->status = patches_preprocess_image(&seen, image, info.preprocess, &log);
     }
     imgio_image_free(&decoded); /* large photos: free before the next allocation */
