@@ -219,14 +219,24 @@ const char *vit_op_string(vit_op op)
     return (unsigned)op < VIT_OP_COUNT ? names[op] : "unknown";
 }
 
-double vit_config_flops(const vit_config *config)
+/* Of one image, whose last block computes `kept` tokens. */
+static double config_flops(const vit_config *config, double kept)
 {
     const double d = config->width, m = config->mlp, n = vit_config_tokens(config);
-    const double kept = pooled_tokens(config), layers = config->layers;
-    const double heads = config->distilled_head ? 2 : 1;
+    const double layers = config->layers, heads = config->distilled_head ? 2 : 1;
     const double patch = (double)PATCHES_CHANNELS * config->patch * config->patch;
     const double keys = 2 * n * 3 * d * d;                 /* per block: qkv */
     const double rest = 4 * n * d + 2 * d * d + 4 * d * m; /* per token that goes on */
     return 2 * vit_config_patches(config) * patch * d + layers * keys +
            ((layers - 1) * n + kept) * rest + heads * 2 * d * config->classes;
+}
+
+double vit_config_flops(const vit_config *config)
+{
+    return config_flops(config, pooled_tokens(config));
+}
+
+double vit_config_nominal_flops(const vit_config *config)
+{
+    return config_flops(config, vit_config_tokens(config));
 }
