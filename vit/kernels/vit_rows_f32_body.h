@@ -1,4 +1,4 @@
-/* vit_rows_f32_body.h - the row operations as loops that a compiler vectorizes.
+/* vit_rows_f32_body.h - the row operations on the vectors of vit_vec_f32.h.
  *
  * One body, compiled once per instruction set: vit_rows_f32_<isa>.c defines VIT_ROWS_TABLE and
  * includes this file, and CMake gives that file its flags. Nothing here may be called on a machine
@@ -7,76 +7,57 @@
  * KERNELS.md states the error bounds, which tests check against the ref rows. The polynomials were
  * fitted by fit_rows_f32.py. */
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
 
 #include "vit_kernels.h"
+#include "vit_unroll.h"
+#include "vit_vec_f32.h"
 
-static inline float from_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static inline uint32_t to_bits(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
+#define ROUND_MAGIC 12582912.0f /* 1.5 * 2^23: adding it leaves no fraction bits */
 
 /* exp(x) = 2^n e^r with n = round(x / ln 2), |r| <= ln(2)/2, and a degree-6 polynomial for e^r
  * (relative error 1.1e-8). Clamped to [-87.3, 88.7], where the result is a normal float; NaN in
  * gives NaN out. ln 2 is split so that n * LN2_HIGH is exact for |n| < 2^10. */
-static inline float exp_f32(float x)
+VEC_INLINE vec exp_f32(vec x)
 {
     const float log2_e = 1.44269504f, ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
-    const float round_magic = 12582912.0f; /* 1.5 * 2^23: adding it leaves no fraction bits */
-    x = x < -87.3f ? -87.3f : x;
-    x = x > 88.7f ? 88.7f : x;
-    const float shifted = x * log2_e + round_magic;
-    const float n = shifted - round_magic;
-    const float r = (x - n * ln2_high) - n * ln2_low;
-    float p = 0.0013926184f;
-    p = p * r + 0.00836317893f;
+    x = vec_max(vec_all(-87.3f), x);
+    x = vec_min(vec_all(88.7f), x);
+    const vec shifted = x * log2_e + ROUND_MAGIC;
+    const vec n = shifted - ROUND_MAGIC;
+    const vec r = (x - n * ln2_high) - n * ln2_low;
+    vec p = r * 0.0013926184f + 0.00836317893f;
     p = p * r + 0.0416665561f;
     p = p * r + 0.166665763f;
     p = p * r + 0.5f;
     p = p * (r * r) + r + 1.0f;
     /* the low bits of `shifted` hold n; 2^n is built in two halves because n reaches 128 */
-    const int32_t exponent = (int32_t)(to_bits(shifted) - to_bits(round_magic));
-    const int32_t half = exponent >> 1;
-    return p * from_bits((uint32_t)(half + 127) << 23) *
-           from_bits((uint32_t)(exponent - half + 127) << 23);
+    const bits exponent = (bits)shifted - (bits)vec_all(ROUND_MAGIC);
+    const bits half = (bits)((ints)exponent >> 1);
+    return p * (vec)((half + 127) << 23) * (vec)((exponent - half + 127) << 23);
 }
 
 /* 2^y for y <= 0 (2^0 is exactly 1) with a degree-5 polynomial, relative error 9.2e-8; below
  * y = -125 it stays at 2^-125. NaN in gives NaN out. */
-static inline float exp2_nonpositive_f32(float y)
+VEC_INLINE vec exp2_nonpositive_f32(vec y)
 {
-    const float round_magic = 12582912.0f;
-    y = y < -125.0f ? -125.0f : y;
-    const float shifted = y + round_magic;
-    const float f = y - (shifted - round_magic);
-    float p = 0.00132647203f;
-    p = p * f + 0.00967151299f;
+    y = vec_max(vec_all(-125.0f), y);
+    const vec shifted = y + ROUND_MAGIC;
+    const vec f = y - (shifted - ROUND_MAGIC);
+    vec p = f * 0.00132647203f + 0.00967151299f;
     p = p * f + 0.0555073395f;
     p = p * f + 0.240222424f;
     p = p * f + 0.693147004f;
     p = p * f + 1.0f;
     /* p is in [0.7, 1.42]: adding n to its exponent is multiplying by 2^n */
-    return from_bits(to_bits(p) + (to_bits(shifted) << 23));
+    return (vec)((bits)p + ((bits)shifted << 23));
 }
 
 /* GELU(x) = x Phi(x) = max(x, 0) - |x| Phi(-|x|), which has no cancellation in either tail, with
  * Phi(-a) = 2^q(a), q of degree 8 on [0, 5.7]; beyond, a Phi(-a) < 3.5e-8 keeps its last value. */
-static inline float gelu_erf_f32(float x)
+VEC_INLINE vec gelu_erf_f32(vec x)
 {
-    const float magnitude = x < 0 ? -x : x;
-    const float a = magnitude > 5.7f ? 5.7f : magnitude;
-    float q = -1.96597216e-06f;
-    q = q * a + 2.89199379e-05f;
+    const vec a = vec_min(vec_all(5.7f), vec_abs(x));
+    vec q = a * -1.96597216e-06f + 2.89199379e-05f;
     q = q * a + -0.000136159244f;
     q = q * a + -0.000258930406f;
     q = q * a + 0.00722511159f;
@@ -84,26 +65,30 @@ static inline float gelu_erf_f32(float x)
     q = q * a + -0.459168792f;
     q = q * a + -1.15111041f;
     q = q * a + -0.999999881f;
-    const float positive = x < 0 ? 0.0f : x; /* NaN stays */
+    const vec positive = vec_max(vec_all(0.0f), x); /* NaN stays */
     return positive - a * exp2_nonpositive_f32(q);
 }
 
-static inline float sigmoid_times_f32(float x, float u)
+VEC_INLINE vec sigmoid_times_f32(vec x, vec u)
 {
     return x / (1.0f + exp_f32(-u));
 }
 
 /* The loop that all epilogues share; `value` is an expression of v = x + bias. */
 #define EPILOGUE(name, value)                                                                      \
-    static void name(float *restrict x, size_t ldx, size_t rows, const float *restrict bias,       \
-                     size_t n)                                                                     \
+    static void name(float *x, size_t ldx, size_t rows, const float *bias, size_t n)               \
     {                                                                                              \
+        const size_t whole = n - n % VEC_LANES;                                                    \
         for (size_t r = 0; r < rows; r++) {                                                        \
-            float *restrict row = x + r * ldx;                                                     \
-            _Pragma("omp simd") for (size_t i = 0; i < n; i++)                                     \
-            {                                                                                      \
-                const float v = row[i] + bias[i];                                                  \
-                row[i] = value;                                                                    \
+            float *row = x + r * ldx;                                                              \
+            for (size_t i = 0; i < whole; i += VEC_LANES) {                                        \
+                const vec v = vec_load(row + i) + vec_load(bias + i);                              \
+                vec_store(row + i, value);                                                         \
+            }                                                                                      \
+            if (whole < n) {                                                                       \
+                const vec v = vec_load_some(row + whole, n - whole) +                              \
+                              vec_load_some(bias + whole, n - whole);                              \
+                vec_store_some(row + whole, value, n - whole);                                     \
             }                                                                                      \
         }                                                                                          \
     }
@@ -111,55 +96,103 @@ static inline float sigmoid_times_f32(float x, float u)
 EPILOGUE(bias_rows, v)
 EPILOGUE(gelu_erf_rows, gelu_erf_f32(v))
 /* (1 + tanh u) / 2 = sigmoid(2u) with 2u = 2 sqrt(2/pi) (v + 0.044715 v^3) */
-EPILOGUE(gelu_tanh_rows, sigmoid_times_f32(v, v *(1.59576912f + 0.0713548163f * v * v)))
-EPILOGUE(gelu_quick_rows, sigmoid_times_f32(v, 1.702f * v))
-EPILOGUE(relu_rows, v > 0 ? v : 0.0f)
+EPILOGUE(gelu_tanh_rows, sigmoid_times_f32(v, v *(v * 0.0713548163f * v + 1.59576912f)))
+EPILOGUE(gelu_quick_rows, sigmoid_times_f32(v, v * 1.702f))
+EPILOGUE(relu_rows, vec_max(v, vec_all(0.0f)))
 EPILOGUE(silu_rows, sigmoid_times_f32(v, v))
+
+/* Sums are taken in four vectors, so that additions need not wait for each other. */
+enum { SUMS = 4, STRIDE = SUMS * VEC_LANES };
 
 static void layernorm_row(float *out, const float *x, const float *weight, const float *bias,
                           size_t n, float eps)
 {
-    float sum = 0, squares = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++) sum += x[i];
-    const float mean = sum / (float)n;
-#pragma omp simd reduction(+ : squares)
-    for (size_t i = 0; i < n; i++) squares += (x[i] - mean) * (x[i] - mean);
-    const float inverse = 1.0f / sqrtf(squares / (float)n + eps);
-#pragma omp simd
-    for (size_t i = 0; i < n; i++) out[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
+    const size_t strides = n - n % STRIDE, whole = n - n % VEC_LANES, rest = n - whole;
+    vec sums[SUMS] = {{0}}, squares[SUMS] = {{0}};
+    for (size_t i = 0; i < strides; i += STRIDE) {
+        VIT_UNROLL
+        for (size_t s = 0; s < SUMS; s++) sums[s] += vec_load(x + i + s * VEC_LANES);
+    }
+    for (size_t i = strides; i < whole; i += VEC_LANES) sums[0] += vec_load(x + i);
+    if (rest > 0) sums[1] += vec_load_some(x + whole, rest);
+    const float mean = vec_sum((sums[0] + sums[1]) + (sums[2] + sums[3])) / (float)n;
+
+    for (size_t i = 0; i < strides; i += STRIDE) {
+        VIT_UNROLL
+        for (size_t s = 0; s < SUMS; s++) {
+            const vec difference = vec_load(x + i + s * VEC_LANES) - mean;
+            squares[s] += difference * difference;
+        }
+    }
+    for (size_t i = strides; i < whole; i += VEC_LANES) {
+        const vec difference = vec_load(x + i) - mean;
+        squares[0] += difference * difference;
+    }
+    if (rest > 0) {
+        const vec difference =
+            (vec)((ints)(vec_load_some(x + whole, rest) - mean) & vec_first(rest));
+        squares[1] += difference * difference;
+    }
+    const float variance =
+        vec_sum((squares[0] + squares[1]) + (squares[2] + squares[3])) / (float)n;
+
+    const float inverse = 1.0f / sqrtf(variance + eps);
+    for (size_t i = 0; i < whole; i += VEC_LANES)
+        vec_store(out + i,
+                  (vec_load(x + i) - mean) * inverse * vec_load(weight + i) + vec_load(bias + i));
+    if (rest > 0)
+        vec_store_some(out + whole,
+                       (vec_load_some(x + whole, rest) - mean) * inverse *
+                               vec_load_some(weight + whole, rest) +
+                           vec_load_some(bias + whole, rest),
+                       rest);
 }
 
-static float softmax_row(float *restrict x, size_t n, float scale)
+static float softmax_row(float *x, size_t n, float scale)
 {
-    /* One maximum per lane: a comparison that NaN can take part in may not be reordered, so clang
-     * does not vectorize a plain maximum. */
-    enum { LANES = 16 };
-    float lanes[LANES], maximum = x[0], sum = 0;
-    for (size_t j = 0; j < LANES; j++) lanes[j] = x[0];
-    size_t whole = 0;
-    for (; whole + LANES <= n; whole += LANES)
-        for (size_t j = 0; j < LANES; j++)
-            lanes[j] = x[whole + j] > lanes[j] ? x[whole + j] : lanes[j];
-    for (size_t j = 0; j < LANES; j++) maximum = lanes[j] > maximum ? lanes[j] : maximum;
-    for (size_t i = whole; i < n; i++) maximum = x[i] > maximum ? x[i] : maximum;
+    const size_t strides = n - n % STRIDE, whole = n - n % VEC_LANES, rest = n - whole;
+    vec largest[SUMS];
+    VIT_UNROLL
+    for (size_t s = 0; s < SUMS; s++) largest[s] = vec_all(x[0]);
+    for (size_t i = 0; i < strides; i += STRIDE) {
+        VIT_UNROLL
+        for (size_t s = 0; s < SUMS; s++)
+            largest[s] = vec_max(vec_load(x + i + s * VEC_LANES), largest[s]);
+    }
+    for (size_t i = strides; i < whole; i += VEC_LANES)
+        largest[0] = vec_max(vec_load(x + i), largest[0]);
+    if (rest > 0)
+        largest[1] = vec_max(
+            vec_select(vec_first(rest), vec_load_some(x + whole, rest), vec_all(x[0])), largest[1]);
+    const float maximum =
+        vec_largest(vec_max(vec_max(largest[0], largest[1]), vec_max(largest[2], largest[3])));
+
     /* The rounding of the product is the same for all, so it cancels in the quotient; it may leave
      * the largest argument a little above 0, which does no harm. */
     const float factor = scale * 1.44269504f, offset = maximum * factor;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++) {
-        x[i] = exp2_nonpositive_f32(x[i] * factor - offset);
-        sum += x[i];
+    vec sum = {0};
+    for (size_t i = 0; i < whole; i += VEC_LANES) {
+        const vec e = exp2_nonpositive_f32(vec_load(x + i) * factor - offset);
+        vec_store(x + i, e);
+        sum += e;
     }
-    return sum;
+    if (rest > 0) {
+        const vec e = exp2_nonpositive_f32(vec_load_some(x + whole, rest) * factor - offset);
+        vec_store_some(x + whole, e, rest);
+        sum += (vec)((ints)e & vec_first(rest));
+    }
+    return vec_sum(sum);
 }
 
-static void scale_rows(float *restrict x, size_t ldx, const float *factor, size_t rows, size_t n)
+static void scale_rows(float *x, size_t ldx, const float *factor, size_t rows, size_t n)
 {
+    const size_t whole = n - n % VEC_LANES, rest = n - whole;
     for (size_t r = 0; r < rows; r++) {
-        float *restrict row = x + r * ldx;
-#pragma omp simd
-        for (size_t i = 0; i < n; i++) row[i] *= factor[r];
+        float *row = x + r * ldx;
+        for (size_t i = 0; i < whole; i += VEC_LANES)
+            vec_store(row + i, vec_load(row + i) * factor[r]);
+        if (rest > 0)
+            vec_store_some(row + whole, vec_load_some(row + whole, rest) * factor[r], rest);
     }
 }
 
@@ -206,15 +239,19 @@ static void pack_weights(float *panel, const float *w, size_t row_stride, size_t
 
 /* Adds a little less than half of the last bit that is kept, and the rest of the half where that
  * bit is odd; then cuts. A NaN, which the sum could turn into infinity or zero, is made quiet. */
+VEC_INLINE vec nearest_bf16(vec x)
+{
+    const bits rounded = (bits)x + 0x7FFF + ((bits)x >> 16 & 1);
+    const bits quiet = (bits)x | 0x00400000;
+    const vec kept = vec_select((ints)vec_abs(x) > 0x7F800000, (vec)quiet, (vec)rounded);
+    return (vec)((bits)kept & 0xFFFF0000);
+}
+
 static void round_bf16(float *x, size_t n)
 {
-#pragma omp simd
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t bits = to_bits(x[i]);
-        const uint32_t rounded = bits + 0x7FFFu + (bits >> 16 & 1u);
-        const uint32_t kept = (bits & 0x7FFFFFFFu) > 0x7F800000u ? bits | 0x00400000u : rounded;
-        x[i] = from_bits(kept & 0xFFFF0000u);
-    }
+    const size_t whole = n - n % VEC_LANES, rest = n - whole;
+    for (size_t i = 0; i < whole; i += VEC_LANES) vec_store(x + i, nearest_bf16(vec_load(x + i)));
+    if (rest > 0) vec_store_some(x + whole, nearest_bf16(vec_load_some(x + whole, rest)), rest);
 }
 
 const vit_rows_f32 VIT_ROWS_TABLE = {
