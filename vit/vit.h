@@ -125,6 +125,11 @@ typedef struct vit_load_options {
     bool allow_nonfinite; /* accept NaN and infinity in the weights */
     vit_precision precision;
     int threads; /* that load; 0 chooses as vit_workspace_create does */
+    /* To measure what vit_model_quantize to this format would cost, without the file: weights as it
+     * would store them. F32, which is 0: as they are. `quantize_only` NULL, or the name of the one
+     * matrix of the encoder (vit_model_matrix) that it is done to; all else computes in float32. */
+    vit_dtype quantize;
+    const char *quantize_only;
 } vit_load_options;
 
 /* Loads a Hugging Face directory, a timm directory, or one safetensors file written by vitc.
@@ -156,6 +161,7 @@ typedef struct vit_model_info {
     const char *weights_dtype; /* as stored: "F32", "BF16", ..., "mixed" */
     const char *card;          /* JSON object text of the model card; NULL when there is none */
     const char *license;       /* from card or config; NULL when unstated */
+    const char *quantization;  /* JSON object text: vit_model_quantize's; NULL for another file */
     uint64_t parameters;
     size_t weights_size;          /* bytes of packed weights in memory */
     const char *kernel_row;       /* the row of the kernel table in use, e.g. "avx512" */
@@ -171,13 +177,25 @@ VITC_API vit_model_info vit_model_describe(const vit_model *model);
 /* The label of class `index` (< K), UTF-8; "class 7" where the checkpoint has no labels. */
 VITC_API const char *vit_model_label(const vit_model *model, uint32_t index);
 
-/* Rewrites any checkpoint that vit_model_load reads as vitc's single file: weight matrices in
- * `dtype`, everything else in float32. `card` is JSON object text for vitc.card; NULL keeps the
- * source's. The file appears complete or not at all. */
+/* The name of matrix number `index` of the encoder's linear layers, which a precision other than
+ * float32 changes ("blocks.0.attn.qkv.weight"); NULL past the last. */
+VITC_API const char *vit_model_matrix(const vit_model *model, size_t index);
+
+/* Rewrites any checkpoint of float weights that vit_model_load reads as vitc's single file: weight
+ * matrices in `dtype`, everything else in float32. `card` is JSON object text for vitc.card; NULL
+ * keeps the source's. The file appears complete or not at all. */
 VITC_API VITC_MUST_CHECK vitc_status vit_model_convert(const char *in, const char *out,
                                                        vit_dtype dtype, const char *card,
                                                        const vit_load_options *options,
                                                        const vitc_log *log);
+
+/* The same for fewer bits, saying so in the file. INT8: the encoder's matrices as int8 with one
+ * scale per output feature, everything else in float32; BF16: as vit_model_convert does.
+ * `measurement` is JSON object text, what is known of the accuracy; NULL: "unmeasured". */
+VITC_API VITC_MUST_CHECK vitc_status vit_model_quantize(const char *in, const char *out,
+                                                        vit_dtype dtype, const char *measurement,
+                                                        const vit_load_options *options,
+                                                        const vitc_log *log);
 
 /* ---- the forward pass ---- */
 

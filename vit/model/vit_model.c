@@ -12,6 +12,7 @@ void vit_description_free(vit_description *description)
     free(description->dtype);
     free(description->card);
     free(description->license);
+    free(description->quantization);
     if (description->labels != NULL)
         for (uint32_t i = 0; i < description->label_count; i++) free(description->labels[i]);
     free(description->labels);
@@ -39,7 +40,9 @@ static size_t matrix_in(const vit_param *param)
 /* The number format of a parameter that is the matrix of a linear layer. */
 static const vit_gemm *matrix_gemm(const vit_model *model, const vit_param *param)
 {
-    return vit_param_in_encoder(param->id) ? model->encoder_gemm : &model->kernels.f32;
+    const bool encoder = model->only == SIZE_MAX ? vit_param_in_encoder(param->id)
+                                                 : param == &model->table.params[model->only];
+    return encoder ? model->encoder_gemm : &model->kernels.f32;
 }
 
 /* Reserves every parameter's place, and one run of zeros for biases that a model lacks. */
@@ -178,14 +181,40 @@ static void choose_formats(vit_model *model)
     model->encoder_gemm = model->precision == VIT_PRECISION_INT8   ? &kernels->int8
                           : model->precision == VIT_PRECISION_BF16 ? &kernels->bf16
                                                                    : &kernels->f32;
+    if (model->only != SIZE_MAX) {
+        model->attention_gemm = &kernels->f32;
+        return;
+    }
     /* Rounding queries, keys and weights costs accuracy and only pays where it saves time. */
     model->attention_gemm = model->precision != VIT_PRECISION_F32 && kernels->native_bf16
                                 ? &kernels->bf16
                                 : &kernels->f32;
 }
 
+static vitc_status find_only(vit_model *model, const char *only, const vitc_log *log)
+{
+    const vit_param_table *table = &model->table;
+    model->only = SIZE_MAX;
+    if (only == NULL) return VITC_OK;
+    for (size_t i = 0; i < table->count; i++)
+        if (vit_param_in_encoder(table->params[i].id) && strcmp(table->params[i].name, only) == 0) {
+            model->only = i;
+            return VITC_OK;
+        }
+    char shown[VITC_SHOWN_SIZE];
+    return vitc_fail(log, VITC_ERR_ARGUMENT, "%s is no matrix of the encoder",
+                     vitc_show(shown, only));
+}
+
 vitc_status vit_model_create(vit_model **out, const vit_config *config, vit_precision asked,
                              vit_dtype stored, const char *name, const vitc_log *log)
+{
+    return vit_model_create_only(out, config, asked, stored, NULL, name, log);
+}
+
+vitc_status vit_model_create_only(vit_model **out, const vit_config *config, vit_precision asked,
+                                  vit_dtype stored, const char *only, const char *name,
+                                  const vitc_log *log)
 {
     *out = NULL;
     vit_model *model = calloc(1, sizeof *model);
@@ -195,6 +224,7 @@ vitc_status vit_model_create(vit_model **out, const vit_config *config, vit_prec
     vitc_status status = vit_kernels_select(&model->kernels, log);
     if (status == VITC_OK) status = choose_precision(model, asked, stored, name, log);
     if (status == VITC_OK) status = vit_params_create(&model->table, config, log);
+    if (status == VITC_OK) status = find_only(model, only, log);
     if (status != VITC_OK) goto cleanup;
     choose_formats(model);
 
@@ -225,6 +255,14 @@ cleanup:
 const vit_param_table *vit_model_params(const vit_model *model)
 {
     return &model->table;
+}
+
+const char *vit_model_matrix(const vit_model *model, size_t index)
+{
+    const vit_param_table *table = &model->table;
+    for (size_t i = 0; i < table->count; i++)
+        if (vit_param_in_encoder(table->params[i].id) && index-- == 0) return table->params[i].name;
+    return NULL;
 }
 
 /* The factors of a matrix's rows: layer scale, gamma (W x + b) = (gamma W) x + gamma b. */
@@ -390,6 +428,7 @@ vit_model_info vit_model_describe(const vit_model *model)
                             .weights_dtype = d->dtype,
                             .card = d->card,
                             .license = d->license,
+                            .quantization = d->quantization,
                             .parameters = model->table.elements,
                             .weights_size = model->arena.size,
                             .kernel_row = model->kernels.name,

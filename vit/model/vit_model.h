@@ -13,7 +13,8 @@ typedef struct vit_description {
     char *dtype;        /* as stored */
     char *card;         /* JSON object text */
     char *license;
-    char **labels; /* K strings, or NULL */
+    char *quantization; /* JSON object text */
+    char **labels;      /* K strings, or NULL */
     uint32_t label_count;
     patches_spec preprocess;
 } vit_description;
@@ -27,6 +28,13 @@ VITC_MUST_CHECK vitc_status vit_model_create(vit_model **model, const vit_config
                                              vit_precision asked, vit_dtype stored,
                                              const char *name, const vitc_log *log);
 
+/* The same with only the encoder's matrix of that name in the precision, and all else in float32;
+ * NULL: all of them. VITC_ERR_ARGUMENT where the encoder has no such matrix. */
+VITC_MUST_CHECK vitc_status vit_model_create_only(vit_model **model, const vit_config *config,
+                                                  vit_precision asked, vit_dtype stored,
+                                                  const char *only, const char *name,
+                                                  const vitc_log *log);
+
 const vit_param_table *vit_model_params(const vit_model *model);
 
 /* Takes one parameter: `values` has the table's count and order; matrices are packed for the
@@ -38,6 +46,10 @@ VITC_MUST_CHECK vitc_status vit_model_set(vit_model *model, size_t param, const 
  * scale[o]. `scale` may be changed. */
 VITC_MUST_CHECK vitc_status vit_model_set_quantized(vit_model *model, size_t param, const int8_t *q,
                                                     float *scale, const vitc_log *log);
+
+/* Quantizes rows [rows, n] as packing floats for an INT8 model does: w is about q * scale[row]. A
+ * row that holds a NaN or an infinity gets the scale NaN. */
+void vit_quantize_rows(int8_t *q, float *scale, const float *w, size_t rows, size_t n);
 
 /* Checks that every parameter was set and that the preprocessing makes images of the model's size,
  * and takes over *description (which is emptied). */

@@ -25,6 +25,7 @@ struct vit_model {
     vit_precision precision;
     const char *precision_reason;
     const vit_gemm *encoder_gemm, *attention_gemm; /* of kernels; all else is float32 */
+    size_t only; /* the one matrix that encoder_gemm is for; SIZE_MAX: all of the encoder */
     vitc_arena arena;
     bool labelled;     /* labels come from the checkpoint */
     bool head_trained; /* some head weight is not zero */

@@ -21,16 +21,23 @@ static size_t row_stride(size_t width)
     return (lines % 2 == 0 ? lines + 1 : lines) * LINE;
 }
 
+/* The number format of the encoder's layers that are not in encoder_gemm's. */
+static const vit_gemm *other_gemm(const vit_model *model)
+{
+    return model->only == SIZE_MAX ? model->encoder_gemm : &model->kernels.f32;
+}
+
 /* The most bytes that any linear layer's packed tokens take; 0 on overflow. */
-static size_t packed_size(const vit_model *model, size_t tokens, size_t patches)
+static size_t packed_size(const vit_model *model, size_t tokens, size_t patches, size_t team)
 {
     const vit_config *config = &model->config;
     const size_t patch = (size_t)PATCHES_CHANNELS * config->patch * config->patch;
     const size_t sizes[] = {
-        vit_op_linear_packed(&model->kernels.f32, patches, patch),
-        vit_op_linear_packed(&model->kernels.f32, tokens, config->width), /* heads */
-        vit_op_linear_packed(model->encoder_gemm, tokens, config->width),
-        vit_op_linear_packed(model->encoder_gemm, tokens, config->mlp),
+        vit_op_linear_packed(&model->kernels.f32, patches, patch, team),
+        vit_op_linear_packed(&model->kernels.f32, tokens, config->width, team), /* heads */
+        vit_op_linear_packed(model->encoder_gemm, tokens, config->width, team),
+        vit_op_linear_packed(model->encoder_gemm, tokens, config->mlp, team),
+        vit_op_linear_packed(other_gemm(model), tokens, config->mlp, team),
     };
     size_t largest = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -45,7 +52,8 @@ static workspace_layout lay_out(const vit_model *model, uint32_t batch, int thre
     const vit_config *config = &model->config;
     const size_t d = config->width, n = vit_config_tokens(config);
     const size_t patch = (size_t)PATCHES_CHANNELS * config->patch * config->patch;
-    const size_t norm = vit_op_linear_thread(model->encoder_gemm, d);
+    const size_t norm = vitc_size_max(vit_op_linear_thread(model->encoder_gemm, d),
+                                      vit_op_linear_thread(other_gemm(model), d));
     const size_t head = vit_op_attention_thread(model->attention_gemm, n, d / config->heads);
     workspace_layout layout = {.token_stride = row_stride(d),
                                .wide_stride = row_stride(vitc_size_max(3 * d, config->mlp)),
@@ -57,7 +65,7 @@ static workspace_layout lay_out(const vit_model *model, uint32_t batch, int thre
         !vitc_size_mul(batch, vit_config_patches(config), &patches) ||
         !vitc_size_mul(patches, patch, &patch_floats))
         arena->overflow = true;
-    const size_t packed = packed_size(model, tokens, patches);
+    const size_t packed = packed_size(model, tokens, patches, (size_t)threads);
     if (norm == 0 || head == 0 || packed == 0) arena->overflow = true;
 
     layout.patches = vitc_arena_reserve_array(arena, patch_floats, sizeof(float));

@@ -289,8 +289,36 @@ static bool is_weight_type(vit_tensor_type type)
 
 typedef struct match_report {
     name_list missing, mis_shaped, unexpected;
-    const vit_checkpoint_tensor *mis_typed;
+    const vit_checkpoint_tensor *mis_typed, *scale_mis_typed;
+    const vit_checkpoint_tensor *quantized, *not_quantized; /* one of the encoder's, of each kind */
 } match_report;
+
+/* vitc's own files may hold the encoder's matrices in int8. */
+static bool may_be_quantized(const vit_checkpoint *checkpoint, const vit_param *param)
+{
+    return checkpoint->dialect == &vit_dialect_vitc && vit_param_in_encoder(param->id);
+}
+
+static void match_scale(vit_checkpoint *checkpoint, match_report *report, size_t index,
+                        const char *weight)
+{
+    const size_t rows = checkpoint->table.params[index].shape[0];
+    char name[VIT_SOURCE_NAME_SIZE + sizeof VIT_SCALE_SUFFIX], shape[128];
+    snprintf(name, sizeof name, "%s" VIT_SCALE_SUFFIX, weight);
+    const vit_checkpoint_tensor *found = vit_checkpoint_find(checkpoint, name);
+    checkpoint->sources[index].scale = found;
+    if (found == NULL) {
+        list_add(&report->missing, "%s [%zu]", name, rows);
+        return;
+    }
+    checkpoint->tensors[found - checkpoint->tensors].used = true;
+    if (found->tensor->rank != 1 || found->tensor->shape[0] != rows) {
+        vit_shape_format(shape, sizeof shape, found->tensor->shape, found->tensor->rank);
+        list_add(&report->mis_shaped, "%s is %s, expected [%zu]", name, shape, rows);
+    } else if (found->tensor->type != VIT_TENSOR_F32 && report->scale_mis_typed == NULL) {
+        report->scale_mis_typed = found;
+    }
+}
 
 static void match_part(vit_checkpoint *checkpoint, match_report *report, size_t index,
                        const vit_checkpoint_names *names, uint32_t part)
@@ -311,11 +339,17 @@ static void match_part(vit_checkpoint *checkpoint, match_report *report, size_t 
     }
     checkpoint->tensors[found - checkpoint->tensors].used = true;
     const vit_tensor *tensor = found->tensor;
+    const bool quantized = tensor->type == VIT_TENSOR_I8 && may_be_quantized(checkpoint, param);
+    if (quantized) match_scale(checkpoint, report, index, name);
+    if (quantized)
+        report->quantized = found;
+    else if (vit_param_in_encoder(param->id))
+        report->not_quantized = found;
     if (tensor->rank != param->rank ||
         memcmp(tensor->shape, expected, param->rank * sizeof *expected) != 0) {
         vit_shape_format(shape, sizeof shape, tensor->shape, tensor->rank);
         list_add(&report->mis_shaped, "%s is %s, expected %s", name, shape, wanted);
-    } else if (!is_weight_type(tensor->type) && report->mis_typed == NULL) {
+    } else if (!quantized && !is_weight_type(tensor->type) && report->mis_typed == NULL) {
         report->mis_typed = found;
     }
 }
@@ -350,15 +384,31 @@ static vitc_status match_tensors(vit_checkpoint *checkpoint, const vitc_log *log
                          "%s: tensor %s is %s; vitc reads weights as F32, F16, BF16 or F64",
                          checkpoint->name, report.mis_typed->name,
                          vit_tensor_type_string(report.mis_typed->tensor->type));
+    if (report.scale_mis_typed != NULL)
+        return vitc_fail(log, VITC_ERR_UNSUPPORTED,
+                         "%s: tensor %s is %s; the scales of int8 weights are F32",
+                         checkpoint->name, report.scale_mis_typed->name,
+                         vit_tensor_type_string(report.scale_mis_typed->tensor->type));
+    if (report.quantized != NULL && report.not_quantized != NULL)
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "%s: tensor %s is I8 and %s is %s: a quantized file holds all of the "
+                         "encoder's matrices as I8",
+                         checkpoint->name, report.quantized->name, report.not_quantized->name,
+                         vit_tensor_type_string(report.not_quantized->tensor->type));
     return VITC_OK;
 }
 
-/* The type of the matrices, which is what matters: vitc's own BF16 files keep the rest in F32. */
+/* The type of the matrices, which is what matters: vitc's own BF16 files keep the rest in F32, and
+ * its I8 files all but the encoder's. */
 static vitc_status describe_dtype(vit_checkpoint *checkpoint, const vitc_log *log)
 {
     const char *dtype = NULL;
     for (size_t i = 0; i < checkpoint->table.count; i++) {
         if (checkpoint->table.params[i].kind != VIT_PARAM_MATRIX) continue;
+        if (vit_checkpoint_is_quantized(checkpoint, i)) {
+            dtype = vit_tensor_type_string(VIT_TENSOR_I8);
+            break;
+        }
         for (uint32_t part = 0; part < checkpoint->sources[i].count; part++) {
             const vit_tensor *tensor = checkpoint->sources[i].parts[part]->tensor;
             const char *found = vit_tensor_type_string(tensor->type);
@@ -582,6 +632,43 @@ vitc_status vit_checkpoint_read(const vit_checkpoint *checkpoint, size_t param, 
     return VITC_OK;
 }
 
+bool vit_checkpoint_is_quantized(const vit_checkpoint *checkpoint, size_t param)
+{
+    return checkpoint->sources[param].scale != NULL;
+}
+
+vitc_status vit_checkpoint_read_quantized(const vit_checkpoint *checkpoint, size_t param,
+                                          const int8_t **q, float *scale, const vitc_log *log)
+{
+    if (param >= checkpoint->table.count || !vit_checkpoint_is_quantized(checkpoint, param))
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "%s: parameter %zu is not quantized",
+                         checkpoint->name, param);
+    const vit_checkpoint_tensor *part = checkpoint->sources[param].parts[0];
+    const vit_checkpoint_tensor *scales = checkpoint->sources[param].scale;
+    const vit_tensor *tensor = part->tensor;
+    const int8_t *numbers = (const int8_t *)tensor->data;
+    char place[160];
+    bool good = true; /* without a branch, so that it vectorizes */
+    for (size_t i = 0; i < tensor->count; i++) good &= numbers[i] != INT8_MIN;
+    for (size_t i = 0; !good && i < tensor->count; i++) {
+        if (numbers[i] != INT8_MIN) continue;
+        format_index(place, sizeof place, tensor, i);
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "%s: tensor %s holds -128 at %s; quantized weights are -127 to 127",
+                         checkpoint->name, part->name, place);
+    }
+    vit_floats_from_f32(scale, scales->tensor->data, scales->tensor->count);
+    for (size_t i = 0; i < scales->tensor->count; i++)
+        if (!isfinite(scale[i]) || scale[i] < 0) {
+            format_index(place, sizeof place, scales->tensor, i);
+            return vitc_fail(log, VITC_ERR_MODEL,
+                             "%s: tensor %s holds %g at %s; a scale is finite and not negative",
+                             checkpoint->name, scales->name, (double)scale[i], place);
+        }
+    *q = numbers;
+    return VITC_OK;
+}
+
 size_t vit_checkpoint_largest(const vit_checkpoint *checkpoint)
 {
     size_t largest = 0;
@@ -589,4 +676,14 @@ size_t vit_checkpoint_largest(const vit_checkpoint *checkpoint)
         if (checkpoint->table.params[i].count > largest)
             largest = checkpoint->table.params[i].count;
     return largest;
+}
+
+vitc_status vit_checkpoint_buffer(float **buffer, const vit_checkpoint *checkpoint,
+                                  const vitc_log *log)
+{
+    size_t size;
+    *buffer = NULL;
+    if (vitc_size_mul(vit_checkpoint_largest(checkpoint), sizeof **buffer, &size))
+        *buffer = malloc(size);
+    return *buffer != NULL ? VITC_OK : vitc_fail_memory(log, "a tensor");
 }

@@ -17,6 +17,9 @@
 #include "vit_model.h"
 #include "vit_safetensors.h"
 
+/* A tensor of int8 weights has its rows' scales beside it, under its name with this after it. */
+#define VIT_SCALE_SUFFIX "_scale"
+
 /* Tensors that make up one parameter: query, key and value are stored apart by some. */
 #define VIT_SOURCE_PARTS_MAX 3
 #define VIT_SOURCE_NAME_SIZE 128
@@ -31,6 +34,7 @@ typedef struct vit_checkpoint_tensor {
 typedef struct vit_checkpoint_source {
     uint32_t count; /* parts, concatenated along the first dimension */
     const vit_checkpoint_tensor *parts[VIT_SOURCE_PARTS_MAX];
+    const vit_checkpoint_tensor *scale; /* of the one part, which is int8; else NULL */
 } vit_checkpoint_source;
 
 typedef struct vit_checkpoint_file {
@@ -114,10 +118,26 @@ void vit_checkpoint_free(vit_checkpoint *checkpoint);
 VITC_MUST_CHECK vitc_status vit_checkpoint_read(const vit_checkpoint *checkpoint, size_t param,
                                                 float *dst, const vitc_log *log);
 
+/* The same for a parameter of which vit_checkpoint_is_quantized is true: *q points at its int8
+ * numbers, all of them -127 .. 127, and scale[0 .. shape[0]) gets those of its rows, all of them
+ * finite and not negative. */
+VITC_MUST_CHECK vitc_status vit_checkpoint_read_quantized(const vit_checkpoint *checkpoint,
+                                                          size_t param, const int8_t **q,
+                                                          float *scale, const vitc_log *log);
+bool vit_checkpoint_is_quantized(const vit_checkpoint *checkpoint, size_t param);
+
 /* Elements of the largest parameter: what a buffer for vit_checkpoint_read needs. */
 size_t vit_checkpoint_largest(const vit_checkpoint *checkpoint);
+/* Such a buffer, malloc'd. */
+VITC_MUST_CHECK vitc_status vit_checkpoint_buffer(float **buffer, const vit_checkpoint *checkpoint,
+                                                  const vitc_log *log);
 
 /* ---- for the dialects and the file finder ---- */
+
+/* Messages that loading and writing share: the file's name, and a tensor's. */
+#define VIT_ALREADY_INT8                                                                           \
+    "%s: holds int8 weights already; use the checkpoint that it was quantized from"
+#define VIT_BEYOND_BF16 "%s: tensor %s holds a value beyond bfloat16; convert to f32"
 
 /* Bytes of one JSON file beside the weights. */
 #define VIT_CHECKPOINT_JSON_MAX ((size_t)32 << 20)

@@ -246,14 +246,30 @@ static vitc_status read_card(vit_checkpoint *checkpoint, const char *text, const
     return status;
 }
 
+static vitc_status read_quantization(vit_checkpoint *checkpoint, const char *text,
+                                     const vitc_log *log)
+{
+    vitc_json *root = NULL;
+    VITC_TRY(vitc_json_parse(&root, text, strlen(text), checkpoint->name, log));
+    vitc_status status = VITC_OK;
+    if (!vitc_json_is_object(root))
+        status = vitc_fail(log, VITC_ERR_MODEL, "%s: vitc.quantization is not a JSON object",
+                           checkpoint->name);
+    vitc_json_free(root);
+    if (status != VITC_OK) return status;
+    return vit_checkpoint_copy(&checkpoint->description.quantization, text, log);
+}
+
 static vitc_status configure(vit_checkpoint *checkpoint, const vitc_json *config,
                              const vitc_log *log)
 {
     const vit_safetensors *contents = &checkpoint->files[0].contents;
     const char *labels = vit_safetensors_metadata(contents, "vitc.labels");
     const char *card = vit_safetensors_metadata(contents, "vitc.card");
+    const char *quantization = vit_safetensors_metadata(contents, "vitc.quantization");
     VITC_TRY(vit_config_parse(&checkpoint->config, config, checkpoint->config_name, log));
     if (card != NULL) VITC_TRY(read_card(checkpoint, card, log));
+    if (quantization != NULL) VITC_TRY(read_quantization(checkpoint, quantization, log));
     if (labels == NULL) return VITC_OK;
     vitc_json *list = NULL;
     VITC_TRY(vitc_json_parse(&list, labels, strlen(labels), checkpoint->name, log));

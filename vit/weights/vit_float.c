@@ -124,6 +124,17 @@ size_t vit_floats_first_nonfinite(const float *values, size_t count)
     return count;
 }
 
+bool vit_floats_round_bf16(float *values, size_t count)
+{
+    bool good = true;
+    for (size_t i = 0; i < count; i++) {
+        const float rounded = vit_float_from_bf16(vit_float_to_bf16(values[i]));
+        good &= isfinite(rounded) || !isfinite(values[i]);
+        values[i] = rounded;
+    }
+    return good;
+}
+
 void vit_floats_to_f32(unsigned char *dst, const float *src, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -4,6 +4,7 @@
 #ifndef VIT_FLOAT_H
 #define VIT_FLOAT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ void vit_floats_from_f64(float *dst, const unsigned char *src, size_t count);
 
 /* The index of the first NaN or infinity, or `count`. */
 size_t vit_floats_first_nonfinite(const float *values, size_t count);
+
+/* Rounds to bfloat16 in place. False when a finite value is beyond it. */
+bool vit_floats_round_bf16(float *values, size_t count);
 
 /* The reverse: little-endian bytes, 4 or 2 for each value. */
 void vit_floats_to_f32(unsigned char *dst, const float *src, size_t count);

@@ -25,7 +25,8 @@ typedef enum vit_tensor_type {
     VIT_TENSOR_F32,
     VIT_TENSOR_F16,
     VIT_TENSOR_BF16,
-    /* Known so that a file with such a tensor can be read; never weights. */
+    /* Known so that a file with such a tensor can be read. I8: quantized weights, in vitc's own
+     * files; all others never weights. */
     VIT_TENSOR_C64,
     VIT_TENSOR_I64,
     VIT_TENSOR_U64,
@@ -85,7 +86,7 @@ bool vit_tensor_floats(float *dst, const vit_tensor *tensor);
 
 typedef struct vit_safetensors_entry {
     const char *name;
-    vit_tensor_type type; /* F32 or BF16 */
+    vit_tensor_type type; /* F32, BF16 or I8 */
     uint32_t rank;
     size_t shape[VIT_TENSOR_RANK_MAX];
     size_t count; /* elements, the product of the shape */
@@ -100,7 +101,8 @@ VITC_MUST_CHECK vitc_status vit_safetensors_write_header(vitc_file_writer *write
                                                          size_t count, const vitc_json *metadata,
                                                          const vitc_log *log);
 
-/* Appends `count` values in the entry's type. False when a finite value is beyond that type. */
+/* Appends `count` values in the entry's type, F32 or BF16; int8 numbers are appended as they are,
+ * by vitc_file_writer_append. False when a finite value is beyond that type. */
 bool vit_safetensors_write_floats(vitc_file_writer *writer, vit_tensor_type type,
                                   const float *values, size_t count);
 

@@ -9,7 +9,7 @@
 
 static size_t element_size(vit_tensor_type type)
 {
-    return type == VIT_TENSOR_BF16 ? 2 : 4;
+    return type == VIT_TENSOR_I8 ? 1 : type == VIT_TENSOR_BF16 ? 2 : 4;
 }
 
 static int compare_entries(const void *a, const void *b)
