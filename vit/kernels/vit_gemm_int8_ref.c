@@ -80,7 +80,9 @@ static void pack_quantized_ref(const vit_gemm *gemm, void *panel, const int8_t *
         for (size_t i = 0; i < k; i += UNIT) {
             int16_t *to = numbers + i * WEIGHTS + lane * UNIT;
             const size_t n = lane < rows ? vitc_size_min(UNIT, k - i) : 0;
-            for (size_t j = 0; j < n; j++) to[j] = q[lane * row_stride + i + j];
+            for (size_t j = 0; j < n; j++)
+                to[j] = q[lane * row_stride + i + j]; /* NOLINT(bugprone-signed-char-misuse,
+                                                         cert-str34-c): numbers, not characters */
             memset(to + n, 0, (UNIT - n) * sizeof *to);
         }
     }
@@ -97,14 +99,16 @@ static void pack_tokens_ref(const vit_gemm *gemm, void *panel, const float *x, s
 static void dot_four(int32_t sum[4], const int16_t *w, const int16_t *x, size_t k)
 {
     int32_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
-    for (size_t i = 0; i < k; i += UNIT, w += WEIGHTS * UNIT, x += TOKENS * UNIT) {
+    for (size_t i = 0; i < k; i += UNIT) {
+        const int16_t *w0 = w + i * WEIGHTS, *w1 = w0 + UNIT, *w2 = w1 + UNIT, *w3 = w2 + UNIT;
+        const int16_t *token = x + i * TOKENS;
         int32_t part0 = 0, part1 = 0, part2 = 0, part3 = 0;
         EIGHT_AT_ONCE
         for (size_t j = 0; j < UNIT; j++) {
-            part0 += (int32_t)w[j] * x[j];
-            part1 += (int32_t)w[j + UNIT] * x[j];
-            part2 += (int32_t)w[j + 2 * UNIT] * x[j];
-            part3 += (int32_t)w[j + 3 * UNIT] * x[j];
+            part0 += (int32_t)w0[j] * token[j];
+            part1 += (int32_t)w1[j] * token[j];
+            part2 += (int32_t)w2[j] * token[j];
+            part3 += (int32_t)w3[j] * token[j];
         }
         sum0 += part0;
         sum1 += part1;
