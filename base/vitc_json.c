@@ -43,11 +43,14 @@ static size_t longest_token(const char *text, size_t size)
 {
     size_t longest = 0, from = 0;
     for (size_t i = 0; i < size; i++) {
-        if (text[i] == '\\') i++;
-        const size_t length = (i < size ? i : size) - from;
-        longest = length > longest ? length : longest;
-        if (i < size && text[i] == '"') from = i;
+        if (text[i] == '\\') {
+            i++; /* an escaped quote ends nothing */
+        } else if (text[i] == '"') {
+            longest = i - from > longest ? i - from : longest;
+            from = i;
+        }
     }
+    longest = size - from > longest ? size - from : longest;
     return longest + 2; /* both quotes */
 }
 
