@@ -410,28 +410,16 @@ static void expect_changed(const test_bytes *file, const char *from, const char 
     message_log messages;
     const vitc_log log = message_log_start(&messages);
     vit_checkpoint *c;
-    /* The header is text of length n; the rest may hold zero bytes and is kept apart. */
-    size_t n = 0;
-    for (int i = 0; i < 8; i++) n |= (size_t)file->data[i] << 8 * i;
-    test_bytes header = {.data = calloc(1, n + 1), .size = n};
-    assert_non_null(header.data);
-    memcpy(header.data, file->data + 8, n);
-    test_replace(&header, from, to);
-    unsigned char *bytes = malloc(8 + header.size + file->size - 8 - n);
-    assert_non_null(bytes);
-    for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)((uint64_t)header.size >> 8 * i);
-    memcpy(bytes + 8, header.data, header.size);
-    memcpy(bytes + 8 + header.size, file->data + 8 + n, file->size - 8 - n);
+    test_bytes changed = test_change_header(file, from, to);
     const vitc_status found =
-        vit_checkpoint_open_memory(&c, bytes, header.size + file->size - n, "memory", NULL, &log);
+        vit_checkpoint_open_memory(&c, changed.data, changed.size, "memory", NULL, &log);
     if (found != status)
         fail_msg("%s: %s, expected %s\n%s", to, vitc_status_string(found),
                  vitc_status_string(status), messages.text);
     if (status != VITC_OK) assert_says(&messages, "memory");
     if (says != NULL) assert_says(&messages, says);
     vit_checkpoint_free(c);
-    free(header.data);
-    free(bytes);
+    free(changed.data);
 }
 
 static void vitc_files_out_of_order(void **unused)

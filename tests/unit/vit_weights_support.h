@@ -165,6 +165,27 @@ static inline void test_replace(test_bytes *text, const char *from, const char *
 
 /* ---- safetensors, taken apart ---- */
 
+/* A copy in whose header the first `from` is `to`; the rest may hold zero bytes and stays. */
+static inline test_bytes test_change_header(const test_bytes *file, const char *from,
+                                            const char *to)
+{
+    size_t n = 0;
+    for (int i = 0; i < 8; i++) n |= (size_t)file->data[i] << 8 * i;
+    test_bytes header = {.data = calloc(1, n + 1), .size = n};
+    assert_non_null(header.data);
+    memcpy(header.data, file->data + 8, n);
+    test_replace(&header, from, to);
+    test_bytes changed = {.size = header.size + file->size - n};
+    changed.data = malloc(changed.size + 1);
+    assert_non_null(changed.data);
+    for (int i = 0; i < 8; i++) changed.data[i] = (unsigned char)((uint64_t)header.size >> 8 * i);
+    memcpy(changed.data + 8, header.data, header.size);
+    memcpy(changed.data + 8 + header.size, file->data + 8 + n, file->size - 8 - n);
+    changed.data[changed.size] = 0;
+    free(header.data);
+    return changed;
+}
+
 typedef struct test_tensor {
     char name[160];
     char dtype[16];
