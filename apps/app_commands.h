@@ -8,5 +8,6 @@ int app_classify_run(const app_settings *settings);
 int app_info_run(const app_settings *settings);
 int app_preprocess_run(const app_settings *settings);
 int app_convert_run(const app_settings *settings);
+int app_quantize_run(const app_settings *settings);
 
 #endif

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +18,22 @@ typedef struct facts {
     vit_model_info info;
     const vit_config *config;
     vit_runtime_info runtime;
-    vitc_json *card; /* NULL when there is none */
+    vitc_json *card, *quantization; /* NULL when there is none */
     uint32_t batch;
     uint32_t prefix_slots;
     uint64_t workspace; /* bytes */
     char preprocess[512];
 } facts;
+
+/* NULL for NULL, and for text that is no JSON: not worth refusing to show the rest. */
+static vitc_json *parse_text(const char *text)
+{
+    const vitc_log silent = {0};
+    vitc_json *value;
+    if (text == NULL || vitc_json_parse(&value, text, strlen(text), "text", &silent) != VITC_OK)
+        return NULL;
+    return value;
+}
 
 static const char *card_text(const facts *f, const char *key)
 {
@@ -163,6 +174,24 @@ static void show_card(const facts *f)
     if (date != NULL) line("date", "%s", date);
 }
 
+static void show_quantization(const facts *f)
+{
+    const vitc_json *m = vitc_json_get(f->quantization, "measurement");
+    const char *dtype = vitc_json_string(vitc_json_get(f->quantization, "dtype"), "?");
+    if (f->quantization == NULL) return;
+    if (!vitc_json_is_object(m)) {
+        line("quantized", "%s; what it costs is unmeasured", dtype);
+        return;
+    }
+    line("quantized",
+         "%s; loss %.2f points on %lld images of %s, at most %.2f with %.0f %% confidence", dtype,
+         vitc_json_number(vitc_json_get(m, "loss_points"), NAN),
+         (long long)vitc_json_integer(vitc_json_get(m, "images"), 0),
+         vitc_json_string(vitc_json_get(m, "data"), "?"),
+         vitc_json_number(vitc_json_get(m, "loss_points_at_most"), NAN),
+         100 * vitc_json_number(vitc_json_get(m, "confidence"), NAN));
+}
+
 static void show_model(const facts *f)
 {
     const vit_config *c = f->config;
@@ -175,6 +204,9 @@ static void show_model(const facts *f)
     line("parameters", "%s, stored as %s; %s in memory",
          app_text_number(number, sizeof number, f->info.parameters), f->info.weights_dtype,
          app_text_bytes(size, sizeof size, f->info.weights_size));
+    show_quantization(f);
+    line("precision", "%s (%s): %s", vit_precision_string(f->info.precision),
+         f->info.precision_kernel, f->info.precision_reason);
     line("encoder", "%u layers, width %u, %u heads of %u, MLP %u (%s), LayerNorm eps %g", c->layers,
          c->width, c->heads, c->width / c->heads, c->mlp, vit_activation_string(c->activation),
          (double)c->norm_eps);
@@ -225,6 +257,13 @@ static double short_decimal(float value)
     return strtod(text, NULL);
 }
 
+/* JSON text, which may be NULL, as it is. */
+static bool set_text(vitc_json *object, const char *key, const char *text)
+{
+    vitc_json *value = parse_text(text);
+    return value != NULL ? vitc_json_set(object, key, value) : vitc_json_set_null(object, key);
+}
+
 static vitc_json *model_json(const facts *f)
 {
     const vit_config *c = f->config;
@@ -268,22 +307,15 @@ static vitc_json *model_json(const facts *f)
          vitc_json_set_string(o, "license", f->info.license) &&
          vitc_json_set_string(o, "preprocess", f->preprocess) &&
          vitc_json_set_bool(o, "labelled", f->info.labelled);
+    ok = ok && vitc_json_set_string(o, "precision", vit_precision_string(f->info.precision)) &&
+         vitc_json_set_string(o, "precision_reason", f->info.precision_reason) &&
+         vitc_json_set_string(o, "precision_kernel", f->info.precision_kernel) &&
+         set_text(o, "quantization", f->info.quantization);
     ok = vitc_json_set(o, "position_grid", grid) && ok;
     ok = vitc_json_set(o, "labels", labels) && ok;
     if (ok) return o;
     vitc_json_free(o);
     return NULL;
-}
-
-/* The card as it is; parsed again because a document is owned by one parent only. */
-static bool set_card(vitc_json *object, const facts *f)
-{
-    const vitc_log silent = {0};
-    vitc_json *card;
-    if (f->card == NULL) return vitc_json_set_null(object, "card");
-    if (vitc_json_parse(&card, f->info.card, strlen(f->info.card), "card", &silent) != VITC_OK)
-        return false;
-    return vitc_json_set(object, "card", card);
 }
 
 static bool show_json(const facts *f)
@@ -308,7 +340,7 @@ static bool show_json(const facts *f)
              vitc_json_set_string(machine, "threads_reason", r->threads_reason);
         ok = ok && vitc_json_set_string(o, "version", vitc_version());
         ok = vitc_json_set(o, "model", model_json(f)) && ok;
-        ok = set_card(o, f) && ok;
+        ok = set_text(o, "card", f->info.card) && ok;
         ok = vitc_json_set(o, "memory", memory) && ok;
         ok = vitc_json_set(o, "machine", machine) && ok;
     } else {
@@ -326,7 +358,6 @@ static bool show_json(const facts *f)
 int app_info_run(const app_settings *settings)
 {
     const vitc_log log = app_log(settings);
-    const vitc_log silent = {0};
     facts f = {.settings = settings, .batch = (uint32_t)settings->batch};
     vit_model *model;
     int result = app_model_load(&model, settings);
@@ -336,10 +367,8 @@ int app_info_run(const app_settings *settings)
     f.config = f.info.config;
     f.prefix_slots = f.config->position_covers_prefix ? vit_config_prefix_tokens(f.config) : 0;
     patches_spec_describe(f.info.preprocess, f.preprocess, sizeof f.preprocess);
-    /* A card that is no JSON is not worth refusing to show the rest. */
-    if (f.info.card != NULL &&
-        vitc_json_parse(&f.card, f.info.card, strlen(f.info.card), "card", &silent) != VITC_OK)
-        f.card = NULL;
+    f.card = parse_text(f.info.card);
+    f.quantization = parse_text(f.info.quantization);
     result = app_exit_status(vit_runtime_describe(&f.runtime, (int)settings->threads, &log));
     if (result == APP_EXIT_DONE) {
         f.workspace = vit_workspace_size(model, f.batch, f.runtime.threads);
@@ -352,6 +381,7 @@ int app_info_run(const app_settings *settings)
         }
     }
     vitc_json_free(f.card);
+    vitc_json_free(f.quantization);
     vit_model_free(model);
     return result;
 }

@@ -28,7 +28,8 @@ int app_model_read_text(char **text, size_t *size, const char *path, const app_s
 
 int app_model_read_options(vit_load_options *options, char **text, const app_settings *settings)
 {
-    *options = (vit_load_options){0};
+    *options = (vit_load_options){.precision = (vit_precision)settings->precision,
+                                  .threads = (int)settings->threads};
     *text = NULL;
     if (settings->preprocess == NULL) return APP_EXIT_DONE;
     const int result =
@@ -44,6 +45,16 @@ imgio_decode_options app_decode_options(const app_settings *settings)
     decode.fast = settings->fast_decode;
     if (settings->max_pixels != 0) decode.limits.max_pixels = settings->max_pixels;
     return decode;
+}
+
+/* A choice that the user left to the program is told; any other only to who wants to know. */
+static void tell_precision(const vit_model *model, const app_settings *settings)
+{
+    const vit_model_info info = vit_model_describe(model);
+    if (settings->quiet || (!settings->verbose && settings->precision != VIT_PRECISION_AUTO))
+        return;
+    app_error("precision %s (%s): %s", vit_precision_string(info.precision), info.precision_kernel,
+              info.precision_reason);
 }
 
 int app_model_load(vit_model **model, const app_settings *settings)
@@ -66,6 +77,7 @@ int app_model_load(vit_model **model, const app_settings *settings)
         status = VITC_ERR_UNREADABLE;
     }
     free(spec);
+    if (status == VITC_OK) tell_precision(*model, settings);
     return app_exit_status(status);
 }
 

@@ -7,6 +7,7 @@
 
 #include "app_report.h"
 #include "app_text.h"
+#include "vit.h"
 
 enum { HELP_COLUMN = 26, HELP_WIDTH = 80, ALL_MAX = 64 };
 
@@ -14,7 +15,7 @@ typedef enum option_kind {
     OPTION_FLAG,  /* bool */
     OPTION_TEXT,  /* const char *, not empty */
     OPTION_COUNT, /* uint64_t, from minimum to maximum */
-    OPTION_CHOICE /* int: the index of a word in `argument`, "f32|bf16" */
+    OPTION_CHOICE /* int: minimum + the index of a word in `argument`, "f32|bf16" */
 } option_kind;
 
 typedef struct option {
@@ -25,7 +26,7 @@ typedef struct option {
     const char *argument;
     size_t offset; /* in app_settings */
     uint64_t minimum, maximum;
-    const char *absent; /* choices that exist elsewhere but not in this build */
+    const char *elsewhere; /* of a choice: where else what is missed may be */
     const char *help;
 } option;
 
@@ -35,15 +36,16 @@ static const option options[] = {
     {"classify info preprocess", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
      "The model: a Hugging Face directory, a timm directory, or one .safetensors file written by "
      "vitc convert. Default: the model built into this program."},
-    {"classify info preprocess convert", 0, "preprocess", OPTION_TEXT, "FILE", FIELD(preprocess), 0,
-     0, NULL,
+    {"classify info preprocess convert quantize", 0, "preprocess", OPTION_TEXT, "FILE",
+     FIELD(preprocess), 0, 0, NULL,
      "A preprocessing spec that replaces the model's own: preprocessor_config.json, timm's "
      "config.json, or vitc's JSON."},
     {"classify", 'k', "top-k", OPTION_COUNT, "N", FIELD(top), 1, UINT32_MAX, NULL,
      "How many labels to give for each image (default 5)."},
     {"classify", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
      "One JSON object per input, one to a line, as they are ready."},
-    {"info preprocess", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL, "One JSON object."},
+    {"info preprocess quantize", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
+     "One JSON object."},
     {"classify", 0, "csv", OPTION_FLAG, NULL, FIELD(csv), 0, 0, NULL,
      "Comma-separated values (RFC 4180) with a header line, one record per input."},
     {"classify", 0, "logits", OPTION_FLAG, NULL, FIELD(logits), 0, 0, NULL,
@@ -57,10 +59,19 @@ static const option options[] = {
      "Write the model's exact input: NumPy format, float32, shape (3, height, width)."},
     {"preprocess", 0, "png", OPTION_TEXT, "FILE.png", FIELD(png), 0, 0, NULL,
      "Write the picture that the model sees: resized and cropped, before normalization."},
-    {"convert", 'o', "output", OPTION_TEXT, "FILE", FIELD(output), 0, 0, NULL,
+    {"convert quantize", 'o', "output", OPTION_TEXT, "FILE", FIELD(output), 0, 0, NULL,
      "The file to write (required). It appears complete or not at all."},
-    {"convert", 0, "dtype", OPTION_CHOICE, "f32|bf16", FIELD(dtype), 0, 0, NULL,
+    {"convert", 0, "dtype", OPTION_CHOICE, "f32|bf16", FIELD(dtype), VIT_DTYPE_F32, 0,
+     "int8 is what vitc quantize makes",
      "How weight matrices are stored (default f32); the rest is always float32."},
+    {"quantize", 0, "dtype", OPTION_CHOICE, "bf16|int8", FIELD(dtype), VIT_DTYPE_BF16, 0, NULL,
+     "What the weight matrices become: int8 (default) with a scale per output feature, those of "
+     "the encoder only; or bf16. The rest is always float32."},
+    {"quantize", 0, "data", OPTION_TEXT, "FOLDER", FIELD(data), 0, 0, NULL,
+     "Measure on labelled images, one folder per class, named like the model's label, and write "
+     "the result into the file. Without it the file says that it is unmeasured."},
+    {"quantize", 0, "report", OPTION_FLAG, NULL, FIELD(report), 0, 0, NULL,
+     "With --data: show for each matrix how far the outputs move when only it is changed."},
     {"convert", 0, "card", OPTION_TEXT, "FILE", FIELD(card), 0, 0, NULL,
      "A model card to store: a JSON object. Default: the card of the source, if any."},
     {"classify preprocess", 0, "no-exif", OPTION_FLAG, NULL, FIELD(no_exif), 0, 0, NULL,
@@ -71,25 +82,33 @@ static const option options[] = {
     {"classify preprocess", 0, "max-pixels", OPTION_COUNT, "N", FIELD(max_pixels), 1,
      UINT32_MAX *(uint64_t)UINT32_MAX, NULL,
      "Refuse images of more than N pixels (default 100000000)."},
-    {"classify", 0, "precision", OPTION_CHOICE, "auto|f32", FIELD(precision), 0, 0, "bf16|int8",
-     "Arithmetic of the model: auto (default) takes the best that this build has, which is f32."},
-    {"classify", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
+    {"classify info", 0, "precision", OPTION_CHOICE, "f32|bf16|int8|auto", FIELD(precision),
+     VIT_PRECISION_F32, 0, NULL,
+     "Arithmetic of the encoder. Default: int8 for a model that vitc quantize made int8, else f32. "
+     "auto: the fastest that this CPU has for what the model holds. bf16 rounds; int8 needs int8 "
+     "weights."},
+    {"quantize", 0, "precision", OPTION_CHOICE, "f32|bf16|int8|auto", FIELD(precision),
+     VIT_PRECISION_F32, 0, NULL,
+     "With --data: measure the new weights with this arithmetic. Default: that of --dtype."},
+    {"classify quantize", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
      "The most images computed together (default 8). Results do not depend on it."},
     {"info", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
      "Show the memory for batches of N images (default 8)."},
-    {"classify info", 0, "threads", OPTION_COUNT, "N", FIELD(threads), 1, 1024, NULL,
+    {"classify info quantize", 0, "threads", OPTION_COUNT, "N", FIELD(threads), 1, 1024, NULL,
      "Threads (default: VITC_THREADS, OMP_NUM_THREADS, or the CPUs this process may use). Results "
      "do not depend on it."},
     {"classify", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No progress, no warnings, no message for an input that fails: its row says it."},
     {"info preprocess convert", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No warnings; errors only."},
-    {"classify info preprocess convert", 'v', "verbose", OPTION_FLAG, NULL, FIELD(verbose), 0, 0,
-     NULL, "Say on standard error what was chosen and why."},
+    {"quantize", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
+     "No progress, no warnings, no message for an image that cannot be used: it is counted."},
+    {"classify info preprocess convert quantize", 'v', "verbose", OPTION_FLAG, NULL, FIELD(verbose),
+     0, 0, NULL, "Say on standard error what was chosen and why."},
     {"help", 0, "list", OPTION_FLAG, NULL, FIELD(list), 0, 0, NULL,
      "List every option of every command, one to a line."},
-    {"classify info preprocess convert completion version help", 'h', "help", OPTION_FLAG, NULL,
-     FIELD(help), 0, 0, NULL, "Show this help."},
+    {"classify info preprocess convert quantize completion version help", 'h', "help", OPTION_FLAG,
+     NULL, FIELD(help), 0, 0, NULL, "Show this help."},
 };
 
 static const size_t option_count = sizeof options / sizeof *options;
@@ -177,13 +196,11 @@ static bool set_choice(app_settings *settings, const option *row, const char *sh
 {
     int index;
     if (in_list(row->argument, '|', value, strlen(value), &index)) {
-        *(int *)(void *)((char *)settings + row->offset) = index;
+        *(int *)(void *)((char *)settings + row->offset) = (int)row->minimum + index;
         return true;
     }
-    if (row->absent != NULL && in_list(row->absent, '|', value, strlen(value), NULL))
-        app_error("%s %s is not available in this build; it has %s", shown, value, row->argument);
-    else
-        app_error("%s takes one of %s, not \"%s\"", shown, row->argument, value);
+    app_error("%s takes one of %s, not \"%s\"%s%s", shown, row->argument, value,
+              row->elsewhere != NULL ? "; " : "", row->elsewhere != NULL ? row->elsewhere : "");
     return false;
 }
 

@@ -19,19 +19,18 @@ enum {
     APP_EXIT_INTERNAL = 4 /* out of memory, nothing can be written, or an internal error */
 };
 
-typedef enum app_precision { APP_PRECISION_AUTO = 0, APP_PRECISION_F32 } app_precision;
-
 /* The value of every option; a command looks at those that its rows name. */
 typedef struct app_settings {
     const char *model;      /* NULL: the bundled model */
     const char *preprocess; /* a file of JSON */
     const char *files_from; /* a list of paths; "-" is standard input */
-    const char *dump, *png, *output, *card;
+    const char *dump, *png, *output, *card, *data;
     uint64_t threads; /* 0: chosen by the library */
     uint64_t batch, top, max_pixels;
-    int precision; /* app_precision */
+    int precision; /* vit_precision */
     int dtype;     /* vit_dtype */
-    bool json, csv, logits, null_separated, no_exif, fast_decode, quiet, verbose, help, list;
+    bool json, csv, logits, null_separated, no_exif, fast_decode, report, quiet, verbose, help,
+        list;
     const char *const *operands; /* what is not an option, in order */
     size_t operand_count;
 } app_settings;

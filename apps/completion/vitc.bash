@@ -25,7 +25,7 @@ _vitc() {
     local current=${COMP_WORDS[COMP_CWORD]}
     local previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command=${COMP_WORDS[1]}
-    local commands="classify info preprocess convert completion version help"
+    local commands="classify info preprocess convert quantize completion version help"
     local options
     COMPREPLY=()
 
@@ -41,7 +41,7 @@ _vitc() {
             -v --verbose -h --help"
         ;;
     info)
-        options="-m --model --preprocess --json --batch --threads -q --quiet -v --verbose
+        options="-m --model --preprocess --json --precision --batch --threads -q --quiet -v --verbose
             -h --help"
         ;;
     preprocess)
@@ -50,6 +50,10 @@ _vitc() {
         ;;
     convert)
         options="--preprocess -o --output --dtype --card -q --quiet -v --verbose -h --help"
+        ;;
+    quantize)
+        options="--preprocess -o --output --dtype --data --report --precision --json --batch
+            --threads -q --quiet -v --verbose -h --help"
         ;;
     help) options="--list -h --help" ;;
     completion | version) options="-h --help" ;;
@@ -79,16 +83,24 @@ _vitc() {
         _vitc_files png
         return
         ;;
+    --data)
+        _vitc_files
+        return
+        ;;
     --files-from)
         _vitc_files '*'
         return
         ;;
     --precision)
-        _vitc_words "auto f32"
+        _vitc_words "f32 bf16 int8 auto"
         return
         ;;
     --dtype)
-        _vitc_words "f32 bf16"
+        if [[ $command == quantize ]]; then
+            _vitc_words "bf16 int8"
+        else
+            _vitc_words "f32 bf16"
+        fi
         return
         ;;
     -k | --top-k | --batch | --threads | --max-pixels)
@@ -105,7 +117,7 @@ _vitc() {
         _vitc_files '[jJ][pP][gG]' '[jJ][pP][eE][gG]' '[pP][nN][gG]' '[wW][eE][bB][pP]' \
             '[gG][iI][fF]' '[bB][mM][pP]' '[tT][gG][aA]' '[pP][gG][mM]' '[pP][pP][mM]' '[pP][sS][dD]'
         ;;
-    convert) _vitc_files safetensors ;;
+    convert | quantize) _vitc_files safetensors ;;
     completion) _vitc_words "bash" ;;
     help) _vitc_words "$commands" ;;
     esac

@@ -78,6 +78,11 @@ check "images" diff want out
 ask vitc convert --dtype ''
 printf '%s\n' bf16 f32 >want
 check "dtypes" diff want out
+ask vitc quantize --dtype ''
+printf '%s\n' bf16 int8 >want
+check "dtypes of quantize" diff want out
+ask vitc quantize --data ''
+check "folders" test "$(cat out)" = dir
 ask vitc classify --top-k ''
 check "nothing for a number" test -z "$(cat out)"
 

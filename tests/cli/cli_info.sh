@@ -18,6 +18,10 @@ check "prefix slots" test "$(field model position_prefix_slots)" = 1
 check "position embeddings" test "$(field model position)" = '"learned 1-D"'
 check "norm_eps" test "$(field model norm_eps)" = 1e-6
 check "dtype" test "$(field model dtype)" = '"mixed"' -o "$(field model dtype)" = '"BF16"'
+check "precision" test "$(field model precision)" = '"f32"'
+check "its reason" test -n "$(field model precision_reason)"
+check "its kernel" test -n "$(field model precision_kernel)"
+check "not quantized" test "$(field model quantization)" = null
 check "labels" test "$(field model labels)" = '["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]'
 check "head" test "$(field model head_trained)" = true
 check "licence" test -n "$(field model license)"
@@ -33,7 +37,7 @@ check "a larger batch takes more" test "$(field memory workspace)" -gt "$small"
 run info --threads 1
 exits 0
 silent err
-for name in name source architecture parameters encoder image tokens positions pooling head labels \
+for name in name source architecture parameters precision encoder image tokens positions pooling head labels \
     preprocessing licence data recipe limits accuracy weights workspace processor kernels BLIS \
     threads version; do
     check "a line for $name" grep -Eq "^  $name  +[^ ]" out

@@ -1,7 +1,7 @@
 # Help, suggestions, and wrong usage: exit status 2, a message, nothing on standard output.
 . "$(dirname "$0")/cli_lib.sh"
 
-commands="classify info preprocess convert completion version help"
+commands="classify info preprocess convert quantize completion version help"
 
 run
 exits 2
@@ -76,9 +76,8 @@ wrong "takes a number from 1" classify -k ' 3' x
 wrong "takes a number from 1 to 4096" classify --batch 99999999999999999999999 x
 wrong "--threads takes a number from 1 to 1024" classify --threads 0 x
 wrong "--max-pixels takes a number" classify --max-pixels=-1 x
-wrong "--precision bf16 is not available in this build" classify --precision bf16 x
-wrong "--precision int8 is not available in this build" classify --precision=int8 x
-wrong '--precision takes one of auto|f32, not "f16"' classify --precision f16 x
+wrong '--precision takes one of f32|bf16|int8|auto, not "f16"' classify --precision f16 x
+wrong "bundled model: holds no int8 weights" classify --precision=int8 x
 wrong "--model takes PATH, which is empty" classify --model= x
 wrong "no images given" classify
 wrong "no images given" classify --json
@@ -93,6 +92,15 @@ wrong 'preprocess does not take "b"' preprocess a b
 wrong "convert needs MODEL" convert -o x
 wrong "convert needs --output" convert x
 wrong "--dtype takes one of f32|bf16" convert x -o y --dtype f16
+wrong "int8 is what vitc quantize makes" convert x -o y --dtype int8
+wrong "quantize needs MODEL" quantize -o x
+wrong "quantize needs --output" quantize x
+wrong "--dtype takes one of bf16|int8" quantize x -o y --dtype f32
+wrong "--report needs --data" quantize x -o y --report
+wrong "--precision needs --data" quantize x -o y --precision int8
+wrong "--precision f32 cannot be had from int8" quantize x -o y --data d --precision f32
+wrong "--precision int8 cannot be had from bf16" \
+    quantize x -o y --dtype bf16 --data d --precision int8
 wrong "there is one for bash" completion zsh
 : >empty
 wrong "holds no paths" classify --files-from empty

@@ -28,16 +28,16 @@ static const vit_gemm *other_gemm(const vit_model *model)
 }
 
 /* The most bytes that any linear layer's packed tokens take; 0 on overflow. */
-static size_t packed_size(const vit_model *model, size_t tokens, size_t patches, size_t team)
+static size_t packed_size(const vit_model *model, size_t tokens, size_t patches)
 {
     const vit_config *config = &model->config;
     const size_t patch = (size_t)PATCHES_CHANNELS * config->patch * config->patch;
     const size_t sizes[] = {
-        vit_op_linear_packed(&model->kernels.f32, patches, patch, team),
-        vit_op_linear_packed(&model->kernels.f32, tokens, config->width, team), /* heads */
-        vit_op_linear_packed(model->encoder_gemm, tokens, config->width, team),
-        vit_op_linear_packed(model->encoder_gemm, tokens, config->mlp, team),
-        vit_op_linear_packed(other_gemm(model), tokens, config->mlp, team),
+        vit_op_linear_packed(&model->kernels.f32, patches, patch),
+        vit_op_linear_packed(&model->kernels.f32, tokens, config->width), /* heads */
+        vit_op_linear_packed(model->encoder_gemm, tokens, config->width),
+        vit_op_linear_packed(model->encoder_gemm, tokens, config->mlp),
+        vit_op_linear_packed(other_gemm(model), tokens, config->mlp),
     };
     size_t largest = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -65,7 +65,7 @@ static workspace_layout lay_out(const vit_model *model, uint32_t batch, int thre
         !vitc_size_mul(batch, vit_config_patches(config), &patches) ||
         !vitc_size_mul(patches, patch, &patch_floats))
         arena->overflow = true;
-    const size_t packed = packed_size(model, tokens, patches, (size_t)threads);
+    const size_t packed = packed_size(model, tokens, patches);
     if (norm == 0 || head == 0 || packed == 0) arena->overflow = true;
 
     layout.patches = vitc_arena_reserve_array(arena, patch_floats, sizeof(float));
