@@ -16,7 +16,7 @@ static unsigned char *test_bytes(size_t size)
 static vit_scratch make_scratch(size_t packed, size_t thread, int threads)
 {
     const size_t size = (thread + 63) / 64 * 64;
-    return (vit_scratch){test_bytes(packed), test_bytes(size * (size_t)threads), size};
+    return (vit_scratch){test_bytes(packed), test_bytes(size * (size_t)threads), packed, size};
 }
 
 static void free_scratch(vit_scratch *scratch)
@@ -37,8 +37,9 @@ static vit_linear make_linear(size_t out, size_t in, const float *weight, const 
 static void run_linear(float *out, const float *x, size_t tokens, const vit_norm *norm,
                        const vit_linear *linear, vit_epilogue epilogue, bool residual, int threads)
 {
-    vit_scratch scratch = make_scratch(vit_op_linear_packed(linear->gemm, tokens, linear->in),
-                                       vit_op_linear_thread(linear->gemm, linear->in), threads);
+    vit_scratch scratch =
+        make_scratch(vit_op_linear_packed(linear->gemm, tokens, linear->in, (size_t)threads),
+                     vit_op_linear_thread(linear->gemm, linear->in), threads);
 #pragma omp parallel num_threads(threads)
     vit_op_linear(out, linear->out, x, linear->in, tokens, norm, linear, epilogue, residual,
                   &scratch, kernels.rows);
@@ -241,7 +242,7 @@ static void sizes_that_overflow_are_refused(void **unused)
     const vit_gemm *gemm = &kernels.f32;
     assert_true(vit_linear_packed_size(gemm, SIZE_MAX, 2) == 0);
     assert_true(vit_linear_packed_size(gemm, SIZE_MAX / 2, SIZE_MAX / 2) == 0);
-    assert_true(vit_op_linear_packed(gemm, SIZE_MAX / 2, 4) == 0);
+    assert_true(vit_op_linear_packed(gemm, SIZE_MAX / 2, 4, 8) == 0);
     assert_true(vit_op_linear_thread(gemm, SIZE_MAX / 2) == 0);
     assert_true(vit_op_attention_thread(gemm, SIZE_MAX / 8, 64) == 0);
     assert_true(vit_op_attention_thread(gemm, SIZE_MAX, 64) == 0);

@@ -5,8 +5,8 @@
  *     z  = MLP(LN(z')) + z'                                                  (equation 3)
  *     y  = LN(z_L)[class], logits = y W + b                                  (equation 4)
  *
- * Every function here is run by all threads of one team; the vit_op_* calls share their work among
- * them and end in a barrier. */
+ * Every function here is run by all threads of one team. Each thread carries its own tokens through
+ * the linear layers (vit_share); barriers stand where a token needs the others. */
 #include <omp.h>
 #include <string.h>
 
@@ -34,8 +34,7 @@ static double attention_flops(const vit_config *config, size_t queries)
     return 4.0 * (double)queries * (double)vit_config_tokens(config) * (double)config->width;
 }
 
-/* Charges the time since the part before to `op`. Its last barrier has been passed, so that one
- * thread's clock is everyone's. */
+/* Charges the time since the part before to `op`, by the clock of the first thread. */
 static void profile_add(vit_workspace *ws, vit_op op, double flops)
 {
     if (ws->profile == NULL || omp_get_thread_num() != 0) return;
@@ -62,6 +61,7 @@ static void embed(const vit_model *model, vit_workspace *ws, uint32_t batch)
                       &model->patch_embedding, VIT_EPILOGUE_BIAS, false, &ws->scratch,
                       model->kernels.rows);
 
+#pragma omp barrier
 #pragma omp for schedule(static)
     for (uint32_t b = 0; b < batch; b++) {
         float *token = ws->tokens + b * n * ld;
@@ -116,9 +116,11 @@ static void encoder_block(const vit_model *model, const vit_block *block, vit_wo
 
     vit_op_linear(qkv, ldw, x, ld, all, &block->norm1, &block->qkv, VIT_EPILOGUE_BIAS, false,
                   scratch, rows);
+#pragma omp barrier /* every query meets all keys and values */
     profile_add(ws, VIT_OP_QKV, linear_flops(&block->qkv, all));
     vit_op_attention(attended, ld, qkv, ldw, batch, n, kept, config->heads, d / config->heads,
                      &block->qk_norm, model->attention_gemm, scratch, rows);
+#pragma omp barrier /* `hidden` takes the place of keys and values */
     profile_add(ws, VIT_OP_ATTENTION, batch * attention_flops(config, kept));
 
     const bool whole = kept == n;
@@ -148,6 +150,7 @@ static void classify(const vit_model *model, vit_workspace *ws, float *logits, u
     const uint32_t kept = pooled_tokens(config);
     float *pooled = ws->pooled, *distilled = ws->pooled + batch * d;
 
+#pragma omp barrier
     if (config->norm_final) {
         if (kept == n)
             vit_op_layernorm(ws->tokens, ld, ws->tokens, ld, batch * n, &model->norm_final, d,
@@ -173,6 +176,7 @@ static void classify(const vit_model *model, vit_workspace *ws, float *logits, u
     if (config->distilled_head) {
         vit_op_linear(ws->logits, k, distilled, d, batch, NULL, &model->distillation_head,
                       VIT_EPILOGUE_BIAS, false, &ws->scratch, rows);
+#pragma omp barrier
 #pragma omp for schedule(static)
         for (size_t i = 0; i < batch * k; i++) logits[i] = (logits[i] + ws->logits[i]) / 2;
     }

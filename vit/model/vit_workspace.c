@@ -8,7 +8,7 @@
 
 typedef struct workspace_layout {
     vitc_arena arena;
-    size_t token_stride, wide_stride, thread_size;
+    size_t token_stride, wide_stride, packed_size, thread_size;
     size_t patches, tokens, attended, wide, pooled, logits, packed, thread;
 } workspace_layout;
 
@@ -28,16 +28,16 @@ static const vit_gemm *other_gemm(const vit_model *model)
 }
 
 /* The most bytes that any linear layer's packed tokens take; 0 on overflow. */
-static size_t packed_size(const vit_model *model, size_t tokens, size_t patches)
+static size_t packed_size(const vit_model *model, size_t tokens, size_t patches, size_t team)
 {
     const vit_config *config = &model->config;
     const size_t patch = (size_t)PATCHES_CHANNELS * config->patch * config->patch;
     const size_t sizes[] = {
-        vit_op_linear_packed(&model->kernels.f32, patches, patch),
-        vit_op_linear_packed(&model->kernels.f32, tokens, config->width), /* heads */
-        vit_op_linear_packed(model->encoder_gemm, tokens, config->width),
-        vit_op_linear_packed(model->encoder_gemm, tokens, config->mlp),
-        vit_op_linear_packed(other_gemm(model), tokens, config->mlp),
+        vit_op_linear_packed(&model->kernels.f32, patches, patch, team),
+        vit_op_linear_packed(&model->kernels.f32, tokens, config->width, team), /* heads */
+        vit_op_linear_packed(model->encoder_gemm, tokens, config->width, team),
+        vit_op_linear_packed(model->encoder_gemm, tokens, config->mlp, team),
+        vit_op_linear_packed(other_gemm(model), tokens, config->mlp, team),
     };
     size_t largest = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
@@ -65,8 +65,8 @@ static workspace_layout lay_out(const vit_model *model, uint32_t batch, int thre
         !vitc_size_mul(batch, vit_config_patches(config), &patches) ||
         !vitc_size_mul(patches, patch, &patch_floats))
         arena->overflow = true;
-    const size_t packed = packed_size(model, tokens, patches);
-    if (norm == 0 || head == 0 || packed == 0) arena->overflow = true;
+    layout.packed_size = packed_size(model, tokens, patches, (size_t)threads);
+    if (norm == 0 || head == 0 || layout.packed_size == 0) arena->overflow = true;
 
     layout.patches = vitc_arena_reserve_array(arena, patch_floats, sizeof(float));
     layout.tokens = vitc_arena_reserve_array(arena, tokens, layout.token_stride * sizeof(float));
@@ -74,7 +74,7 @@ static workspace_layout lay_out(const vit_model *model, uint32_t batch, int thre
     layout.wide = vitc_arena_reserve_array(arena, tokens, layout.wide_stride * sizeof(float));
     layout.pooled = vitc_arena_reserve_array(arena, 2 * (size_t)batch, d * sizeof(float));
     layout.logits = vitc_arena_reserve_array(arena, batch, config->classes * sizeof(float));
-    layout.packed = vitc_arena_reserve(arena, packed);
+    layout.packed = vitc_arena_reserve(arena, layout.packed_size);
     vitc_arena_reserve(arena, VIT_KERNEL_OVERREAD);
     layout.thread = vitc_arena_reserve_array(arena, (size_t)threads, layout.thread_size);
     vitc_arena_reserve(arena, VIT_KERNEL_OVERREAD);
@@ -116,6 +116,7 @@ vitc_status vit_workspace_create(vit_workspace **out, const vit_model *model, ui
                                  .logits = vitc_arena_at(&layout.arena, layout.logits),
                                  .scratch = {.packed = vitc_arena_at(&layout.arena, layout.packed),
                                              .thread = vitc_arena_at(&layout.arena, layout.thread),
+                                             .packed_size = layout.packed_size,
                                              .thread_size = layout.thread_size}};
     *out = workspace;
     return VITC_OK;

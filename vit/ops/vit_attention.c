@@ -112,35 +112,28 @@ static void attend(const attention *a, float *out, const float *q, const float *
     }
 }
 
-/* Into how many runs the queries of each head are cut, so that every thread has as much to do:
- * each run packs the head's keys and values anew, which costs little. */
-static size_t plan_splits(size_t heads, size_t query_panels, size_t threads)
-{
-    size_t splits = 1;
-    while (heads * splits < 4 * threads && heads * splits % threads != 0 && splits < query_panels)
-        splits++;
-    return splits;
-}
-
 void vit_op_attention(float *out, size_t ldo, const float *qkv, size_t ldq, size_t images,
                       size_t tokens, size_t queries, size_t heads, size_t head_width,
                       const vit_qk_norm *norm, const vit_gemm *gemm, const vit_scratch *scratch,
                       const vit_rows_f32 *rows)
 {
-    const size_t width = heads * head_width, xr = gemm->token_panel;
+    const size_t width = heads * head_width;
     const attention a = {ldo,  ldq,  tokens, head_width,
                          norm, gemm, rows,   lay_out(gemm, tokens, head_width)};
-    const size_t panels = vitc_size_divide_up(queries, xr);
-    const size_t splits = plan_splits(images * heads, panels, (size_t)omp_get_num_threads());
-    const size_t run = vitc_size_divide_up(panels, splits) * xr;
+    /* Keys and values are packed by every part that needs them: little beside what they are for. */
+    const vit_share share = vit_share_tokens(images * tokens);
     unsigned char *block = scratch->thread + (size_t)omp_get_thread_num() * scratch->thread_size;
-#pragma omp for schedule(dynamic, 1)
-    for (size_t task = 0; task < images * heads * splits; task++) {
-        const size_t b = task / splits / heads, h = task / splits % heads;
-        const size_t from = task % splits * run;
-        const float *q = qkv + b * tokens * ldq + h * head_width;
-        if (from < queries)
-            attend(&a, out + b * tokens * ldo + h * head_width, q, q + width, q + 2 * width, from,
-                   vitc_size_min(from + run, queries), block);
+    for (size_t b = share.from / tokens; b * tokens < share.to; b++) {
+        const size_t first = b * tokens;
+        const size_t from = vitc_size_max(share.from, first) - first;
+        const size_t to = vitc_size_min(vitc_size_min(share.to - first, tokens), queries);
+        for (size_t h = share.member; from < to && h < heads; h += share.members) {
+            const float *q = qkv + first * ldq + h * head_width;
+            attend(&a, out + first * ldo + h * head_width, q, q + width, q + 2 * width, from, to,
+                   block);
+        }
+    }
+    if (share.members > 1) {
+#pragma omp barrier
     }
 }

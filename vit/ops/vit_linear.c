@@ -17,9 +17,17 @@ size_t vit_linear_packed_size(const vit_gemm *gemm, size_t out, size_t in)
     return panels_size(out, gemm->weight_panel, vit_gemm_weight_panel_size(gemm, in));
 }
 
-size_t vit_op_linear_packed(const vit_gemm *gemm, size_t tokens, size_t in)
+size_t vit_op_linear_packed(const vit_gemm *gemm, size_t tokens, size_t in, size_t threads)
 {
-    return panels_size(tokens, gemm->token_panel, vit_gemm_token_panel_size(gemm, in));
+    /* Every part's last panel may be partial, and its place begins on a line of cache. */
+    const size_t parts = vitc_size_min(threads, vit_share_most(tokens));
+    size_t rows, size;
+    if (!vitc_size_mul(2 * parts, gemm->token_panel, &rows) ||
+        !vitc_size_add(rows, tokens, &rows) ||
+        (size = panels_size(rows, gemm->token_panel, vit_gemm_token_panel_size(gemm, in))) == 0 ||
+        !vitc_size_add(size, 64 * parts, &size))
+        return 0;
+    return size;
 }
 
 size_t vit_op_linear_thread(const vit_gemm *gemm, size_t in)
@@ -53,30 +61,7 @@ void vit_linear_pack_quantized(const vit_linear *linear, const int8_t *q, const 
     }
 }
 
-/* How the tiles of one product are dealt out: a task is one weight panel by a block of token
- * panels. The weight panel stays in L2 while the tokens pass by. */
-typedef struct task_grid {
-    size_t weight_panels, token_panels; /* in all */
-    size_t token_blocks, block;         /* blocks of so many token panels */
-} task_grid;
-
-static task_grid plan_tasks(const vit_gemm *gemm, size_t out, size_t tokens, size_t threads)
-{
-    /* More than this many tokens would not find the next weight panel's tokens in cache. */
-    enum { TOKENS_MAX = 256 };
-    task_grid grid = {.weight_panels = vitc_size_divide_up(out, gemm->weight_panel),
-                      .token_panels = vitc_size_divide_up(tokens, gemm->token_panel)};
-    size_t blocks = vitc_size_divide_up(tokens, TOKENS_MAX);
-    /* Many threads on few weight panels: enough tasks that the last round costs little. */
-    while (grid.weight_panels * blocks < 8 * threads && blocks < grid.token_panels &&
-           grid.weight_panels * blocks % threads != 0)
-        blocks++;
-    grid.block = vitc_size_divide_up(grid.token_panels, blocks);
-    grid.token_blocks = vitc_size_divide_up(grid.token_panels, grid.block);
-    return grid;
-}
-
-/* Packs token panel p, after its LayerNorm if there is one. */
+/* Packs one token panel, after its LayerNorm if there is one. */
 static void pack_panel(unsigned char *panel, const float *x, size_t ldx, size_t count,
                        const vit_norm *norm, const vit_linear *linear, float *normed,
                        const vit_rows_f32 *rows)
@@ -107,38 +92,54 @@ void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t to
                    const vit_norm *norm, const vit_linear *linear, vit_epilogue epilogue,
                    bool residual, const vit_scratch *scratch, const vit_rows_f32 *rows)
 {
+    /* So many tokens find the next weight panel while they are still in a cache. */
+    enum { TOKENS_MAX = 256 };
     const vit_gemm *gemm = linear->gemm;
+    const vit_share share = vit_share_tokens(tokens);
     const size_t wr = gemm->weight_panel, xr = gemm->token_panel, in = linear->in;
     const size_t weight_size = vit_gemm_weight_panel_size(gemm, in);
     const size_t token_size = vit_gemm_token_panel_size(gemm, in);
-    const task_grid grid = plan_tasks(gemm, linear->out, tokens, (size_t)omp_get_num_threads());
+    const size_t weight_panels = vitc_size_divide_up(linear->out, wr);
+    const size_t token_panels = vitc_size_divide_up(share.to - share.from, xr);
+    const size_t block = vitc_size_divide_up(
+        token_panels, vitc_size_max(1, vitc_size_divide_up(share.to - share.from, TOKENS_MAX)));
+    /* A part's place is the same in every layer: others may be one layer ahead. */
+    unsigned char *packed =
+        scratch->packed + share.part * (scratch->packed_size / share.parts / 64 * 64);
     float *normed =
         (float *)(scratch->thread + (size_t)omp_get_thread_num() * scratch->thread_size);
+    x += share.from * ldx;
+    out += share.from * ldo;
+    tokens = share.to - share.from;
 
-#pragma omp for schedule(static)
-    for (size_t p = 0; p < grid.token_panels; p++)
-        pack_panel(scratch->packed + p * token_size, x + p * xr * ldx, ldx,
+    for (size_t p = share.member; p < token_panels; p += share.members)
+        pack_panel(packed + p * token_size, x + p * xr * ldx, ldx,
                    vitc_size_min(xr, tokens - p * xr), norm, linear, normed, rows);
-
-#pragma omp for schedule(dynamic, 1)
-    for (size_t task = 0; task < grid.weight_panels * grid.token_blocks; task++) {
-        const size_t w = task % grid.weight_panels, o = w * wr;
-        const size_t t0 = task / grid.weight_panels * grid.block;
-        const size_t t1 = vitc_size_min(t0 + grid.block, grid.token_panels);
-        const size_t outputs = vitc_size_min(wr, linear->out - o);
-        const unsigned char *weights = (const unsigned char *)linear->packed + w * weight_size;
-        for (size_t k0 = 0; k0 < in; k0 += vitc_size_min(gemm->k_block, in - k0)) {
-            const size_t k = vitc_size_min(gemm->k_block, in - k0);
-            for (size_t t = t0; t < t1; t++) {
-                const size_t count = vitc_size_min(xr, tokens - t * xr);
-                float *tile = out + t * xr * ldo + o;
-                prefetch_tile(tile, ldo, outputs, count);
-                gemm->tile(gemm, k, weights + k0 * wr * gemm->weight_element,
-                           scratch->packed + t * token_size + k0 * xr * gemm->token_element,
-                           residual || k0 > 0, tile, ldo, outputs, count);
-                if (k0 + k == in) /* the tile is still in L1 */
-                    rows->epilogue[epilogue](tile, ldo, count, linear->bias + o, outputs);
+    if (share.members > 1) {
+#pragma omp barrier
+    }
+    /* A weight panel stays in L2 while a block of tokens passes by. */
+    for (size_t t0 = 0; t0 < token_panels; t0 += block) {
+        const size_t t1 = vitc_size_min(t0 + block, token_panels);
+        for (size_t w = share.member; w < weight_panels; w += share.members) {
+            const size_t o = w * wr, outputs = vitc_size_min(wr, linear->out - o);
+            const unsigned char *weights = (const unsigned char *)linear->packed + w * weight_size;
+            for (size_t k0 = 0; k0 < in; k0 += vitc_size_min(gemm->k_block, in - k0)) {
+                const size_t k = vitc_size_min(gemm->k_block, in - k0);
+                for (size_t t = t0; t < t1; t++) {
+                    const size_t count = vitc_size_min(xr, tokens - t * xr);
+                    float *tile = out + t * xr * ldo + o;
+                    prefetch_tile(tile, ldo, outputs, count);
+                    gemm->tile(gemm, k, weights + k0 * wr * gemm->weight_element,
+                               packed + t * token_size + k0 * xr * gemm->token_element,
+                               residual || k0 > 0, tile, ldo, outputs, count);
+                    if (k0 + k == in) /* the tile is still in L1 */
+                        rows->epilogue[epilogue](tile, ldo, count, linear->bias + o, outputs);
+                }
             }
         }
+    }
+    if (share.members > 1) {
+#pragma omp barrier
     }
 }

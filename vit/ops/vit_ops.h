@@ -3,10 +3,9 @@
  * Letters: T tokens (of all images together), B images, N tokens per image, D width, H heads,
  * Dh = D/H. All matrices are row-major float32, one token per row.
  *
- * The vit_op_* functions are called by every thread of an OpenMP team (or outside of any): they
- * share the work among the team and end in a barrier. None allocates. How the work is cut never
- * changes the order in which an output element is summed. Each has a scalar twin, vit_ref_*, which
- * is its formula. */
+ * The vit_op_* functions are called by every thread of an OpenMP team (or outside of any) and share
+ * the work among the team. None allocates. How the work is cut never changes the order in which an
+ * output element is summed. Each has a scalar twin, vit_ref_*, which is its formula. */
 #ifndef VIT_OPS_H
 #define VIT_OPS_H
 
@@ -34,26 +33,45 @@ void vit_linear_pack(const vit_linear *linear, const float *weight, const float 
 /* The same from int8 numbers: weight[o][:] = q[o][:] * scale[o]. linear->gemm is an int8 one. */
 void vit_linear_pack_quantized(const vit_linear *linear, const int8_t *q, const float *scale);
 
+/* Which tokens a thread of the team works on. A team's threads each take a run of tokens as far as
+ * there are enough of them, and keep to it through LayerNorm, linear layers and MLP, so that what
+ * one core has written another need not fetch, and only attention has to wait for all. Where tokens
+ * are few, several threads share a run and divide weights or heads instead. The same `tokens` gives
+ * the same shares in every operation. */
+typedef struct vit_share {
+    size_t from, to;        /* tokens of this thread's part */
+    size_t part, parts;     /* parts <= threads */
+    size_t member, members; /* this thread among those that share the part */
+} vit_share;
+
+/* The share of the calling thread. */
+vit_share vit_share_tokens(size_t tokens);
+/* The most parts that any team makes of so many tokens. */
+size_t vit_share_most(size_t tokens);
+
 /* Memory that the operations share. `packed` holds all tokens of one GEMM, `thread` one block of
  * thread_size bytes for every thread of the team. */
 typedef struct vit_scratch {
     unsigned char *packed, *thread;
+    size_t packed_size; /* the most that vit_op_linear_packed gives for any of the layers */
     size_t thread_size; /* a multiple of 64 */
 } vit_scratch;
 
-/* Bytes of vit_scratch.packed that vit_op_linear needs for T tokens of `in` elements, and of one
- * thread's block (with a norm); 0 on overflow. */
-size_t vit_op_linear_packed(const vit_gemm *gemm, size_t tokens, size_t in);
+/* Bytes of vit_scratch.packed that vit_op_linear needs for T tokens of `in` elements on up to
+ * `threads` threads, and of one thread's block (with a norm); 0 on overflow. */
+size_t vit_op_linear_packed(const vit_gemm *gemm, size_t tokens, size_t in, size_t threads);
 size_t vit_op_linear_thread(const vit_gemm *gemm, size_t in);
 
 /* out[t][:] = f(LN(x[t][:]) W^T + b), or out += LN(x) W^T + b with `residual` (then f is the
- * identity). norm NULL: no LN. ldo, ldx: row strides in floats. out must not overlap x, unless a
- * norm or nothing but packing stands between: x is read whole before out is written. */
+ * identity). norm NULL: no LN. ldo, ldx: row strides in floats. out may overlap x only where their
+ * tokens are the same, as each thread reads all of its part of x before it writes. A thread returns
+ * when its part is done; the others' parts are done after the next barrier. */
 void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,
                    const vit_norm *norm, const vit_linear *linear, vit_epilogue epilogue,
                    bool residual, const vit_scratch *scratch, const vit_rows_f32 *rows);
 
-/* out[t] = LayerNorm(x[t]); out may be x. Layer Normalization, arXiv 1607.06450. */
+/* out[t] = LayerNorm(x[t]); out may be x. Ends in a barrier. Layer Normalization, arXiv 1607.06450.
+ */
 void vit_op_layernorm(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,
                       const vit_norm *norm, size_t width, const vit_rows_f32 *rows);
 
@@ -70,7 +88,8 @@ size_t vit_op_attention_thread(const vit_gemm *gemm, size_t tokens, size_t head_
  * qkv [B*N, 3D], row stride ldq: queries, keys and values side by side, each H groups of Dh.
  * out [B*N, D], row stride ldo. `gemm` gives the number format of both products (float32 or bf16);
  * the softmax is float32. The N x N scores are never stored: a panel of queries meets all keys,
- * then all values. */
+ * then all values. All of qkv must be done (a barrier before); a thread returns when the queries of
+ * its part of the B*N tokens are done. */
 void vit_op_attention(float *out, size_t ldo, const float *qkv, size_t ldq, size_t images,
                       size_t tokens, size_t queries, size_t heads, size_t head_width,
                       const vit_qk_norm *norm, const vit_gemm *gemm, const vit_scratch *scratch,
