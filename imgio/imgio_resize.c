@@ -100,22 +100,25 @@ static const imgio_resizer *const resizers[] = {
     &imgio_resizer_avx2,
 #endif
     &imgio_resizer_generic,
+    NULL,
 };
-enum { RESIZERS = sizeof resizers / sizeof *resizers };
 
 const imgio_resizer *imgio_resizer_at(size_t index, bool *runs_here)
 {
-    if (index >= RESIZERS) return NULL;
-    *runs_here = (resizers[index]->cpu & ~vitc_cpu_features()) == 0;
-    return resizers[index];
+    for (size_t i = 0; resizers[i] != NULL; i++) {
+        if (i != index) continue;
+        *runs_here = (resizers[i]->cpu & ~vitc_cpu_features()) == 0;
+        return resizers[i];
+    }
+    return NULL;
 }
 
 const imgio_resizer *imgio_resizer_select(void)
 {
     const uint32_t features = vitc_cpu_features_allowed();
-    size_t i = 0;
-    while ((resizers[i]->cpu & ~features) != 0) i++; /* the last one needs nothing */
-    return resizers[i];
+    for (size_t i = 0; resizers[i] != NULL; i++)
+        if ((resizers[i]->cpu & ~features) == 0) return resizers[i];
+    return &imgio_resizer_generic;
 }
 
 /* ---- one axis: which inputs make each output, and with what weights ---- */
