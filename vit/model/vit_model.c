@@ -42,6 +42,7 @@ static const vit_gemm *matrix_gemm(const vit_model *model, const vit_param *para
 {
     const bool encoder = model->only == SIZE_MAX ? vit_param_in_encoder(param->id)
                                                  : param == &model->table.params[model->only];
+    if (param->id == VIT_PATCH_WEIGHT) return model->attention_gemm; /* bf16 or float32 */
     return encoder ? model->encoder_gemm : &model->kernels.f32;
 }
 
@@ -185,7 +186,7 @@ static void choose_formats(vit_model *model)
         model->attention_gemm = &kernels->f32;
         return;
     }
-    /* Rounding queries, keys and weights costs accuracy and only pays where it saves time. */
+    /* Rounding queries, keys, scores and pixels costs accuracy and only pays where it saves time. */
     model->attention_gemm = model->precision != VIT_PRECISION_F32 && kernels->native_bf16
                                 ? &kernels->bf16
                                 : &kernels->f32;

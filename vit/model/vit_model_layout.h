@@ -24,7 +24,8 @@ struct vit_model {
     void **storage; /* per table entry: its packed panels or plain floats in the arena */
     vit_precision precision;
     const char *precision_reason;
-    const vit_gemm *encoder_gemm, *attention_gemm; /* of kernels; all else is float32 */
+    const vit_gemm *encoder_gemm;   /* of kernels: the encoder's linear layers */
+    const vit_gemm *attention_gemm; /* attention and patch embedding; the rest is float32 */
     size_t only; /* the one matrix that encoder_gemm is for; SIZE_MAX: all of the encoder */
     vitc_arena arena;
     bool labelled;     /* labels come from the checkpoint */

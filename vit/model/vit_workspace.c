@@ -33,7 +33,7 @@ static size_t packed_size(const vit_model *model, size_t tokens, size_t patches,
     const vit_config *config = &model->config;
     const size_t patch = (size_t)PATCHES_CHANNELS * config->patch * config->patch;
     const size_t sizes[] = {
-        vit_op_linear_packed(&model->kernels.f32, patches, patch, team),
+        vit_op_linear_packed(model->attention_gemm, patches, patch, team),
         vit_op_linear_packed(&model->kernels.f32, tokens, config->width, team), /* heads */
         vit_op_linear_packed(model->encoder_gemm, tokens, config->width, team),
         vit_op_linear_packed(model->encoder_gemm, tokens, config->mlp, team),
