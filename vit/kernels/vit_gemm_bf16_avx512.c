@@ -54,7 +54,7 @@ static void pack_tokens(const vit_gemm *gemm, void *panel, const float *x, size_
 }
 
 /* Two inputs of 16 rows of weights, each from contiguous floats; odd NULL: zeros. */
-INLINE void pack_pair(uint32_t *lanes, const float *even, const float *odd, size_t rows)
+VIT_INLINE void pack_pair(uint32_t *lanes, const float *even, const float *odd, size_t rows)
 {
     /* word j of the even input goes to word 2j; of the odd one, which is the upper half, to 2j+1 */
     const __m512i interleave = _mm512_setr_epi32(
@@ -111,7 +111,7 @@ static void pack_weights(const vit_gemm *gemm, void *panel, const float *w, size
 
 /* ---- the tile ---- */
 
-INLINE void finish(float *out, __m512 sum, bool accumulate, size_t lanes, const bool whole)
+VIT_INLINE void finish(float *out, __m512 sum, bool accumulate, size_t lanes, const bool whole)
 {
     if (whole) {
         if (accumulate) sum = _mm512_add_ps(sum, _mm512_loadu_ps(out));
@@ -125,9 +125,9 @@ INLINE void finish(float *out, __m512 sum, bool accumulate, size_t lanes, const 
 
 /* vectors (1 or 2), tokens and whole are constants in every call, so that all sums live in
  * registers and a partial tile does only its own work. */
-INLINE void tile(size_t groups, const uint32_t *w, const uint32_t *x, bool accumulate, float *out,
-                 size_t ldo, size_t weights, const size_t vectors, const size_t tokens,
-                 const bool whole)
+VIT_INLINE void tile(size_t groups, const uint32_t *w, const uint32_t *x, bool accumulate,
+                     float *out, size_t ldo, size_t weights, const size_t vectors,
+                     const size_t tokens, const bool whole)
 {
     __m512 low[TOKENS], high[TOKENS];
     VIT_UNROLL

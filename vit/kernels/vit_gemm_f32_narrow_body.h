@@ -12,17 +12,15 @@
 
 #include "vit_unroll.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE void finish(VEC sum, bool accumulate, float *out, size_t lanes)
+VIT_INLINE void finish(VEC sum, bool accumulate, float *out, size_t lanes)
 {
     if (accumulate) sum = ADD(sum, LOAD_SOME(out, lanes));
     STORE_SOME(out, sum, lanes);
 }
 
 /* vectors (1 or 2) and tokens are constants in every call, so that all sums live in registers. */
-INLINE void narrow(size_t k, const float *w, const float *x, bool accumulate, float *out,
-                   size_t ldo, size_t weights, const size_t vectors, const size_t tokens)
+VIT_INLINE void narrow(size_t k, const float *w, const float *x, bool accumulate, float *out,
+                       size_t ldo, size_t weights, const size_t vectors, const size_t tokens)
 {
     VEC low[TOKENS], high[TOKENS];
     VIT_UNROLL

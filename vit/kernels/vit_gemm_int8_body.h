@@ -27,8 +27,6 @@
 #include "vit_unroll.h"
 #include "vitc_size.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 enum {
     BIASED = K_UNIT == 4, /* tokens are stored as q + 128 */
     WEIGHTS = 2 * LANES,
@@ -39,7 +37,7 @@ enum {
 
 /* ---- the tile ---- */
 
-INLINE void finish(VEC sum, FLOATS scale, bool accumulate, float *out, size_t lanes)
+VIT_INLINE void finish(VEC sum, FLOATS scale, bool accumulate, float *out, size_t lanes)
 {
     FLOATS value = MUL(TO_FLOAT(sum), scale);
     if (accumulate) value = ADD(LOAD_SOME(out, lanes), value);
@@ -47,8 +45,8 @@ INLINE void finish(VEC sum, FLOATS scale, bool accumulate, float *out, size_t la
 }
 
 /* vectors (1 or 2) and tokens are constants in every call, so that all sums live in registers. */
-INLINE void multiply(size_t k, const char *w, const char *x, bool accumulate, float *out,
-                     size_t ldo, size_t weights, const size_t vectors, const size_t tokens)
+VIT_INLINE void multiply(size_t k, const char *w, const char *x, bool accumulate, float *out,
+                         size_t ldo, size_t weights, const size_t vectors, const size_t tokens)
 {
     VEC low[TOKENS], high[TOKENS];
     const float *scale_w = (const float *)w, *scale_x = (const float *)x;
@@ -127,7 +125,7 @@ static const float zeros[CHUNK];
 static const int8_t quantized_zeros[CHUNK];
 
 /* n numbers of a row as neighbours: in place, or gathered. */
-INLINE const float *neighbours(float *gathered, const float *x, size_t k_stride, size_t n)
+VIT_INLINE const float *neighbours(float *gathered, const float *x, size_t k_stride, size_t n)
 {
     if (k_stride == 1) return x;
     for (size_t i = 0; i < n; i++) gathered[i] = x[i * k_stride];
@@ -136,8 +134,8 @@ INLINE const float *neighbours(float *gathered, const float *x, size_t k_stride,
 
 /* Writes `groups` <= 4 groups of the four rows q, `lanes` <= 4 of them, to a panel of `width`
  * lanes, every bit of `flip` inverted, and adds what they hold to *sums (bytes only). */
-INLINE void interleave(char *panel, const __m128i q[QUAD], size_t groups, size_t width,
-                       size_t lanes, __m128i flip, __m128i *sums)
+VIT_INLINE void interleave(char *panel, const __m128i q[QUAD], size_t groups, size_t width,
+                           size_t lanes, __m128i flip, __m128i *sums)
 {
     const __m128i a = _mm_unpacklo_epi32(q[0], q[1]), b = _mm_unpacklo_epi32(q[2], q[3]);
     const __m128i c = _mm_unpackhi_epi32(q[0], q[1]), d = _mm_unpackhi_epi32(q[2], q[3]);
@@ -159,9 +157,9 @@ INLINE void interleave(char *panel, const __m128i q[QUAD], size_t groups, size_t
 
 /* One quad's numbers from floats (x[r], to be multiplied by inverse[r]) or from int8 (q[r]); a NULL
  * row is zeros. */
-INLINE void pack_quad(char *panel, const float *const x[QUAD], const int8_t *const q[QUAD],
-                      const float inverse[QUAD], size_t k_stride, size_t k, size_t width,
-                      size_t lanes, __m128i flip, __m128i *sums)
+VIT_INLINE void pack_quad(char *panel, const float *const x[QUAD], const int8_t *const q[QUAD],
+                          const float inverse[QUAD], size_t k_stride, size_t k, size_t width,
+                          size_t lanes, __m128i flip, __m128i *sums)
 {
     float gathered[QUAD][CHUNK];
     for (size_t from = 0; from < k; from += CHUNK) {
@@ -196,7 +194,7 @@ INLINE void pack_quad(char *panel, const float *const x[QUAD], const int8_t *con
 }
 
 /* The bits of the largest magnitude of a row. */
-INLINE int32_t largest_of_row(const float *x, size_t k_stride, size_t k)
+VIT_INLINE int32_t largest_of_row(const float *x, size_t k_stride, size_t k)
 {
     if (k_stride == 1) return largest_bits(x, k);
     float gathered[CHUNK];
@@ -211,7 +209,7 @@ INLINE int32_t largest_of_row(const float *x, size_t k_stride, size_t k)
 }
 
 /* Where the weights' sums start: -128 * sum q. */
-INLINE void store_start(char *panel, size_t lane, __m128i sums)
+VIT_INLINE void store_start(char *panel, size_t lane, __m128i sums)
 {
     if (BIASED)
         _mm_storeu_si128((__m128i *)(panel + (WEIGHTS + lane) * sizeof(int32_t)),
@@ -266,8 +264,8 @@ static void pack_quantized_int8(const vit_gemm *gemm, void *panel, const int8_t 
     }
 }
 
-INLINE void pack_tokens_quad(char *panel, const float *x, size_t ldx, size_t rows, size_t k,
-                             size_t lane, const size_t lanes)
+VIT_INLINE void pack_tokens_quad(char *panel, const float *x, size_t ldx, size_t rows, size_t k,
+                                 size_t lane, const size_t lanes)
 {
     const float *row[QUAD] = {0};
     float inverse[QUAD] = {0}, *scale = (float *)panel + lane;

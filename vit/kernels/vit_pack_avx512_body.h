@@ -14,13 +14,11 @@
 #include "vit_avx512.h"
 #include "vit_unroll.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 enum { PACK_LANES = 16 }; /* of a register */
 
 /* In each quarter q of the registers a, b, c, d: to[j * step] = a[4q+j] b[4q+j] c[4q+j] d[4q+j]. */
-INLINE void transpose_in_quarters(__m512i a, __m512i b, __m512i c, __m512i d, __m512i *to,
-                                  const size_t step)
+VIT_INLINE void transpose_in_quarters(__m512i a, __m512i b, __m512i c, __m512i d, __m512i *to,
+                                      const size_t step)
 {
     const __m512i ab_low = _mm512_unpacklo_epi32(a, b), ab_high = _mm512_unpackhi_epi32(a, b);
     const __m512i cd_low = _mm512_unpacklo_epi32(c, d), cd_high = _mm512_unpackhi_epi32(c, d);
@@ -30,7 +28,7 @@ INLINE void transpose_in_quarters(__m512i a, __m512i b, __m512i c, __m512i d, __
     to[3 * step] = _mm512_unpackhi_epi64(ab_high, cd_high);
 }
 
-INLINE void store_lanes(uint32_t *to, __m512i value, size_t lanes, const bool whole)
+VIT_INLINE void store_lanes(uint32_t *to, __m512i value, size_t lanes, const bool whole)
 {
     if (whole)
         _mm512_storeu_si512(to, value);
@@ -40,8 +38,8 @@ INLINE void store_lanes(uint32_t *to, __m512i value, size_t lanes, const bool wh
 
 /* Quarter q of a, b, c, d, side by side, goes to to[q * stride]; of each only what lies before
  * `lanes`, which counts from `to`. */
-INLINE void store_quarters(uint32_t *to, size_t stride, __m512i a, __m512i b, __m512i c, __m512i d,
-                           size_t lanes, const bool whole)
+VIT_INLINE void store_quarters(uint32_t *to, size_t stride, __m512i a, __m512i b, __m512i c,
+                               __m512i d, size_t lanes, const bool whole)
 {
     const __m512i ab01 = _mm512_shuffle_i32x4(a, b, 0x44), ab23 = _mm512_shuffle_i32x4(a, b, 0xEE);
     const __m512i cd01 = _mm512_shuffle_i32x4(c, d, 0x44), cd23 = _mm512_shuffle_i32x4(c, d, 0xEE);
@@ -55,8 +53,8 @@ INLINE void store_quarters(uint32_t *to, size_t stride, __m512i a, __m512i b, __
 }
 
 /* One block of one row: zeros for a row that the panel lacks, and past the inputs. */
-INLINE __m512i load_block(const float *x, size_t ldx, size_t row, size_t rows, size_t inputs,
-                          const bool whole)
+VIT_INLINE __m512i load_block(const float *x, size_t ldx, size_t row, size_t rows, size_t inputs,
+                              const bool whole)
 {
     if (whole) return load_lanes(x + row * ldx);
     return row < rows ? load_some_lanes(x + row * ldx, inputs) : _mm512_setzero_si512();
@@ -65,8 +63,8 @@ INLINE __m512i load_block(const float *x, size_t ldx, size_t row, size_t rows, s
 /* A block is 16 lanes of every row; `whole`, a constant, says that all of its 12 rows and 16 lanes
  * exist. After the first step v[3 j + s] holds rows 4s .. 4s+3 of the lanes j, 4+j, 8+j, 12+j, one
  * per quarter: four lanes' worth of the panel is twelve quarters in that order. */
-INLINE void pack_block_12(uint32_t *panel, const float *x, size_t ldx, size_t rows, size_t inputs,
-                          const bool whole)
+VIT_INLINE void pack_block_12(uint32_t *panel, const float *x, size_t ldx, size_t rows,
+                              size_t inputs, const bool whole)
 {
     __m512i v[12];
     VIT_UNROLL
@@ -83,8 +81,8 @@ INLINE void pack_block_12(uint32_t *panel, const float *x, size_t ldx, size_t ro
 }
 
 /* 16 rows of a panel of 32. v[4 j + s] holds rows 4s .. 4s+3 of the lanes j, 4+j, 8+j, 12+j. */
-INLINE void pack_block_16_of_32(uint32_t *panel, const float *x, size_t ldx, size_t rows,
-                                size_t inputs, const bool whole)
+VIT_INLINE void pack_block_16_of_32(uint32_t *panel, const float *x, size_t ldx, size_t rows,
+                                    size_t inputs, const bool whole)
 {
     __m512i v[16];
     VIT_UNROLL

@@ -8,18 +8,16 @@
 
 #include "vit_unroll.h"
 
-#define INLINE static inline __attribute__((always_inline))
-
 enum { PACK_STEP = 8 };
 
-INLINE __m256 pack_row(const float *x, size_t ldx, size_t row, size_t rows)
+VIT_INLINE __m256 pack_row(const float *x, size_t ldx, size_t row, size_t rows)
 {
     return row < rows ? _mm256_loadu_ps(x + row * ldx) : _mm256_setzero_ps();
 }
 
 /* Pairs of rows become pairs of lanes, P, Q and R; six of them in a half of a register's worth of
  * inputs are P0 Q0 R0 P1 Q1 R1 and so on, which is the order of the panel. */
-INLINE void pack_block_6(float *panel, const float *x, size_t ldx, size_t rows)
+VIT_INLINE void pack_block_6(float *panel, const float *x, size_t ldx, size_t rows)
 {
     const __m256 r0 = pack_row(x, ldx, 0, rows), r1 = pack_row(x, ldx, 1, rows);
     const __m256 r2 = pack_row(x, ldx, 2, rows), r3 = pack_row(x, ldx, 3, rows);
@@ -45,7 +43,7 @@ INLINE void pack_block_6(float *panel, const float *x, size_t ldx, size_t rows)
 }
 
 /* Eight rows of a panel of 16. Half h of v[s][j] holds input 4h + j of rows 4s .. 4s+3. */
-INLINE void pack_block_8_of_16(float *panel, const float *x, size_t ldx, size_t rows)
+VIT_INLINE void pack_block_8_of_16(float *panel, const float *x, size_t ldx, size_t rows)
 {
     __m256 v[2][4];
     VIT_UNROLL
