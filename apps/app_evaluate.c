@@ -227,6 +227,7 @@ static int sample_open(sample *s, const app_data *data, const vit_model *full,
             s->count++;
         } else {
             free(image->bytes); /* the evaluation has reported it */
+            *image = (loaded){0};
         }
     }
     if (result == APP_EXIT_DONE && s->count == 0) {
