@@ -6,6 +6,7 @@
 
 int app_classify_run(const app_settings *settings);
 int app_info_run(const app_settings *settings);
+int app_bench_run(const app_settings *settings);
 int app_preprocess_run(const app_settings *settings);
 int app_convert_run(const app_settings *settings);
 int app_quantize_run(const app_settings *settings);

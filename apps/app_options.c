@@ -33,10 +33,10 @@ typedef struct option {
 #define FIELD(name) offsetof(app_settings, name)
 
 static const option options[] = {
-    {"classify info preprocess", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
+    {"classify info bench preprocess", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
      "The model: a Hugging Face directory, a timm directory, or one .safetensors file written by "
      "vitc convert. Default: the model built into this program."},
-    {"classify info preprocess convert quantize", 0, "preprocess", OPTION_TEXT, "FILE",
+    {"classify info bench preprocess convert quantize", 0, "preprocess", OPTION_TEXT, "FILE",
      FIELD(preprocess), 0, 0, NULL,
      "A preprocessing spec that replaces the model's own: preprocessor_config.json, timm's "
      "config.json, or vitc's JSON."},
@@ -46,6 +46,26 @@ static const option options[] = {
      "One JSON object per input, one to a line, as they are ready."},
     {"info preprocess quantize", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
      "One JSON object."},
+    {"bench", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
+     "A JSON array with one object per row."},
+    {"bench", 0, "config", OPTION_TEXT, "NAME,...", FIELD(config), 0, 0, NULL,
+     "Instead of --model: named configurations with random weights (vit-ti16, vit-s16, vit-b16, "
+     "vit-l16, vit-h14, testing)."},
+    {"bench", 0, "precision", OPTION_TEXT, "P,...", FIELD(precisions), 0, 0, NULL,
+     "Of f32, bf16, int8 and auto. Default: those that the model gives and the CPU has "
+     "instructions for."},
+    {"bench", 0, "batch", OPTION_TEXT, "N,...", FIELD(batches), 0, 0, NULL,
+     "Images computed together (default 1,8)."},
+    {"bench", 0, "threads", OPTION_TEXT, "N,...", FIELD(thread_counts), 0, 0, NULL,
+     "Numbers of threads. Default: one number, chosen as classify does."},
+    {"bench", 0, "seconds", OPTION_TEXT, "S", FIELD(seconds), 0, 0, NULL,
+     "How long each row is measured (default 3), at least five runs."},
+    {"bench", 0, "warmup", OPTION_COUNT, "N", FIELD(warmup), 0, 1000, NULL,
+     "Runs before that which do not count (default 3)."},
+    {"bench", 0, "profile", OPTION_FLAG, NULL, FIELD(profile), 0, 0, NULL,
+     "Also show where the time goes: each part of the model, its speed and share of the peak."},
+    {"bench", 0, "svg", OPTION_TEXT, "FILE.svg", FIELD(svg), 0, 0, NULL,
+     "Write the profile of all rows as a picture. It appears complete or not at all."},
     {"classify", 0, "csv", OPTION_FLAG, NULL, FIELD(csv), 0, 0, NULL,
      "Comma-separated values (RFC 4180) with a header line, one record per input."},
     {"classify", 0, "logits", OPTION_FLAG, NULL, FIELD(logits), 0, 0, NULL,
@@ -99,16 +119,16 @@ static const option options[] = {
      "do not depend on it."},
     {"classify", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No progress, no warnings, no message for an input that fails: its row says it."},
-    {"info preprocess convert", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
+    {"info bench preprocess convert", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No warnings; errors only."},
     {"quantize", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No progress, no warnings, no message for an image that cannot be used: it is counted."},
-    {"classify info preprocess convert quantize", 'v', "verbose", OPTION_FLAG, NULL, FIELD(verbose),
-     0, 0, NULL, "Say on standard error what was chosen and why."},
+    {"classify info bench preprocess convert quantize", 'v', "verbose", OPTION_FLAG, NULL,
+     FIELD(verbose), 0, 0, NULL, "Say on standard error what was chosen and why."},
     {"help", 0, "list", OPTION_FLAG, NULL, FIELD(list), 0, 0, NULL,
      "List every option of every command, one to a line."},
-    {"classify info preprocess convert quantize completion version help", 'h', "help", OPTION_FLAG,
-     NULL, FIELD(help), 0, 0, NULL, "Show this help."},
+    {"classify info bench preprocess convert quantize completion version help", 'h', "help",
+     OPTION_FLAG, NULL, FIELD(help), 0, 0, NULL, "Show this help."},
 };
 
 static const size_t option_count = sizeof options / sizeof *options;
@@ -281,7 +301,7 @@ static bool parse_short(app_settings *settings, const app_command *command, char
 bool app_options_parse(app_settings *settings, const app_command *command, char **words,
                        size_t count)
 {
-    *settings = (app_settings){.batch = 8, .top = 5};
+    *settings = (app_settings){.batch = 8, .top = 5, .warmup = 3};
     size_t operands = 0;
     bool options_ended = false;
     for (size_t i = 0; i < count; i++) {

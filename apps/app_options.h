@@ -25,12 +25,13 @@ typedef struct app_settings {
     const char *preprocess; /* a file of JSON */
     const char *files_from; /* a list of paths; "-" is standard input */
     const char *dump, *png, *output, *card, *data;
+    const char *config, *precisions, *batches, *thread_counts, *seconds, *svg; /* of bench */
     uint64_t threads; /* 0: chosen by the library */
-    uint64_t batch, top, max_pixels;
+    uint64_t batch, top, max_pixels, warmup;
     int precision; /* vit_precision */
     int dtype;     /* vit_dtype */
-    bool json, csv, logits, null_separated, no_exif, fast_decode, report, quiet, verbose, help,
-        list;
+    bool json, csv, logits, null_separated, no_exif, fast_decode, report, profile, quiet, verbose,
+        help, list;
     const char *const *operands; /* what is not an option, in order */
     size_t operand_count;
 } app_settings;

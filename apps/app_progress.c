@@ -1,5 +1,6 @@
 #include "app_progress.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +39,18 @@ void app_progress_update(size_t done)
     const unsigned long seconds = (unsigned long)(left + 0.5);
     fprintf(stderr, "\r\033[K%zu of %zu, %.*f images/s, %lu:%02lu:%02lu left", done, progress.total,
             rate < 10 ? 1 : 0, rate, seconds / 3600, seconds / 60 % 60, seconds % 60);
+    fflush(stderr);
+    progress.visible = true;
+}
+
+void app_progress_note(bool quiet, const char *format, ...)
+{
+    if (quiet || isatty(STDERR_FILENO) != 1) return;
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("\r\033[K", stderr);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
     fflush(stderr);
     progress.visible = true;
 }

@@ -96,6 +96,13 @@ const app_command app_commands[] = {
      "Describe the model (architecture, position embeddings, preprocessing, labels, licence, model "
      "card), the memory that it takes, and what was chosen on this machine and why.",
      0, 0, app_info_run},
+    {"bench", "", "measure how fast models run on this machine",
+     "Measure how fast models run, and how much of the machine they use: every combination of "
+     "model, precision, batch and threads is warmed up and then run for some seconds; the median "
+     "is compared with what the processor's instructions reach, measured in between.\n"
+     "GFLOP/s counts what is computed. Where a model classifies by its class token alone, the last "
+     "block leaves the other tokens out; the GFLOP that others count, with them, are printed too.",
+     0, 0, app_bench_run},
     {"preprocess", "IMAGE|-", "show exactly what the model sees",
      "Show what an image becomes before the model sees it, and write that tensor or picture. It is "
      "the code path of classify.",
@@ -142,7 +149,8 @@ int main(int argc, char **argv)
     }
     const app_command *command = app_command_find(argv[1]);
     if (command == NULL) return unknown_command(argv[1]);
-    if (command->run == app_classify_run || command->run == app_quantize_run)
+    if (command->run == app_classify_run || command->run == app_quantize_run ||
+        command->run == app_bench_run)
         app_openmp_settle(argv);
     app_settings settings;
     if (!app_options_parse(&settings, command, argv + 2, (size_t)argc - 2)) return APP_EXIT_USAGE;

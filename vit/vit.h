@@ -317,14 +317,14 @@ typedef enum vit_peak {
     VIT_PEAK_F32 = 0, /* arithmetic of the kernel row in use: multiplications and additions, */
     VIT_PEAK_BF16,    /* as vit_config_flops counts them, by the instruction that its kernel of */
     VIT_PEAK_INT8,    /* the format is made of */
-    VIT_PEAK_MEMORY,  /* bytes read from memory */
+    VIT_PEAK_MEMORY,  /* bytes read from memory, the fastest of some passes */
     VIT_PEAK_COUNT
 } vit_peak;
 
 /* Measures one of them for some milliseconds on `threads` threads (0 chooses as
  * vit_workspace_create does), in operations or bytes per second; 0 where the row has no
  * instruction for the format. Shared machines change their speed all the time: take the median of
- * several. VIT_PEAK_MEMORY takes 256 MiB to 1 GiB while it runs, and may be VITC_ERR_MEMORY. */
+ * several. VIT_PEAK_MEMORY takes 128 MiB to 1 GiB while it runs, and may be VITC_ERR_MEMORY. */
 VITC_API VITC_MUST_CHECK vitc_status vit_peak_measure(double *per_second, vit_peak peak,
                                                       int threads, const vitc_log *log);
 

@@ -25,7 +25,7 @@ _vitc() {
     local current=${COMP_WORDS[COMP_CWORD]}
     local previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command=${COMP_WORDS[1]}
-    local commands="classify info preprocess convert quantize completion version help"
+    local commands="classify info bench preprocess convert quantize completion version help"
     local options
     COMPREPLY=()
 
@@ -43,6 +43,10 @@ _vitc() {
     info)
         options="-m --model --preprocess --json --precision --batch --threads -q --quiet -v --verbose
             -h --help"
+        ;;
+    bench)
+        options="-m --model --preprocess --config --precision --batch --threads --seconds --warmup
+            --profile --svg --json -q --quiet -v --verbose -h --help"
         ;;
     preprocess)
         options="-m --model --preprocess --json --dump --png --no-exif
@@ -87,6 +91,14 @@ _vitc() {
         _vitc_files
         return
         ;;
+    --svg)
+        _vitc_files svg
+        return
+        ;;
+    --config)
+        _vitc_words "vit-ti16 vit-s16 vit-b16 vit-l16 vit-h14 testing"
+        return
+        ;;
     --files-from)
         _vitc_files '*'
         return
@@ -103,7 +115,7 @@ _vitc() {
         fi
         return
         ;;
-    -k | --top-k | --batch | --threads | --max-pixels)
+    -k | --top-k | --batch | --threads | --max-pixels | --seconds | --warmup)
         return
         ;;
     esac

@@ -1,5 +1,8 @@
 /* cli_check - what the tests of the program cannot see with shell tools.
  *
+ *   cli_check bench             the array of `bench --json` on stdin: each row must have the keys
+ *                               that docs/vitc.1 states, and numbers that can be true together;
+ *                               prints "config precision batch threads [ops]"
  *   cli_check rows              rows of `classify --json` on stdin: each must be exactly the object
  *                               that docs/vitc.1 states, keys in order; prints
  *                               "status WIDTHxHEIGHT top-1 path", paths with their controls shown
@@ -211,7 +214,9 @@ static void check_json(char *const *keys, int count)
     char *text = read_all(&size);
     vitc_json *document = parse(text, size, "stdin");
     const vitc_json *value = document;
-    for (int i = 0; i < count; i++) value = vitc_json_get(value, keys[i]);
+    for (int i = 0; i < count; i++)
+        value = vitc_json_is_array(value) ? vitc_json_at(value, strtoul(keys[i], NULL, 10))
+                                          : vitc_json_get(value, keys[i]);
     if (value == NULL) fail("no such key: %s", keys[count - 1]);
     if (count > 0) {
         char *shown = vitc_json_dump(value, 0, 9);
@@ -302,6 +307,92 @@ static void check_npy(const char *path, const char *tensors, const char *name)
     vitc_file_unmap(&file);
 }
 
+/* ---- bench ---- */
+
+/* Of a peak that is measured in bursts, while other tests share the processor and interrupt them.
+ */
+static const double fraction_most = 20;
+
+static double positive(const vitc_json *object, const char *key)
+{
+    const double value = vitc_json_number(vitc_json_get(object, key), NAN);
+    if (!(value > 0 && value < 1e9)) fail("bench: %s is %g", key, value);
+    return value;
+}
+
+/* speed / peak, as far as printed digits go; null where there is no peak. */
+static void check_fraction(const vitc_json *object, const vitc_json *peak)
+{
+    const vitc_json *fraction = vitc_json_get(object, "peak_fraction");
+    if (vitc_json_is_null(peak)) {
+        if (!vitc_json_is_null(fraction)) fail("bench: a fraction of no peak");
+        return;
+    }
+    const double value = vitc_json_number(fraction, NAN), speed = positive(object, "gflops");
+    if (!(value > 0 && value < fraction_most &&
+          fabs(value * vitc_json_number(peak, NAN) / speed - 1) < 1e-4))
+        fail("bench: peak_fraction is %g", value);
+}
+
+static void check_ops(const vitc_json *row)
+{
+    static const char *const names[] = {"embed", "qkv", "attention", "proj", "fc1", "fc2", "head"};
+    const vitc_json *ops = vitc_json_get(row, "ops");
+    double shares = 0;
+    if (ops == NULL) return;
+    if (vitc_json_size(ops) != sizeof names / sizeof *names) fail("bench: not all ops");
+    for (size_t i = 0; i < vitc_json_size(ops); i++) {
+        char keys[128];
+        const vitc_json *op = vitc_json_at(ops, i);
+        keys_of(keys, sizeof keys, op);
+        if (strcmp(keys, "op ms_per_image gflops peak_fraction share") != 0 ||
+            strcmp(vitc_json_string(vitc_json_get(op, "op"), ""), names[i]) != 0)
+            fail("bench: op %zu has keys: %s", i, keys);
+        check_fraction(op, vitc_json_get(row, "peak_gflops"));
+        positive(op, "ms_per_image");
+        shares += positive(op, "share");
+    }
+    if (fabs(shares - 1) > 1e-4) fail("bench: shares sum to %g", shares);
+}
+
+static void check_bench_row(const vitc_json *row)
+{
+    char keys[512];
+    keys_of(keys, sizeof keys, row);
+    const char *stated = "config precision batch threads ms_per_image q1_ms q3_ms runs gflops "
+                         "peak_fraction peak_gflops gflop_per_image nominal_gflop_per_image "
+                         "memory_gb_per_s kernel kernels blis_config cpu weights";
+    const size_t length = strlen(stated);
+    if (strncmp(keys, stated, length) != 0 ||
+        (keys[length] != 0 && strcmp(keys + length, " ops") != 0))
+        fail("bench: a row has keys: %s", keys);
+    const double ms = positive(row, "ms_per_image"), flop = positive(row, "gflop_per_image");
+    if (positive(row, "q1_ms") > ms || positive(row, "q3_ms") < ms) fail("bench: quartiles");
+    if (positive(row, "runs") < 5) fail("bench: less than five runs");
+    if (flop > positive(row, "nominal_gflop_per_image")) fail("bench: more than nominal");
+    if (fabs(positive(row, "gflops") * ms / (1e3 * flop) - 1) > 1e-4) fail("bench: gflops");
+    positive(row, "memory_gb_per_s");
+    if (!vitc_json_is_null(vitc_json_get(row, "peak_gflops"))) positive(row, "peak_gflops");
+    check_fraction(row, vitc_json_get(row, "peak_gflops"));
+    check_ops(row);
+    printf("%s %s %lld %lld%s\n", vitc_json_string(vitc_json_get(row, "config"), "?"),
+           vitc_json_string(vitc_json_get(row, "precision"), "?"),
+           (long long)vitc_json_integer(vitc_json_get(row, "batch"), 0),
+           (long long)vitc_json_integer(vitc_json_get(row, "threads"), 0),
+           vitc_json_get(row, "ops") != NULL ? " ops" : "");
+}
+
+static void check_bench(void)
+{
+    size_t size;
+    char *text = read_all(&size);
+    vitc_json *rows = parse(text, size, "bench");
+    if (!vitc_json_is_array(rows) || vitc_json_size(rows) == 0) fail("bench: no rows");
+    for (size_t i = 0; i < vitc_json_size(rows); i++) check_bench_row(vitc_json_at(rows, i));
+    vitc_json_free(rows);
+    free(text);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -309,6 +400,8 @@ int main(int argc, char **argv)
         if (each_row(visit_print, NULL) == 0) fail("no rows");
     } else if (strcmp(what, "golden") == 0 && argc == 3) {
         check_golden(argv[2]);
+    } else if (strcmp(what, "bench") == 0 && argc == 2) {
+        check_bench();
     } else if (strcmp(what, "json") == 0) {
         check_json(argv + 2, argc - 2);
     } else if (strcmp(what, "npy") == 0 && argc == 5) {
