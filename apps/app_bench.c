@@ -75,7 +75,7 @@ static bool read_numbers(const char *option, const char *text, uint32_t most,
                          uint32_t numbers[LIST_MAX], size_t *count)
 {
     char *copy;
-    const char *words[LIST_MAX];
+    const char *words[LIST_MAX] = {NULL};
     bool ok = split_list(option, text, &copy, words, count);
     for (size_t i = 0; ok && i < *count; i++) {
         char *end;
@@ -96,7 +96,7 @@ static bool read_numbers(const char *option, const char *text, uint32_t most,
 static bool read_precisions(bench_plan *plan, const char *text)
 {
     char *copy;
-    const char *words[LIST_MAX];
+    const char *words[LIST_MAX] = {NULL};
     bool ok = split_list("precision", text, &copy, words, &plan->precision_count);
     for (size_t i = 0; ok && i < plan->precision_count; i++) {
         ok = false;
@@ -128,7 +128,7 @@ static const char *canonical_name(const char *name, const vitc_log *log)
 static bool read_configs(bench_plan *plan, const char *text)
 {
     char *copy;
-    const char *words[LIST_MAX];
+    const char *words[LIST_MAX] = {NULL};
     bool ok = split_list("config", text, &copy, words, &plan->config_count);
     for (size_t i = 0; ok && i < plan->config_count; i++) {
         plan->config_names[i] = canonical_name(words[i], &plan->log);
@@ -354,7 +354,7 @@ static int load(vit_model **model, size_t config_index, vit_precision precision,
     vit_config config;
     if (plan->config_count == 0) {
         app_settings settings = *plan->settings;
-        settings.precision = precision;
+        settings.precision = (int)precision;
         return app_model_load(model, &settings);
     }
     vitc_status status = vit_config_named(&config, plan->config_names[config_index], &plan->log);

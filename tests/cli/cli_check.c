@@ -357,7 +357,7 @@ static void check_ops(const vitc_json *row)
 
 static void check_bench_row(const vitc_json *row)
 {
-    char keys[512];
+    char keys[512] = "";
     keys_of(keys, sizeof keys, row);
     const char *stated = "config precision batch threads ms_per_image q1_ms q3_ms runs gflops "
                          "peak_fraction peak_gflops gflop_per_image nominal_gflop_per_image "
