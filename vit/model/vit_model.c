@@ -186,7 +186,8 @@ static void choose_formats(vit_model *model)
         model->attention_gemm = &kernels->f32;
         return;
     }
-    /* Rounding queries, keys, scores and pixels costs accuracy and only pays where it saves time. */
+    /* Rounding queries, keys, scores and pixels costs accuracy and only pays where it saves time.
+     */
     model->attention_gemm = model->precision != VIT_PRECISION_F32 && kernels->native_bf16
                                 ? &kernels->bf16
                                 : &kernels->f32;
