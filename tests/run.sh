@@ -47,7 +47,7 @@ step "packages"
 sh "$root/cmake/setup.sh" test
 
 step "release: build with gcc, warnings are errors"
-build release -DCMAKE_C_COMPILER=gcc
+build release -DCMAKE_C_COMPILER=gcc -DVITC_BENCH=ON
 
 if [ $quick = 0 ]; then
     step "clang: build, warnings are errors; tests"

@@ -215,7 +215,9 @@ VITC_API void vit_workspace_free(vit_workspace *workspace);
 VITC_API float *vit_workspace_patches(vit_workspace *workspace, uint32_t b);
 
 /* logits[b][k] for the first `batch` images. Allocates nothing. The same image gives the same bits
- * whatever the batch, its place in it, and the number of threads (on one kernel row). */
+ * whatever the batch, its place in it, and the number of threads (on one kernel row). Debug builds
+ * (without NDEBUG) fail with VITC_ERR_INTERNAL where numbers stop being finite, naming the block.
+ */
 VITC_API VITC_MUST_CHECK vitc_status vit_forward(const vit_model *model, vit_workspace *workspace,
                                                  float *logits, uint32_t batch,
                                                  const vitc_log *log);

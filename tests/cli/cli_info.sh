@@ -49,7 +49,14 @@ VITC_ISA=ref run info
 exits 0
 out_has "ref (VITC_ISA"
 VITC_ISA=nonsense run info
+exits 2
 err_has "nonsense"
+# 0 is an error code or, in old versions, one of several; 99 and a name are no configuration.
+for arch in 99 -1 knl "" generic; do
+    BLIS_ARCH_TYPE=$arch run info
+    exits 2
+    err_has "BLIS_ARCH_TYPE=$arch in the environment is no configuration"
+done
 cp "$VITC" elsewhere
 mkdir far
 cd far || exit 1

@@ -343,6 +343,42 @@ static void workspaces_are_checked(void **unused)
     free_model(&other);
 }
 
+static void keep_line(void *user, vitc_log_level level, const char *message)
+{
+    (void)level;
+    snprintf(user, 256, "%s", message);
+}
+
+/* Debug builds say where; the others let NaN through to the logits, which are looked at there. */
+static void numbers_that_stop_being_finite_are_noticed(void **unused)
+{
+    (void)unused;
+    vit_config config;
+    assert_int_equal(vit_config_named(&config, "testing", NULL), VITC_OK);
+    random_model m = make_model(&config);
+    float *const bias = (float *)(uintptr_t)m.model->blocks[1].fc1.bias;
+    char line[256] = "";
+    const vitc_log log = {keep_line, line};
+    vit_workspace *ws = NULL;
+    float *logits = test_floats(config.classes);
+    assert_int_equal(vit_workspace_create(&ws, m.model, 1, 2, NULL), VITC_OK);
+    const size_t count = (size_t)vit_config_patches(&config) * 3 * config.patch * config.patch;
+    memset(vit_workspace_patches(ws, 0), 0, count * sizeof(float));
+    assert_int_equal(vit_forward(m.model, ws, logits, 1, &log), VITC_OK);
+    bias[0] = NAN;
+    const vitc_status status = vit_forward(m.model, ws, logits, 1, &log);
+#ifdef NDEBUG
+    assert_int_equal(status, VITC_OK);
+    assert_true(isnan(logits[0]));
+#else
+    assert_int_equal(status, VITC_ERR_INTERNAL);
+    assert_non_null(strstr(line, "block 1, fc1"));
+#endif
+    vitc_aligned_free(logits);
+    vit_workspace_free(ws);
+    free_model(&m);
+}
+
 static void top_k_orders_by_score_then_index(void **unused)
 {
     (void)unused;
@@ -381,6 +417,7 @@ int main(void)
         cmocka_unit_test(named_configs_have_the_published_sizes),
         cmocka_unit_test(bad_configs_are_refused),
         cmocka_unit_test(workspaces_are_checked),
+        cmocka_unit_test(numbers_that_stop_being_finite_are_noticed),
         cmocka_unit_test(top_k_orders_by_score_then_index),
         cmocka_unit_test(scores_follow_the_config),
     };

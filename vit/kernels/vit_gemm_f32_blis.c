@@ -24,6 +24,7 @@
 #pragma GCC diagnostic pop
 
 #include "vit_kernels.h"
+#include "vitc_cpu.h"
 #include "vitc_log.h"
 
 /* What initialization found; written once under `once`, read-only afterwards. */
@@ -67,9 +68,57 @@ static int arch_id(vit_blis_config wish)
     }
 }
 
+static const char variable[] = "BLIS_ARCH_TYPE";
+
+/* BLIS takes the user's word: a configuration that the build lacks aborts the process, and kernels
+ * that the CPU lacks are an illegal instruction. Those of which neither is certain are refused. */
+static vitc_status check_users_choice(const vitc_log *log)
+{
+    static const struct {
+        int id;
+        uint32_t cpu;
+    } safe[] = {
+#if defined(BLIS_CONFIG_SKX)
+        {BLIS_ARCH_SKX, VITC_CPU_AVX512},
+#endif
+#if defined(BLIS_CONFIG_HASWELL)
+        {BLIS_ARCH_HASWELL, VITC_CPU_AVX2_FMA},
+#endif
+#if defined(BLIS_CONFIG_ZEN3)
+        {BLIS_ARCH_ZEN3, VITC_CPU_AVX2_FMA},
+#endif
+#if defined(BLIS_CONFIG_ZEN2)
+        {BLIS_ARCH_ZEN2, VITC_CPU_AVX2_FMA},
+#endif
+#if defined(BLIS_CONFIG_ZEN)
+        {BLIS_ARCH_ZEN, VITC_CPU_AVX2_FMA},
+#endif
+#if defined(BLIS_CONFIG_SANDYBRIDGE)
+        {BLIS_ARCH_SANDYBRIDGE, VITC_CPU_AVX2_FMA},
+#endif
+#if defined(BLIS_CONFIG_CORTEXA57)
+        {BLIS_ARCH_CORTEXA57, 0},
+#endif
+#if defined(BLIS_CONFIG_GENERIC)
+        {BLIS_ARCH_GENERIC, 0},
+#endif
+        {-1, 0},
+    };
+    const char *value = getenv(variable);
+    if (value == NULL) return VITC_OK;
+    char *end;
+    const long id = strtol(value, &end, 10);
+    const uint32_t features = vitc_cpu_features();
+    for (size_t i = 0; *value != 0 && *end == 0 && safe[i].id >= 0; i++)
+        if (safe[i].id == id && (safe[i].cpu & features) == safe[i].cpu) return VITC_OK;
+    return vitc_fail(log, VITC_ERR_ARGUMENT,
+                     "BLIS_ARCH_TYPE=%s in the environment is no configuration of this BLIS that "
+                     "this CPU is known to run; unset it",
+                     value);
+}
+
 static void initialize(void)
 {
-    static const char variable[] = "BLIS_ARCH_TYPE";
     const bool users = getenv(variable) != NULL;
     const int id = users ? -1 : arch_id(first_wish);
     /* BLIS up to 2.1 knows no Zen 4 or later and would run its portable kernels there, six times
@@ -218,6 +267,7 @@ static bool narrow_agrees(const vit_gemm *gemm, vit_tile_fn narrow)
 vitc_status vit_gemm_f32_blis(vit_gemm *gemm, vit_blis_config wish,
                               const vit_gemm_f32_narrow *narrow, const vitc_log *log)
 {
+    VITC_TRY(check_users_choice(log));
     pthread_mutex_lock(&wish_lock);
     first_wish = wish;
     pthread_once(&once, initialize);

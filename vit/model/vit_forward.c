@@ -7,6 +7,7 @@
  *
  * Every function here is run by all threads of one team. Each thread carries its own tokens through
  * the linear layers (vit_share); barriers stand where a token needs the others. */
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
@@ -44,6 +45,36 @@ static void profile_add(vit_workspace *ws, vit_op op, double flops)
     ws->profile_clock = now;
 }
 
+/* ---- debug builds: where the first number stopped being one ---- */
+
+#ifdef NDEBUG
+#define check_finite(...) ((void)0)
+#else
+/* Looks at this thread's part of `tokens` rows of n. */
+static void check_finite(vit_workspace *ws, uint32_t layer, vit_op op, const float *x, size_t ldx,
+                         size_t tokens, size_t n)
+{
+    const vit_share share = vit_share_tokens(tokens);
+    bool finite = true;
+    for (size_t t = share.from; t < share.to; t++)
+        for (size_t i = 0; i < n; i++) finite = finite && isfinite(x[t * ldx + i]);
+    if (finite) return;
+    const size_t place = (size_t)layer * VIT_OP_COUNT + (size_t)op + 1;
+#pragma omp critical(vit_nonfinite)
+    if (ws->nonfinite == 0 || place < ws->nonfinite) ws->nonfinite = place;
+}
+
+static vitc_status report_nonfinite(const vit_workspace *ws, const vitc_log *log)
+{
+    if (ws->nonfinite == 0) return VITC_OK;
+    const size_t place = ws->nonfinite - 1;
+    return vitc_fail(log, VITC_ERR_INTERNAL,
+                     "block %zu, %s: the results are not all finite; look at the weights and the "
+                     "input",
+                     place / VIT_OP_COUNT, vit_op_string((vit_op)(place % VIT_OP_COUNT)));
+}
+#endif
+
 /* ---- the paper ---- */
 
 /* Equation 1. Registers and the distillation token stand between the class token and the patches.
@@ -79,6 +110,7 @@ static void embed(const vit_model *model, vit_workspace *ws, uint32_t batch)
     if (config->norm_pre)
         vit_op_layernorm(ws->tokens, ld, ws->tokens, ld, batch * n, &model->norm_pre, d,
                          model->kernels.rows);
+    check_finite(ws, 0, VIT_OP_EMBED, ws->tokens, ld, batch * n, d);
     profile_add(ws, VIT_OP_EMBED, linear_flops(&model->patch_embedding, batch * patches));
 }
 
@@ -103,9 +135,10 @@ static vit_epilogue activation_epilogue(vit_activation activation)
 
 /* Equations 2 and 3, for the first `kept` tokens of each image. Tokens of different images are
  * n * ld apart, so `kept` other than all of them are taken one at a time, in strides. */
-static void encoder_block(const vit_model *model, const vit_block *block, vit_workspace *ws,
-                          uint32_t batch, uint32_t kept)
+static void encoder_block(const vit_model *model, uint32_t layer, vit_workspace *ws, uint32_t batch,
+                          uint32_t kept)
 {
+    const vit_block *block = &model->blocks[layer];
     const vit_config *config = &model->config;
     const vit_rows_f32 *rows = model->kernels.rows;
     const vit_scratch *scratch = &ws->scratch;
@@ -116,6 +149,7 @@ static void encoder_block(const vit_model *model, const vit_block *block, vit_wo
 
     vit_op_linear(qkv, ldw, x, ld, all, &block->norm1, &block->qkv, VIT_EPILOGUE_BIAS, false,
                   scratch, rows);
+    check_finite(ws, layer, VIT_OP_QKV, qkv, ldw, all, 3 * d);
 #pragma omp barrier /* every query meets all keys and values */
     profile_add(ws, VIT_OP_QKV, linear_flops(&block->qkv, all));
     vit_op_attention(attended, ld, qkv, ldw, batch, n, kept, config->heads, d / config->heads,
@@ -129,12 +163,15 @@ static void encoder_block(const vit_model *model, const vit_block *block, vit_wo
         float *token = x + t * ld;
         vit_op_linear(token, step * ld, attended + t * ld, step * ld, count, NULL, &block->proj,
                       VIT_EPILOGUE_BIAS, true, scratch, rows);
+        check_finite(ws, layer, VIT_OP_PROJ, token, step * ld, count, d);
         profile_add(ws, VIT_OP_PROJ, linear_flops(&block->proj, count));
         vit_op_linear(hidden, ldw, token, step * ld, count, &block->norm2, &block->fc1, activation,
                       false, scratch, rows);
+        check_finite(ws, layer, VIT_OP_FC1, hidden, ldw, count, config->mlp);
         profile_add(ws, VIT_OP_FC1, linear_flops(&block->fc1, count));
         vit_op_linear(token, step * ld, hidden, ldw, count, NULL, &block->fc2, VIT_EPILOGUE_BIAS,
                       true, scratch, rows);
+        check_finite(ws, layer, VIT_OP_FC2, token, step * ld, count, d);
         profile_add(ws, VIT_OP_FC2, linear_flops(&block->fc2, count));
     }
 }
@@ -190,8 +227,7 @@ static void run(const vit_model *model, vit_workspace *ws, float *logits, uint32
     const uint32_t layers = model->config.layers, all = vit_config_tokens(&model->config);
     embed(model, ws, batch);
     for (uint32_t i = 0; i < layers; i++)
-        encoder_block(model, &model->blocks[i], ws, batch,
-                      i + 1 < layers ? all : pooled_tokens(&model->config));
+        encoder_block(model, i, ws, batch, i + 1 < layers ? all : pooled_tokens(&model->config));
     classify(model, ws, logits, batch);
 }
 
@@ -207,12 +243,18 @@ vitc_status vit_forward(const vit_model *model, vit_workspace *workspace, float 
         workspace->profile_clock = omp_get_wtime();
         workspace->profile->forwards++;
     }
+#ifndef NDEBUG
+    workspace->nonfinite = 0;
+#endif
     if (workspace->threads == 1) { /* no team: also where the OpenMP runtime could not make one */
         run(model, workspace, logits, batch);
-        return VITC_OK;
-    }
+    } else {
 #pragma omp parallel num_threads(workspace->threads)
-    run(model, workspace, logits, batch);
+        run(model, workspace, logits, batch);
+    }
+#ifndef NDEBUG
+    VITC_TRY(report_nonfinite(workspace, log));
+#endif
     return VITC_OK;
 }
 

@@ -29,6 +29,10 @@ struct vit_workspace {
     vit_scratch scratch;
     vit_profile *profile; /* NULL: not measured */
     double profile_clock; /* when the part before ended */
+#ifndef NDEBUG
+    size_t
+        nonfinite; /* 1 + the first place, in forward order, whose result is not finite; 0 none */
+#endif
 };
 
 #endif
