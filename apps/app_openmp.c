@@ -20,6 +20,13 @@ void app_openmp_settle(char **argv)
         return;
     for (int i = 0; i < COUNT; i++)
         if (setenv(settings[i][0], settings[i][1], 1) != 0) return;
-    execv("/proc/self/exe", argv);
+    /* By its own path, so that process lists show the program's name and not "exe". */
+    char path[4096];
+    const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length > 0) {
+        path[length] = 0;
+        execv(path, argv);
+    }
+    execv("/proc/self/exe", argv); /* the file was renamed or replaced meanwhile */
     for (int i = 0; i < COUNT; i++) unsetenv(settings[i][0]);
 }

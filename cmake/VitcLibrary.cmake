@@ -40,6 +40,9 @@ set_target_properties(vitc_shared PROPERTIES
     VERSION ${PROJECT_VERSION}
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
     EXPORT_NAME vitc)
+target_link_options(vitc_shared PRIVATE
+    LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/vitc.map)
+set_target_properties(vitc_shared PROPERTIES LINK_DEPENDS ${PROJECT_SOURCE_DIR}/cmake/vitc.map)
 # A symbol that no library provides fails here and not in the embedder's link. The sanitizers'
 # own symbols come from the program.
 if(NOT VITC_SANITIZE)

@@ -11,7 +11,8 @@
 static vitc_status load(void *path)
 {
     vit_model *model = NULL;
-    const vitc_status status = vit_model_load(&model, path, NULL, NULL);
+    const vit_load_options options = {.threads = 1}; /* an OpenMP team's memory is not ours */
+    const vitc_status status = vit_model_load(&model, path, &options, NULL);
     vit_model_free(model);
     return status;
 }

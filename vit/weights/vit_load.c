@@ -64,10 +64,17 @@ static vitc_status read_parameters(vit_model *model, const vit_checkpoint *check
                                    const vitc_log *log)
 {
     const vit_param_table *table = &checkpoint->table;
-    for (int matrices = 0; matrices < 2; matrices++) {
-#pragma omp parallel for schedule(dynamic, 1) num_threads(matrices == 1 ? count : 1) if (count > 1)
+    for (size_t i = 0; i < table->count; i++)
+        if (table->params[i].kind != VIT_PARAM_MATRIX)
+            read_parameter(model, checkpoint, i, options, &readers[0]);
+    if (count == 1) { /* no team: also where the OpenMP runtime could not make one */
         for (size_t i = 0; i < table->count; i++)
-            if ((table->params[i].kind == VIT_PARAM_MATRIX) == (matrices == 1))
+            if (table->params[i].kind == VIT_PARAM_MATRIX)
+                read_parameter(model, checkpoint, i, options, &readers[0]);
+    } else {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(count)
+        for (size_t i = 0; i < table->count; i++)
+            if (table->params[i].kind == VIT_PARAM_MATRIX)
                 read_parameter(model, checkpoint, i, options, &readers[omp_get_thread_num()]);
     }
     const reader *first = NULL;
