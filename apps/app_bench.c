@@ -418,6 +418,7 @@ static int bench_all(bench_results *results, const bench_plan *plan)
                 for (size_t i = 0; i < plan->config_count; i++)
                     if (strlen(plan->config_names[i]) > results->name_width)
                         results->name_width = strlen(plan->config_names[i]);
+                app_progress_clear();
                 app_bench_show_machine(&plan->runtime, plan->threads, plan->thread_count);
                 app_bench_show_head(results->name_width);
             }
