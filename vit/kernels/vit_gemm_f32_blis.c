@@ -250,10 +250,10 @@ static bool narrow_agrees(const vit_gemm *gemm, vit_tile_fn narrow)
     _Alignas(64) float blis[WR_MAX * XR_MAX] = {0}, own[WR_MAX * XR_MAX] = {0};
     if (wr > WR_MAX || xr > XR_MAX) return false;
     uint32_t random = 1;
-    for (size_t i = 0; i < K * WR_MAX; i++) {
+    for (size_t i = 0; i < (size_t)K * WR_MAX; i++) {
         random = random * 1664525u + 1013904223u; /* any numbers whose sums round */
         w[i] = (float)(random >> 8) * 0x1p-23f - 1.0f;
-        if (i < K * XR_MAX) x[i] = (float)(random >> 5 & 0xFFFFFFu) * 0x1p-23f - 1.0f;
+        if (i < (size_t)K * XR_MAX) x[i] = (float)(random >> 5 & 0xFFFFFFu) * 0x1p-23f - 1.0f;
     }
     for (int accumulate = 0; accumulate < 2; accumulate++) {
         gemm->tile(gemm, K, w, x, accumulate != 0, blis, wr, wr, xr);
