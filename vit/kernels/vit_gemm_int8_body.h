@@ -27,13 +27,11 @@
 #include "vit_unroll.h"
 #include "vitc_size.h"
 
-enum {
-    BIASED = K_UNIT == 4, /* tokens are stored as q + 128 */
-    WEIGHTS = 2 * LANES,
-    GROUP = 4, /* bytes */
-    WEIGHT_HEADER = BIASED ? 8 : 4,
-    TOKEN_HEADER = 4
-};
+enum { BIASED = K_UNIT == 4 }; /* tokens are stored as q + 128 */
+#define WEIGHTS       ((size_t)2 * LANES)
+#define GROUP         ((size_t)4) /* bytes */
+#define WEIGHT_HEADER ((size_t)(BIASED ? 8 : 4))
+#define TOKEN_HEADER  ((size_t)4)
 
 /* ---- the tile ---- */
 
@@ -50,11 +48,10 @@ VIT_INLINE void multiply(size_t k, const char *w, const char *x, bool accumulate
 {
     VEC low[TOKENS], high[TOKENS];
     const float *scale_w = (const float *)w, *scale_x = (const float *)x;
-    const int32_t *start = (const int32_t *)(w + WEIGHTS * sizeof(float));
     VIT_UNROLL
-    for (size_t t = 0; t < tokens; t++) {
-        low[t] = BIASED ? LOAD(start) : ZERO();
-        high[t] = BIASED && vectors == 2 ? LOAD(start + LANES) : ZERO();
+    for (size_t t = 0; t < tokens; t++) { /* `start`, behind the scales */
+        low[t] = BIASED ? LOAD(w + WEIGHTS * sizeof(float)) : ZERO();
+        high[t] = BIASED && vectors == 2 ? LOAD(w + (WEIGHTS + LANES) * sizeof(float)) : ZERO();
     }
     w += WEIGHTS * WEIGHT_HEADER;
     x += TOKENS * TOKEN_HEADER;
@@ -293,7 +290,7 @@ static void pack_tokens_int8(const vit_gemm *gemm, void *panel, const float *x, 
 /* The contents of a vit_gemm whose numbers take GROUP / K_UNIT bytes. */
 #define VIT_GEMM_INT8(kernel_name)                                                                 \
     {                                                                                              \
-        .name = kernel_name, .weight_panel = WEIGHTS, .token_panel = TOKENS, .k_unit = K_UNIT,     \
+        .name = (kernel_name), .weight_panel = WEIGHTS, .token_panel = TOKENS, .k_unit = K_UNIT,   \
         .weight_element = GROUP / K_UNIT, .token_element = GROUP / K_UNIT,                         \
         .weight_header = WEIGHT_HEADER, .token_header = TOKEN_HEADER, .k_block = SIZE_MAX,         \
         .k_max = VIT_INT8_K_MAX, .pack_weights = pack_weights_int8,                                \

@@ -14,7 +14,7 @@
 #include "vit_avx512.h"
 #include "vit_unroll.h"
 
-enum { PACK_LANES = 16 }; /* of a register */
+#define PACK_LANES ((size_t)16) /* of a register */
 
 /* In each quarter q of the registers a, b, c, d: to[j * step] = a[4q+j] b[4q+j] c[4q+j] d[4q+j]. */
 VIT_INLINE void transpose_in_quarters(__m512i a, __m512i b, __m512i c, __m512i d, __m512i *to,
