@@ -176,10 +176,5 @@ bool app_bench_print_json(const app_bench_row *row, const vit_runtime_info *runt
               vitc_json_set_string(o, "cpu", runtime->cpu) &&
               vitc_json_set_string(o, "weights", row->weights);
     if (profile) ok = ok && set_ops(o, row);
-    char *text = ok ? vitc_json_dump(o, 0, 6) : NULL;
-    vitc_json_free(o);
-    if (text == NULL) return false;
-    fputs(text, stdout);
-    free(text);
-    return true;
+    return app_text_print_json(o, ok, 0, 6, "");
 }

@@ -347,12 +347,7 @@ static bool show_json(const facts *f)
         vitc_json_free(memory);
         vitc_json_free(machine);
     }
-    char *text = ok ? vitc_json_dump(o, 2, 9) : NULL;
-    vitc_json_free(o);
-    if (text == NULL) return false;
-    puts(text);
-    free(text);
-    return true;
+    return app_text_print_json(o, ok, 2, 9, "\n");
 }
 
 int app_info_run(const app_settings *settings)

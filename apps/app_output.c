@@ -120,12 +120,7 @@ static bool write_json(const app_output *o, const char *path, const vit_output *
             ok = vitc_json_set(object, "logits", logits) && ok;
         }
     }
-    char *text = ok ? vitc_json_dump(object, 0, 9) : NULL;
-    vitc_json_free(object);
-    if (text == NULL) return false;
-    puts(text);
-    free(text);
-    return true;
+    return app_text_print_json(object, ok, 0, 9, "\n");
 }
 
 /* ---- CSV ---- */

@@ -9,6 +9,7 @@
 #include "app_model.h"
 #include "app_output.h"
 #include "app_report.h"
+#include "app_text.h"
 #include "vitc_file.h"
 #include "vitc_json.h"
 #include "vitc_size.h"
@@ -187,12 +188,7 @@ static bool report_json(const seen *s, const app_settings *settings, const vit_m
         if (settings->dump != NULL) ok = ok && vitc_json_set_string(object, "dump", settings->dump);
         if (settings->png != NULL) ok = ok && vitc_json_set_string(object, "png", settings->png);
     }
-    char *text = ok ? vitc_json_dump(object, 0, 9) : NULL;
-    vitc_json_free(object);
-    if (text == NULL) return false;
-    puts(text);
-    free(text);
-    return true;
+    return app_text_print_json(object, ok, 0, 9, "\n");
 }
 
 static void report_line(const char *name, const char *value)

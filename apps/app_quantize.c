@@ -278,12 +278,7 @@ static bool show_json(run *r)
     }
     if (ok && r->settings->report)
         ok = vitc_json_set(o, "sensitivity", sensitivities_json(&r->sensitivities));
-    char *text = ok ? vitc_json_dump(o, 2, 9) : NULL;
-    vitc_json_free(o);
-    if (text == NULL) return false;
-    puts(text);
-    free(text);
-    return true;
+    return app_text_print_json(o, ok, 2, 9, "\n");
 }
 
 int app_quantize_run(const app_settings *settings)

@@ -175,6 +175,16 @@ static size_t edit_distance(const char *a, const char *b)
     return rows[n][m];
 }
 
+bool app_text_print_json(vitc_json *object, bool complete, int indent, int digits, const char *end)
+{
+    char *text = complete ? vitc_json_dump(object, indent, digits) : NULL;
+    vitc_json_free(object);
+    if (text == NULL) return false;
+    printf("%s%s", text, end);
+    free(text);
+    return true;
+}
+
 const char *app_text_nearest(const char *word, const char *const *candidates, size_t count)
 {
     const char *nearest = NULL;

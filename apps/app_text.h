@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "vitc_json.h"
+
 /* What can be shown on a stream. */
 typedef struct app_terminal {
     bool terminal; /* a person is looking */
@@ -31,6 +33,11 @@ void app_text_column(FILE *out, const char *text, size_t width, bool cut_front, 
 const char *app_text_number(char *text, size_t size, uint64_t number);
 /* "14.9 MiB". */
 const char *app_text_bytes(char *text, size_t size, uint64_t bytes);
+
+/* Prints `object` on standard output, indented by `indent` (0: on one line), numbers with `digits`
+ * digits, then `end`; and frees it. False, with nothing printed, when it is not `complete`, because
+ * memory ran out while it was made, or runs out now. */
+bool app_text_print_json(vitc_json *object, bool complete, int indent, int digits, const char *end);
 
 /* The word of a NULL-terminated list that `word` was probably meant to be, or NULL. */
 const char *app_text_nearest(const char *word, const char *const *candidates, size_t count);

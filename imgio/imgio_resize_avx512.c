@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "imgio_resize.h"
+#include "imgio_resize_avx.h"
 #include "vitc_cpu.h"
 #include "vitc_size.h"
 
@@ -33,16 +34,6 @@ static __m512i weight_word(const uint32_t *word)
  * First the rows are spread out, once, to what VPDPBUSD takes: for each four pixels 0 to 3
  *     { r0 r1 r2 r3 g0 g1 g2 g3 b0 b1 b2 b3 0 0 0 0 } of rows 0, 1, 2, 3       64 bytes
  * so that an output is a run of such blocks times a run of weights. */
-
-enum { ROWS = 4 };
-
-static __m128i load_pixels(const uint8_t *from, size_t bytes)
-{
-    uint8_t padded[16] = {0};
-    if (bytes >= 16) return _mm_loadu_si128((const __m128i *)(const void *)from);
-    memcpy(padded, from, bytes);
-    return _mm_loadu_si128((const __m128i *)(const void *)padded);
-}
 
 static void spread(__m512i *to, const uint8_t *const in[ROWS], size_t width)
 {
@@ -89,13 +80,9 @@ static void columns(uint8_t *out, const uint8_t *in, size_t rows, const imgio_ax
         _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
     const size_t in_stride = (size_t)a->in * 3, out_stride = (size_t)a->out * 3;
     for (size_t y = 0; y < rows; y += ROWS) {
-        /* The last rows may be less than four: the last one then stands in for the others. */
         const uint8_t *from[ROWS];
         uint8_t *to[ROWS];
-        for (size_t r = 0; r < ROWS; r++) {
-            from[r] = in + vitc_size_min(y + r, rows - 1) * in_stride;
-            to[r] = out + vitc_size_min(y + r, rows - 1) * out_stride;
-        }
+        choose_rows(from, to, in, out, in_stride, out_stride, y, rows);
         spread(scratch, from, a->in);
         for (size_t x = 0; x < a->out; x += 4) {
             const size_t left = out_stride - x * 3, last = a->out - 1;

@@ -88,6 +88,30 @@ static void prefetch_tile(const float *tile, size_t ldo, size_t outputs, size_t 
     }
 }
 
+/* One weight panel by `tokens` packed tokens: the panel stays in L2 while they pass by. `bias` and
+ * out begin at the panel's first output. */
+static void multiply_panel(float *out, size_t ldo, const unsigned char *packed, size_t tokens,
+                           const unsigned char *weights, size_t outputs, size_t in,
+                           const float *bias, vit_epilogue_fn epilogue, bool residual,
+                           const vit_gemm *gemm)
+{
+    const size_t wr = gemm->weight_panel, xr = gemm->token_panel;
+    const size_t token_size = vit_gemm_token_panel_size(gemm, in);
+    for (size_t k0 = 0; k0 < in; k0 += vitc_size_min(gemm->k_block, in - k0)) {
+        const size_t k = vitc_size_min(gemm->k_block, in - k0);
+        const unsigned char *panel = packed + k0 * xr * gemm->token_element;
+        for (size_t t = 0; t < tokens; t += xr, panel += token_size) {
+            const size_t count = vitc_size_min(xr, tokens - t);
+            float *tile = out + t * ldo;
+            prefetch_tile(tile, ldo, outputs, count);
+            gemm->tile(gemm, k, weights + k0 * wr * gemm->weight_element, panel, residual || k0 > 0,
+                       tile, ldo, outputs, count);
+            if (k0 + k == in) /* the tile is still in L1 */
+                epilogue(tile, ldo, count, bias, outputs);
+        }
+    }
+}
+
 void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,
                    const vit_norm *norm, const vit_linear *linear, vit_epilogue epilogue,
                    bool residual, const vit_scratch *scratch, const vit_rows_f32 *rows)
@@ -118,25 +142,14 @@ void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t to
     if (share.members > 1) {
 #pragma omp barrier
     }
-    /* A weight panel stays in L2 while a block of tokens passes by. */
     for (size_t t0 = 0; t0 < token_panels; t0 += block) {
-        const size_t t1 = vitc_size_min(t0 + block, token_panels);
+        const size_t count = vitc_size_min(block * xr, tokens - t0 * xr);
         for (size_t w = share.member; w < weight_panels; w += share.members) {
-            const size_t o = w * wr, outputs = vitc_size_min(wr, linear->out - o);
-            const unsigned char *weights = (const unsigned char *)linear->packed + w * weight_size;
-            for (size_t k0 = 0; k0 < in; k0 += vitc_size_min(gemm->k_block, in - k0)) {
-                const size_t k = vitc_size_min(gemm->k_block, in - k0);
-                for (size_t t = t0; t < t1; t++) {
-                    const size_t count = vitc_size_min(xr, tokens - t * xr);
-                    float *tile = out + t * xr * ldo + o;
-                    prefetch_tile(tile, ldo, outputs, count);
-                    gemm->tile(gemm, k, weights + k0 * wr * gemm->weight_element,
-                               packed + t * token_size + k0 * xr * gemm->token_element,
-                               residual || k0 > 0, tile, ldo, outputs, count);
-                    if (k0 + k == in) /* the tile is still in L1 */
-                        rows->epilogue[epilogue](tile, ldo, count, linear->bias + o, outputs);
-                }
-            }
+            const size_t o = w * wr;
+            multiply_panel(out + t0 * xr * ldo + o, ldo, packed + t0 * token_size, count,
+                           (const unsigned char *)linear->packed + w * weight_size,
+                           vitc_size_min(wr, linear->out - o), in, linear->bias + o,
+                           rows->epilogue[epilogue], residual, gemm);
         }
     }
     if (share.members > 1) {
