@@ -8,16 +8,18 @@ include(CMakePackageConfigHelpers)
 
 get_property(VITC_OBJECTS GLOBAL PROPERTY VITC_OBJECTS)
 set(VITC_LINKS PNG::PNG ZLIB::ZLIB JPEG::JPEG PkgConfig::WEBP GIF::GIF PkgConfig::JANSSON
+    LibArchive::LibArchive
     OpenMP::OpenMP_C Threads::Threads ${BLIS_LIBRARY} m)
 # The same as names, for those who link the installed static library: vitc.pc and the CMake package
 # are both made from this list.
-set(VITC_STATIC_NEEDS png z jpeg webp gif jansson blis m)
+set(VITC_STATIC_NEEDS png z jpeg webp gif jansson archive blis m)
 
 set(VITC_PUBLIC_HEADERS
     ${PROJECT_SOURCE_DIR}/vit/vitc.h
     ${PROJECT_SOURCE_DIR}/base/vitc_base.h
     ${PROJECT_SOURCE_DIR}/imgio/imgio.h
     ${PROJECT_SOURCE_DIR}/patches/patches.h
+    ${PROJECT_SOURCE_DIR}/datasets/datasets.h
     ${PROJECT_SOURCE_DIR}/vit/vit.h)
 
 foreach(kind STATIC SHARED)

@@ -10,7 +10,8 @@
 set -eu
 
 build_packages='gcc libc6-dev cmake ninja-build pkg-config
-    libblis-dev libpng-dev libjpeg-dev libwebp-dev libgif-dev libstb-dev libjansson-dev'
+    libblis-dev libpng-dev libjpeg-dev libwebp-dev libgif-dev libstb-dev libjansson-dev
+    libarchive-dev'
 
 # a|b: the first that the release has. The sanitizers' and the fuzzer's runtime moved between
 # packages; libomp-dev is the OpenMP runtime of clang, with the Archer tool for ThreadSanitizer.

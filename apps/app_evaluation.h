@@ -1,0 +1,43 @@
+/* app_evaluation.h - what `vitc eval` found of one model on one set of images. */
+#ifndef VITC_APP_EVALUATION_H
+#define VITC_APP_EVALUATION_H
+
+#include "app_rows.h"
+#include "app_stream.h"
+#include "datasets.h"
+#include "vit.h"
+
+enum { APP_STATUS_COUNT = 6 }; /* "ok", "truncated", ..., in the order of app_output_status */
+
+typedef struct app_evaluation {
+    const app_settings *settings;
+    const vit_model *model;
+    const char *model_path; /* for people */
+    char model_hash[65];    /* SHA-256 of the weights file */
+    const char *data_text;  /* for people: the operands */
+    datasets_kind kind;
+    datasets_survey survey;
+    uint64_t n, n_ok, n_bad;
+    uint64_t by_status[APP_STATUS_COUNT];
+    datasets_metrics *metrics;
+    datasets_results results;
+    app_times times;  /* of this run */
+    uint64_t resumed; /* rows that came from an earlier run */
+    bool stopped;     /* by a signal: not all images were seen */
+    const char *rows; /* the file that holds the rows: --rows, or a temporary one for --report */
+    int argc;         /* the exact command */
+    char *const *argv;
+} app_evaluation;
+
+/* The one object of --json: n n_ok n_bad top1 top5 loss ece ... NULL without memory. Without times
+ * when the settings say --no-times. */
+vitc_json *app_evaluation_json(const app_evaluation *evaluation);
+
+/* For people, on standard output. */
+void app_evaluation_print(const app_evaluation *evaluation);
+
+/* --report: one self-contained HTML file, complete or not at all. Reads the rows, and the set once
+ * more for the pictures of those images that it shows. An exit status as everywhere. */
+int app_evaluation_report(const char *path, const app_evaluation *evaluation);
+
+#endif

@@ -1,0 +1,14 @@
+/* app_stop.h - Ctrl-C and SIGTERM for long runs: finish what was begun, write it, say how to go on.
+ */
+#ifndef VITC_APP_STOP_H
+#define VITC_APP_STOP_H
+
+#include <stdbool.h>
+
+/* From now on the first signal asks the run to stop; a second one ends the program at once. */
+void app_stop_watch(void);
+bool app_stop_asked(void);
+const volatile bool *app_stop_flag(void); /* for datasets_loader */
+int app_stop_signal(void);                /* which it was; 0 = none */
+
+#endif

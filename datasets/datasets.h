@@ -1,0 +1,292 @@
+/* datasets.h - images in number, with and without labels: sets of them in folders, tar files and
+ * lists; the loader that keeps all CPUs busy with them; what is measured of a classifier on them.
+ *
+ * datasets knows nothing of ViT: it hands out images and takes logits.
+ */
+#ifndef VITC_DATASETS_H
+#define VITC_DATASETS_H
+
+#include "patches.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- sets ---- */
+
+/* A set is read once, from its beginning to its end, by one thread; nothing in memory grows with
+ * the number of its images but the names of the one folder being listed. */
+typedef struct datasets_set datasets_set;
+
+typedef enum datasets_kind {
+    DATASETS_FILES = 0, /* files and folders of files, without labels */
+    DATASETS_FOLDERS,   /* a folder of class folders */
+    DATASETS_MANIFEST,  /* a list of path and label: .csv, .tsv, .jsonl */
+    DATASETS_TAR,       /* tar files of class folders, or of WebDataset pairs; gzip too */
+    DATASETS_IDX,       /* the MNIST family's files of images and labels; gzip too */
+    DATASETS_CIFAR      /* CIFAR-10's and CIFAR-100's binary batches */
+} datasets_kind;
+
+/* "files", "folders", "manifest", ... */
+VITC_API const char *datasets_kind_string(datasets_kind kind);
+
+/* A part of a set, chosen for each image by a hash of `seed` and its path below the set: the same
+ * image falls into the same part wherever the set lies, and when other images come or go. */
+typedef enum datasets_part {
+    DATASETS_ALL = 0,
+    DATASETS_CHOSEN, /* about `fraction` of the images */
+    DATASETS_REST    /* all others */
+} datasets_part;
+
+typedef struct datasets_options {
+    bool labelled; /* look for labels; false: every image file found is an image */
+    datasets_part part;
+    double fraction; /* 0 < fraction < 1, unless part is DATASETS_ALL */
+    uint64_t seed;
+    const char *class_names; /* NULL, or a file with one class name per line, for IDX and CIFAR */
+    size_t max_file_size;    /* bytes of one image file; 0: imgio's default limit */
+
+    /* NULL, or asked before an image is read: an image that is not wanted is passed over, which
+     * costs no reading of its bytes (of a tar file: no keeping). Indices go on counting. */
+    bool (*wanted)(void *user, uint64_t index, const char *path);
+    void *wanted_user;
+} datasets_options;
+
+VITC_API datasets_options datasets_options_default(void); /* labelled, all, imgio's limits */
+
+/* Opens what `paths` name together, in their order; of which kind they are is seen by looking:
+ *   a folder of class folders    each folder below it is a class, files at any depth below that
+ *                                its images; classes and files in natural order (img2, img10)
+ *   .csv .tsv .jsonl, file name  columns or keys `path` and `label`; without a header line the
+ *                                first and second column; paths are relative to the list
+ *   a tar file (.tar .tar.gz     members below class folders, or pairs of one key: image and
+ *   .tgz), also prefix{000..9}   .cls (an index or a name) or .json (label, cls or class)
+ *   an IDX file of images        labels in the file of the same name, images-idx3 -> labels-idx1;
+ *                                a folder that holds such files and no class folders works too
+ *   CIFAR's .bin batches         or the folder that holds them; names from batches.meta.txt or
+ *                                fine_label_names.txt beside them
+ * Not labelled, folders are searched at any depth, and any other file is one image, unless it is
+ * one of the files above. Hidden files, Thumbs.db and desktop.ini are left out; symbolic links are
+ * followed, never into a circle; names do not decide whether a file is an image.
+ *
+ * Several paths are one set when they are of one kind; else VITC_ERR_ARGUMENT. Failures: VITC_ERR_
+ * UNREADABLE, VITC_ERR_CORRUPT and VITC_ERR_TRUNCATED (lists, IDX), VITC_ERR_UNSUPPORTED (no
+ * dataset: the message says what was found and what is wanted), VITC_ERR_MEMORY. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_open(datasets_set **set, const char *const *paths,
+                                                   size_t count, const datasets_options *options,
+                                                   const vitc_log *log);
+VITC_API void datasets_close(datasets_set *set);
+
+VITC_API datasets_kind datasets_set_kind(const datasets_set *set);
+
+/* The classes known so far, in the order of their first appearance: for folders, lists, IDX, CIFAR
+ * and plain tar files all of them from the start; for compressed tar files as they come. Names live
+ * as long as the set. */
+VITC_API size_t datasets_class_count(const datasets_set *set);
+VITC_API const char *datasets_class_name(const datasets_set *set, size_t label);
+
+/* What a walk over the whole set finds without reading an image. */
+typedef struct datasets_survey {
+    uint64_t images;      /* of the chosen part; 0 with `counted` false */
+    bool counted;         /* false: compressed or piped, only reading it all would tell */
+    char fingerprint[65]; /* SHA-256 of kind, part, names and labels in order (for compressed files:
+                             of their names, sizes and times) */
+} datasets_survey;
+
+/* `progress` NULL, or called now and then with the images found so far; false ends the walk with
+ * VITC_ERR_ARGUMENT. The set is not moved. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_survey_set(datasets_survey *survey, datasets_set *set,
+                                                         bool (*progress)(void *user,
+                                                                          uint64_t images),
+                                                         void *user, const vitc_log *log);
+
+enum { DATASETS_UNLABELLED = -1 };
+
+/* One image. Of `file`, `bytes` and `image` exactly one is set when status is VITC_OK. */
+typedef struct datasets_item {
+    uint64_t index;       /* in the chosen part, from 0 */
+    char *path;           /* names it: "data/cat/1.jpg", "a.tar/cat/1.jpg", "t10k-images.gz#17" */
+    int64_t label;        /* a class of the set, or DATASETS_UNLABELLED */
+    vitc_status status;   /* not VITC_OK: it failed while it was looked for */
+    char *error;          /* and this is why; else NULL */
+    char *file;           /* yet to be read */
+    unsigned char *bytes; /* an image file's bytes */
+    size_t size;
+    imgio_image image; /* pixels: IDX, CIFAR */
+} datasets_item;
+
+/* The next image that is wanted; *end, with *item empty, after the last. A bad member of a set is
+ * an item with a status. A set that cannot be read any further (a tar file cut short, a bad
+ * checksum) gives what it can and then fails: what was read before stands. The caller frees the
+ * item. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_next(datasets_item *item, bool *end,
+                                                   datasets_set *set, const vitc_log *log);
+/* Replaces `file` by `bytes`; a failure goes into the item's status and error. */
+VITC_API void datasets_item_read(datasets_item *item, size_t max_file_size);
+VITC_API void datasets_item_free(datasets_item *item);
+
+/* ---- the loader ---- */
+
+/* Where the time of a run went, in seconds summed over all threads. */
+typedef struct datasets_times {
+    double list, read;  /* finding images; reading their bytes */
+    double work;        /* in the work function */
+    double wait_input;  /* workers with nothing to do: reading was the bottleneck */
+    double wait_output; /* workers that could not go on: the receiver was */
+    double deliver;     /* in the receiver */
+    double wall;
+} datasets_times;
+
+/* One image on its way; `result` is result_size bytes of the caller's, zeroed for each image. */
+typedef struct datasets_slot {
+    datasets_item item;
+    void *result;
+    double read_seconds;
+} datasets_slot;
+
+typedef struct datasets_loader {
+    int workers;       /* threads that call `work`: the CPUs that may be used, over what it uses */
+    int readers;       /* threads that wait for storage; 0 chooses */
+    size_t batch;      /* most images per call of `work` */
+    size_t max_images; /* held at once; 0 chooses from workers and batch */
+    size_t max_bytes;  /* of image files held at once, but for one image; 0: 256 MiB */
+    size_t result_size;
+    /* Called by worker number `worker` with up to `batch` images that follow each other in the set,
+     * read or failed. Anything but VITC_OK ends the run: a bad image is not a reason. */
+    vitc_status (*work)(void *user, int worker, datasets_slot *const *slots, size_t count,
+                        const vitc_log *log);
+    /* Called in the thread that called datasets_load, image by image in the set's order. */
+    vitc_status (*deliver)(void *user, datasets_slot *slot, const vitc_log *log);
+    void *user;
+    /* NULL, or looked at now and then: when true nothing further is read, and the run ends well
+     * with what was begun. */
+    const volatile bool *stop;
+} datasets_loader;
+
+/* Runs all images of a set, from where it stands, through `work` and `deliver`. The order of
+ * deliveries is that of the set whatever the threads do. Memory does not depend on the size of the
+ * set. When `work`, `deliver` or the set fails the run ends with that status; what comes before the
+ * failing image has been delivered. `times` may be NULL. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_load(datasets_set *set, const datasets_loader *loader,
+                                                   datasets_times *times, const vitc_log *log);
+
+/* ---- what is measured ---- */
+
+/* What a classifier said of one image, as far as the measures need it; fixed numbers, so that the
+ * same answers in the same order give the same measures to the last bit. */
+typedef struct datasets_answer {
+    uint32_t label;      /* the true class, of the model's */
+    uint32_t prediction; /* the class with the highest score */
+    uint32_t rank;       /* of the true class among the scores: 1 = predicted */
+    double confidence;   /* the highest score */
+    double nll;          /* -log score of the true class (logits by log-softmax) */
+    double brier;        /* sum over classes of (score - truth)^2, 0-2 */
+} datasets_answer;
+
+/* From logits[classes] and scores[classes] of one image; ties as vit_top_k: lower index first. */
+VITC_API datasets_answer datasets_answer_make(uint32_t label, const float *logits,
+                                              const float *scores, uint32_t classes);
+
+typedef struct datasets_interval {
+    double low, high;
+} datasets_interval;
+
+/* Wilson's 95 % interval of `hits` of `n`: z = 1.959964; 0-1 for n = 0. */
+VITC_API datasets_interval datasets_wilson(uint64_t hits, uint64_t n);
+
+enum { DATASETS_BINS = 15 }; /* of the reliability curve: (l, u] of equal width */
+
+typedef struct datasets_bin {
+    uint64_t n, right;
+    double confidence; /* sum */
+    double variance;   /* sum of c (1 - c): of a calibrated classifier */
+} datasets_bin;
+
+typedef struct datasets_class_result {
+    uint64_t support, predicted, right; /* images of the class; so predicted; both */
+    double precision, recall, f1;       /* NaN where 0/0 */
+    datasets_interval recall_interval;
+} datasets_class_result;
+
+typedef struct datasets_confusion {
+    uint32_t label, prediction;
+    uint64_t n;
+} datasets_confusion;
+
+typedef struct datasets_results {
+    uint64_t n, right, right5;      /* top-5: rank <= 5 */
+    double top1, top5, loss, brier; /* NaN for n = 0 */
+    datasets_interval top1_interval, top5_interval;
+    double balanced, macro_f1;  /* means over the classes that have images */
+    double ece, ece_calibrated; /* measured; what perfect calibration would show at this n */
+    double ece2_debiased;       /* squared, l2 (Kumar 2019) */
+    double mean_confidence;
+    datasets_bin bins[DATASETS_BINS];
+} datasets_results;
+
+typedef struct datasets_metrics datasets_metrics;
+
+VITC_API VITC_MUST_CHECK vitc_status datasets_metrics_create(datasets_metrics **metrics,
+                                                             uint32_t classes, const vitc_log *log);
+VITC_API void datasets_metrics_free(datasets_metrics *metrics);
+VITC_API VITC_MUST_CHECK vitc_status datasets_metrics_add(datasets_metrics *metrics,
+                                                          const datasets_answer *answer,
+                                                          const vitc_log *log);
+VITC_API datasets_results datasets_metrics_results(const datasets_metrics *metrics);
+VITC_API datasets_class_result datasets_metrics_class(const datasets_metrics *metrics,
+                                                      uint32_t label);
+/* How often `label` was taken for `prediction`. */
+VITC_API uint64_t datasets_metrics_confusion(const datasets_metrics *metrics, uint32_t label,
+                                             uint32_t prediction);
+/* The up to `count` pairs most often confused, most first (ties by label, then prediction);
+ * returns how many there are. */
+VITC_API size_t datasets_metrics_confused(const datasets_metrics *metrics,
+                                          datasets_confusion *pairs, size_t count);
+
+/* McNemar's exact test, two-sided: of the images on which two classifiers differ `b` were right by
+ * the one and `c` by the other. */
+VITC_API double datasets_mcnemar(uint64_t b, uint64_t c);
+
+/* ---- calibration ---- */
+
+typedef struct datasets_temperature {
+    double temperature;           /* divides the logits */
+    double nll_before, nll_after; /* mean */
+    bool at_limit; /* no finite optimum, as when every image is right by a margin: clamped */
+} datasets_temperature;
+
+/* The temperature that minimizes the mean negative log-likelihood (Guo 2017, arXiv 1706.04599), by
+ * safeguarded Newton steps in 1/T within [1e-3, 1e3]. logits[n][classes]. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_temperature_fit(datasets_temperature *fit,
+                                                              const float *logits,
+                                                              const uint32_t *labels, size_t n,
+                                                              uint32_t classes,
+                                                              const vitc_log *log);
+
+/* ---- likeness ---- */
+
+/* Hashes of an image's looks, equal to the Python package imagehash's dhash and phash (hash_size 8)
+ * bit for bit, the first bit the highest: images that look alike differ in few bits. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_hash_difference(uint64_t *hash,
+                                                              const imgio_image *image,
+                                                              const vitc_log *log);
+VITC_API VITC_MUST_CHECK vitc_status datasets_hash_frequency(uint64_t *hash,
+                                                             const imgio_image *image,
+                                                             const vitc_log *log);
+
+typedef struct datasets_pair {
+    size_t a, b;       /* a < b */
+    unsigned distance; /* bits */
+} datasets_pair;
+
+/* All pairs of hashes within `distance` bits, in order of a, then b; malloc'd. At most `limit`
+ * pairs, *more telling that there are others. Time is near linear where few are alike. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_pairs_find(datasets_pair **pairs, size_t *count,
+                                                         bool *more, const uint64_t *hashes,
+                                                         size_t hash_count, unsigned distance,
+                                                         size_t limit, const vitc_log *log);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
