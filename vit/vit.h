@@ -278,6 +278,11 @@ typedef struct vit_input {
     size_t size;
     const imgio_image *image;
     const char *name; /* for messages where there is no path; NULL = "image" */
+    /* NULL, or shown the upright picture before it is preprocessed (after a fast decode the reduced
+     * one), which lives until the call returns. Called in any thread, for several images at a time;
+     * not for an image that cannot be decoded. */
+    void (*inspect)(void *user, const imgio_image *decoded);
+    void *inspect_user;
 } vit_input;
 
 /* What became of one input. */
@@ -285,8 +290,11 @@ typedef struct vit_output {
     vitc_status status;     /* of this image alone */
     char error[1024];       /* why, when status is not VITC_OK; else empty */
     uint32_t width, height; /* pixels of the upright image; 0 when it was not decoded */
-    const float *logits;    /* K each; NULL when status is not VITC_OK. */
-    const float *scores;    /* Both live in the classifier until its next call. */
+    double decode_seconds;  /* wall time in the one thread that had this image: its bytes to pixels,
+                               a file's reading included; 0 for an input of pixels */
+    double preprocess_seconds; /* pixels to patch rows; a bad image's until it failed */
+    const float *logits;       /* K each; NULL when status is not VITC_OK. */
+    const float *scores;       /* Both live in the classifier until its next call. */
 } vit_output;
 
 /* Classifies `count` inputs (any number up to the classifier's batch), decoding them in parallel.

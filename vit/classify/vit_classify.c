@@ -96,37 +96,52 @@ static vitc_status decode_input(imgio_image *image, const vit_input *input,
     return imgio_decode_memory(image, input->data, input->size, input->name, options, log);
 }
 
-/* Image to patch rows in the workspace's place `b`. */
-static void prepare_input(vit_classifier *c, vit_output *output, const vit_input *input, uint32_t b)
+/* Pixels to patch rows in the workspace's place `b`. */
+static vitc_status prepare_image(vit_classifier *c, const imgio_image *image, const char *name,
+                                 uint32_t b, const vitc_log *log)
 {
     const vit_model_info info = vit_model_describe(c->model);
     const vit_config *config = info.config;
+    imgio_image seen = {0};
+    vitc_status status = patches_preprocess_image(&seen, image, info.preprocess, log);
+
+    if (status == VITC_OK &&
+        (seen.width != config->image_width || seen.height != config->image_height))
+        status =
+            vitc_fail(log, VITC_ERR_PREPROCESS, "%s: preprocessed to %ux%u; the model takes %ux%u",
+                      name != NULL ? name : "image", seen.width, seen.height, config->image_width,
+                      config->image_height);
+    if (status == VITC_OK)
+        status = patches_extract_image(vit_workspace_patches(c->workspace, b), c->patch_row, &seen,
+                                       config->patch, &c->levels, log);
+    imgio_image_free(&seen);
+    return status;
+}
+
+/* One input, from what it was given as to patch rows in the workspace's place `b`. */
+static void prepare_input(vit_classifier *c, vit_output *output, const vit_input *input, uint32_t b)
+{
     const vitc_log log = {keep_error, output};
     const char *name = input->path != NULL ? input->path : input->name;
-    imgio_image decoded = {0}, seen = {0};
+    imgio_image decoded = {0};
     const imgio_image *image = input->image;
     *output = (vit_output){.status = VITC_OK};
 
     if (image == NULL) {
+        const double start = omp_get_wtime();
         output->status = decode_input(&decoded, input, &c->decode, &log);
+        output->decode_seconds = omp_get_wtime() - start;
         image = &decoded;
     }
     if (output->status == VITC_OK) {
         output->width = image->full_width != 0 ? image->full_width : image->width;
         output->height = image->full_height != 0 ? image->full_height : image->height;
-        output->status = patches_preprocess_image(&seen, image, info.preprocess, &log);
+        if (input->inspect != NULL) input->inspect(input->inspect_user, image);
+        const double start = omp_get_wtime();
+        output->status = prepare_image(c, image, name, b, &log);
+        output->preprocess_seconds = omp_get_wtime() - start;
     }
-    imgio_image_free(&decoded); /* large photos: free before the next allocation */
-    if (output->status == VITC_OK &&
-        (seen.width != config->image_width || seen.height != config->image_height))
-        output->status =
-            vitc_fail(&log, VITC_ERR_PREPROCESS, "%s: preprocessed to %ux%u; the model takes %ux%u",
-                      name != NULL ? name : "image", seen.width, seen.height, config->image_width,
-                      config->image_height);
-    if (output->status == VITC_OK)
-        output->status = patches_extract_image(vit_workspace_patches(c->workspace, b), c->patch_row,
-                                               &seen, config->patch, &c->levels, &log);
-    imgio_image_free(&seen);
+    imgio_image_free(&decoded);
 }
 
 vitc_status vit_classify(vit_classifier *c, vit_output *outputs, const vit_input *inputs,
