@@ -14,7 +14,9 @@ enum { HELP_COLUMN = 26, HELP_WIDTH = 80, ALL_MAX = 64 };
 typedef enum option_kind {
     OPTION_FLAG,  /* bool */
     OPTION_TEXT,  /* const char *, not empty */
+    OPTION_LIST,  /* app_list: a text each time that it is given */
     OPTION_COUNT, /* uint64_t, from minimum to maximum */
+    OPTION_SHARE, /* double, above 0 and below 1 */
     OPTION_CHOICE /* int: minimum + the index of a word in `argument`, "f32|bf16" */
 } option_kind;
 
@@ -224,6 +226,31 @@ static bool set_choice(app_settings *settings, const option *row, const char *sh
     return false;
 }
 
+static bool set_share(app_settings *settings, const option *row, const char *shown,
+                      const char *value)
+{
+    char *end;
+    const double share = strtod(value, &end);
+    if (!(share > 0 && share < 1) || *end != 0) { /* NaN too */
+        app_error("%s takes a number between 0 and 1, not \"%s\"", shown, value);
+        return false;
+    }
+    *(double *)(void *)((char *)settings + row->offset) = share;
+    return true;
+}
+
+static bool add_to_list(app_settings *settings, const option *row, const char *shown,
+                        const char *value)
+{
+    app_list *list = (app_list *)(void *)((char *)settings + row->offset);
+    if (list->count == APP_LIST_MAX) {
+        app_error("%s can be given %d times at most", shown, (int)APP_LIST_MAX);
+        return false;
+    }
+    list->items[list->count++] = value;
+    return true;
+}
+
 static bool set_option(app_settings *settings, const option *row, const char *shown,
                        const char *value)
 {
@@ -235,13 +262,17 @@ static bool set_option(app_settings *settings, const option *row, const char *sh
         return set_count(settings, row, shown, value);
     case OPTION_CHOICE:
         return set_choice(settings, row, shown, value);
+    case OPTION_SHARE:
+        return set_share(settings, row, shown, value);
     case OPTION_TEXT:
+    case OPTION_LIST:
         break;
     }
     if (value[0] == 0) {
         app_error("%s takes %s, which is empty here", shown, row->argument);
         return false;
     }
+    if (row->kind == OPTION_LIST) return add_to_list(settings, row, shown, value);
     *(const char **)(void *)((char *)settings + row->offset) = value;
     return true;
 }
@@ -301,7 +332,7 @@ static bool parse_short(app_settings *settings, const app_command *command, char
 bool app_options_parse(app_settings *settings, const app_command *command, char **words,
                        size_t count)
 {
-    *settings = (app_settings){.batch = 8, .top = 5, .warmup = 3};
+    *settings = (app_settings){.batch = 8, .top = 5, .warmup = 3, .max_bad = UINT64_MAX};
     size_t operands = 0;
     bool options_ended = false;
     for (size_t i = 0; i < count; i++) {

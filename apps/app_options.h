@@ -19,6 +19,13 @@ enum {
     APP_EXIT_INTERNAL = 4 /* out of memory, nothing can be written, or an internal error */
 };
 
+/* The values of an option that may be given several times, in order. */
+enum { APP_LIST_MAX = 16 };
+typedef struct app_list {
+    const char *items[APP_LIST_MAX];
+    size_t count;
+} app_list;
+
 /* The value of every option; a command looks at those that its rows name. */
 typedef struct app_settings {
     const char *model;      /* NULL: the bundled model */
@@ -26,14 +33,23 @@ typedef struct app_settings {
     const char *files_from; /* a list of paths; "-" is standard input */
     const char *dump, *png, *output, *card, *data;
     const char *config, *precisions, *batches, *thread_counts, *seconds, *svg; /* of bench */
-    uint64_t threads; /* 0: chosen by the library */
+    const char *rows, *report_file, *calibrate; /* of eval: files to write */
+    const char *map, *class_names;              /* which label a class is; classes of IDX, CIFAR */
+    app_list models;                            /* of eval; none: the bundled one */
+    uint64_t threads;                           /* 0: chosen by the library */
     uint64_t batch, top, max_pixels, warmup;
-    int precision; /* vit_precision */
-    int dtype;     /* vit_dtype */
+    int precision;          /* vit_precision */
+    int dtype;              /* vit_dtype */
+    uint64_t seed, max_bad; /* of the split; bad images that do not end a run */
+    double val_split;       /* 0: all images */
+    int subset;             /* datasets_part; DATASETS_ALL where it is not given */
+    bool resume, no_times, strict;
     bool json, csv, logits, null_separated, no_exif, fast_decode, report, profile, quiet, verbose,
         help, list;
     const char *const *operands; /* what is not an option, in order */
     size_t operand_count;
+    int argc; /* the command as it was given */
+    char *const *argv;
 } app_settings;
 
 typedef struct app_command {

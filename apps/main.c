@@ -136,6 +136,23 @@ const app_command *app_command_find(const char *name)
     return NULL;
 }
 
+/* The words of `argv` are reordered; `typed` holds them as they were given, for who tells them. */
+static int run_command(const app_command *command, int argc, char **argv, char *const *typed)
+{
+    app_settings settings;
+    if (!app_options_parse(&settings, command, argv + 2, (size_t)argc - 2)) return APP_EXIT_USAGE;
+    settings.argc = argc;
+    settings.argv = typed;
+    if (settings.help) {
+        if (command->run == run_help)
+            write_overview(stdout);
+        else
+            app_options_help(stdout, command);
+        return app_stdout_finish(APP_EXIT_DONE);
+    }
+    return app_stdout_finish(command->run(&settings));
+}
+
 int main(int argc, char **argv)
 {
     /* Characters and their widths only: numbers keep their dots. */
@@ -152,14 +169,13 @@ int main(int argc, char **argv)
     if (command->run == app_classify_run || command->run == app_quantize_run ||
         command->run == app_bench_run)
         app_openmp_settle(argv);
-    app_settings settings;
-    if (!app_options_parse(&settings, command, argv + 2, (size_t)argc - 2)) return APP_EXIT_USAGE;
-    if (settings.help) {
-        if (command->run == run_help)
-            write_overview(stdout);
-        else
-            app_options_help(stdout, command);
-        return app_stdout_finish(APP_EXIT_DONE);
+    char **typed = calloc((size_t)argc, sizeof *typed);
+    if (typed == NULL) {
+        app_error("out of memory for the command");
+        return APP_EXIT_INTERNAL;
     }
-    return app_stdout_finish(command->run(&settings));
+    memcpy(typed, argv, (size_t)argc * sizeof *typed);
+    const int result = run_command(command, argc, argv, typed);
+    free(typed);
+    return result;
 }
