@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include <png.h>
-#include <zlib.h>
 
 #include "imgio_private.h"
 #include "vitc_size.h"
+#include "vitc_zlib.h"
 
 #define FORMAT "PNG"
 
@@ -88,7 +88,7 @@ vitc_status imgio_png_probe(imgio_info *info, const imgio_source *source)
                              "%s: a metadata chunk of %zu bytes; the limit is %zu", source->name,
                              chunk.length, source->limits->max_metadata);
         if (!pixels &&
-            crc32_z(0, chunk.type, chunk.length + 4) != imgio_be32(chunk.data + chunk.length))
+            vitc_crc32(chunk.type, chunk.length + 4) != imgio_be32(chunk.data + chunk.length))
             return imgio_fail_corrupt(source, FORMAT, "a chunk's check sum is wrong");
         if (header) {
             if (chunk.length != 13)

@@ -89,7 +89,7 @@ BEGIN {
 
     # foreign header -> the folder whose one .c file includes it
     home["png.h"] = "imgio"
-    home["zlib.h"] = "imgio"
+    home["zlib.h"] = "base"
     home["jpeglib.h"] = "imgio"
     home["jerror.h"] = "imgio"
     home["webp/decode.h"] = "imgio"
