@@ -51,6 +51,8 @@ typedef struct vit_config {
     vit_activation activation;          /* of the MLP */
     vit_pool pool;
     vit_scores scores;
+    float temperature; /* divides the logits before softmax or sigmoid (arXiv 1706.04599); 1, or 0
+                          in a struct that never set it: scores are the logits' own */
 
     bool class_token;
     bool distillation_token; /* DeiT (arXiv 2012.12877); token order: class, distillation, registers
@@ -162,6 +164,7 @@ typedef struct vit_model_info {
     const char *card;          /* JSON object text of the model card; NULL when there is none */
     const char *license;       /* from card or config; NULL when unstated */
     const char *quantization;  /* JSON object text: vit_model_quantize's; NULL for another file */
+    const char *calibration;   /* JSON object text: vit_model_calibrate's note; NULL without one */
     uint64_t parameters;
     size_t weights_size;          /* bytes of packed weights in memory */
     const char *kernel_row;       /* the row of the kernel table in use, e.g. "avx512" */
@@ -196,6 +199,23 @@ VITC_API VITC_MUST_CHECK vitc_status vit_model_quantize(const char *in, const ch
                                                         vit_dtype dtype, const char *measurement,
                                                         const vit_load_options *options,
                                                         const vitc_log *log);
+
+/* Copies any checkpoint as vitc's single file whose scores are made at another temperature, which
+ * is finite and above 0 and replaces the source's own. Weights keep their bits: int8 and its scales
+ * as they are, matrices in bfloat16 as bfloat16, everything else in float32. Logits do not change,
+ * and so no label does. `note` is JSON object text, what the temperature was fitted on and with
+ * what success; NULL leaves the file without one. VITC_ERR_ARGUMENT where scores are raw. The file
+ * appears complete or not at all, and never in the place of its source. */
+VITC_API VITC_MUST_CHECK vitc_status vit_model_calibrate(const char *in, const char *out,
+                                                         float temperature, const char *note,
+                                                         const vit_load_options *options,
+                                                         const vitc_log *log);
+/* The same for vitc's single file held in memory. */
+VITC_API VITC_MUST_CHECK vitc_status vit_model_calibrate_memory(const void *data, size_t size,
+                                                                const char *name, const char *out,
+                                                                float temperature, const char *note,
+                                                                const vit_load_options *options,
+                                                                const vitc_log *log);
 
 /* ---- the forward pass ---- */
 
@@ -246,7 +266,7 @@ VITC_API const char *vit_op_string(vit_op op);
 /* From now on vit_forward adds to *profile, which the caller zeroes and keeps; NULL ends it. */
 VITC_API void vit_workspace_profile(vit_workspace *workspace, vit_profile *profile);
 
-/* scores[k] from logits[k] by the configuration's rule; in place is allowed. */
+/* scores[k] from logits[k] by the configuration's rule and temperature; in place is allowed. */
 VITC_API void vit_scores_compute(const vit_config *config, float *scores, const float *logits);
 
 /* indices[0..k) of the k highest scores, highest first, ties by lower index. k <= count. */

@@ -55,6 +55,7 @@ vitc_status vit_config_named(vit_config *config, const char *name, const vitc_lo
             .activation = VIT_GELU_ERF,
             .pool = VIT_POOL_TOKEN,
             .scores = VIT_SCORES_SOFTMAX,
+            .temperature = 1,
             .class_token = true,
             .position = PATCHES_POSITION_LEARNED_1D,
             .position_covers_prefix = true,
@@ -113,6 +114,10 @@ vitc_status vit_config_check(const vit_config *config, const vitc_log *log)
         return vitc_fail(log, VITC_ERR_MODEL,
                          "model config: LayerNorm epsilon %g is not a small positive number",
                          (double)config->norm_eps);
+    if (!isfinite(config->temperature) || config->temperature < 0)
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "model config: temperature %g is not a finite number above 0",
+                         (double)config->temperature);
     if ((unsigned)config->activation >= VIT_ACTIVATION_COUNT)
         return vitc_fail(log, VITC_ERR_MODEL, "model config: unknown activation %d",
                          (int)config->activation);

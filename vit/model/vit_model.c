@@ -13,6 +13,7 @@ void vit_description_free(vit_description *description)
     free(description->card);
     free(description->license);
     free(description->quantization);
+    free(description->calibration);
     if (description->labels != NULL)
         for (uint32_t i = 0; i < description->label_count; i++) free(description->labels[i]);
     free(description->labels);
@@ -431,6 +432,7 @@ vit_model_info vit_model_describe(const vit_model *model)
                             .card = d->card,
                             .license = d->license,
                             .quantization = d->quantization,
+                            .calibration = d->calibration,
                             .parameters = model->table.elements,
                             .weights_size = model->arena.size,
                             .kernel_row = model->kernels.name,

@@ -14,6 +14,7 @@ typedef struct vit_description {
     char *card;         /* JSON object text */
     char *license;
     char *quantization; /* JSON object text */
+    char *calibration;  /* JSON object text */
     char **labels;      /* K strings, or NULL */
     uint32_t label_count;
     patches_spec preprocess;

@@ -296,6 +296,7 @@ static vitc_status configure(vit_checkpoint *checkpoint, const vitc_json *config
                       .heads = 12,
                       .mlp = 3072,
                       .pool = VIT_POOL_TOKEN,
+                      .temperature = 1,
                       .class_token = true,
                       .distillation_token = strcmp(checkpoint->hf_prefix, "deit") == 0,
                       .distilled_head = checkpoint->hf_teacher,

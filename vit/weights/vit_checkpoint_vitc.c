@@ -12,6 +12,8 @@ typedef enum field_kind {
     FIELD_TEXT, /* architecture */
     FIELD_COUNT,
     FIELD_NUMBER,
+    FIELD_FACTOR, /* above 0; 1 where it is absent, and only written where it is not 1, so that what
+                     older versions read stays as it was */
     FIELD_FLAG,
     FIELD_ACTIVATION,
     FIELD_POOL,
@@ -43,6 +45,7 @@ static const config_field fields[] = {
     FIELD("activation", FIELD_ACTIVATION, activation),
     FIELD("pool", FIELD_POOL, pool),
     FIELD("scores", FIELD_SCORES, scores),
+    FIELD("temperature", FIELD_FACTOR, temperature),
     FIELD("class_token", FIELD_FLAG, class_token),
     FIELD("distillation_token", FIELD_FLAG, distillation_token),
     FIELD("registers", FIELD_COUNT, registers),
@@ -152,6 +155,12 @@ char *vit_config_format(const vit_config *config)
         case FIELD_NUMBER:
             good = vitc_json_set_number(root, f->key, (double)*(const float *)(const void *)at);
             break;
+        case FIELD_FACTOR: {
+            const float factor = *(const float *)(const void *)at;
+            if (factor > 0 && factor != 1)
+                good = vitc_json_set_number(root, f->key, (double)factor);
+            break;
+        }
         case FIELD_FLAG:
             good = vitc_json_set_bool(root, f->key, *(const bool *)at);
             break;
@@ -170,6 +179,10 @@ static vitc_status parse_field(vit_config *config, const vit_config_reader *read
                                const vitc_json *root, const config_field *f)
 {
     char *at = (char *)config + f->offset;
+    if (f->kind == FIELD_FACTOR && vitc_json_get(root, f->key) == NULL) {
+        *(float *)(void *)at = 1;
+        return VITC_OK;
+    }
     if (vit_config_present(root, f->key) == NULL)
         return vit_config_fail(reader, f->key, vitc_json_get(root, f->key), "a value");
     const char *text = "";
@@ -184,8 +197,11 @@ static vitc_status parse_field(vit_config *config, const vit_config_reader *read
     case FIELD_COUNT:
         return vit_config_read_count((uint32_t *)(void *)at, reader, root, f->key, 0);
     case FIELD_NUMBER:
+    case FIELD_FACTOR:
         VITC_TRY(vit_config_read_number(&number, reader, root, f->key));
         *(float *)(void *)at = (float)number;
+        if (f->kind == FIELD_FACTOR && !((float)number > 0))
+            return vit_config_fail(reader, f->key, vitc_json_get(root, f->key), "a number above 0");
         return VITC_OK;
     case FIELD_FLAG:
         return vit_config_read_flag((bool *)at, reader, root, f->key);
@@ -230,46 +246,50 @@ vitc_status vit_config_parse(vit_config *config, const vitc_json *root, const ch
 
 /* ---- the dialect ---- */
 
-static vitc_status read_card(vit_checkpoint *checkpoint, const char *text, const vitc_log *log)
+/* A metadata entry that holds a JSON object: its text into *copy, and the object into *root, which
+ * the caller frees. Both stay NULL where there is no such entry. */
+static vitc_status read_object(char **copy, vitc_json **root, const vit_checkpoint *checkpoint,
+                               const char *key, const vitc_log *log)
 {
-    vitc_json *card = NULL;
-    VITC_TRY(vitc_json_parse(&card, text, strlen(text), checkpoint->name, log));
-    vitc_status status = VITC_OK;
-    if (!vitc_json_is_object(card))
-        status =
-            vitc_fail(log, VITC_ERR_MODEL, "%s: vitc.card is not a JSON object", checkpoint->name);
-    const char *license = vitc_json_string(vitc_json_get(card, "license"), NULL);
-    if (status == VITC_OK) status = vit_checkpoint_copy(&checkpoint->description.card, text, log);
-    if (status == VITC_OK && license != NULL)
-        status = vit_checkpoint_copy(&checkpoint->description.license, license, log);
-    vitc_json_free(card);
+    const char *text = vit_safetensors_metadata(&checkpoint->files[0].contents, key);
+    *root = NULL;
+    if (text == NULL) return VITC_OK;
+    VITC_TRY(vitc_json_parse(root, text, strlen(text), checkpoint->name, log));
+    if (!vitc_json_is_object(*root))
+        return vitc_fail(log, VITC_ERR_MODEL, "%s: %s is not a JSON object", checkpoint->name, key);
+    return vit_checkpoint_copy(copy, text, log);
+}
+
+static vitc_status read_text(char **copy, const vit_checkpoint *checkpoint, const char *key,
+                             const vitc_log *log)
+{
+    vitc_json *root;
+    const vitc_status status = read_object(copy, &root, checkpoint, key, log);
+    vitc_json_free(root);
     return status;
 }
 
-static vitc_status read_quantization(vit_checkpoint *checkpoint, const char *text,
-                                     const vitc_log *log)
+static vitc_status read_card(vit_description *description, const vit_checkpoint *checkpoint,
+                             const vitc_log *log)
 {
-    vitc_json *root = NULL;
-    VITC_TRY(vitc_json_parse(&root, text, strlen(text), checkpoint->name, log));
-    vitc_status status = VITC_OK;
-    if (!vitc_json_is_object(root))
-        status = vitc_fail(log, VITC_ERR_MODEL, "%s: vitc.quantization is not a JSON object",
-                           checkpoint->name);
-    vitc_json_free(root);
-    if (status != VITC_OK) return status;
-    return vit_checkpoint_copy(&checkpoint->description.quantization, text, log);
+    vitc_json *card;
+    vitc_status status = read_object(&description->card, &card, checkpoint, "vitc.card", log);
+    const char *license = vitc_json_string(vitc_json_get(card, "license"), NULL);
+    if (status == VITC_OK && license != NULL)
+        status = vit_checkpoint_copy(&description->license, license, log);
+    vitc_json_free(card);
+    return status;
 }
 
 static vitc_status configure(vit_checkpoint *checkpoint, const vitc_json *config,
                              const vitc_log *log)
 {
-    const vit_safetensors *contents = &checkpoint->files[0].contents;
-    const char *labels = vit_safetensors_metadata(contents, "vitc.labels");
-    const char *card = vit_safetensors_metadata(contents, "vitc.card");
-    const char *quantization = vit_safetensors_metadata(contents, "vitc.quantization");
+    vit_description *description = &checkpoint->description;
     VITC_TRY(vit_config_parse(&checkpoint->config, config, checkpoint->config_name, log));
-    if (card != NULL) VITC_TRY(read_card(checkpoint, card, log));
-    if (quantization != NULL) VITC_TRY(read_quantization(checkpoint, quantization, log));
+    VITC_TRY(read_card(description, checkpoint, log));
+    VITC_TRY(read_text(&description->quantization, checkpoint, "vitc.quantization", log));
+    VITC_TRY(read_text(&description->calibration, checkpoint, "vitc.calibration", log));
+    const char *labels = vit_safetensors_metadata(&checkpoint->files[0].contents, "vitc.labels");
     if (labels == NULL) return VITC_OK;
     vitc_json *list = NULL;
     VITC_TRY(vitc_json_parse(&list, labels, strlen(labels), checkpoint->name, log));
