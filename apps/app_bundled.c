@@ -22,6 +22,26 @@ const char *app_bundled_completion(size_t *size)
     return app_embedded_completion;
 }
 
+APP_EMBED("app_embedded_style", APP_STYLE_FILE);
+extern const char app_embedded_style[] __attribute__((visibility("hidden")));
+extern const char app_embedded_style_end[] __attribute__((visibility("hidden")));
+
+const char *app_bundled_style(size_t *size)
+{
+    *size = (size_t)(app_embedded_style_end - app_embedded_style);
+    return app_embedded_style;
+}
+
+APP_EMBED("app_embedded_script", APP_SCRIPT_FILE);
+extern const char app_embedded_script[] __attribute__((visibility("hidden")));
+extern const char app_embedded_script_end[] __attribute__((visibility("hidden")));
+
+const char *app_bundled_script(size_t *size)
+{
+    *size = (size_t)(app_embedded_script_end - app_embedded_script);
+    return app_embedded_script;
+}
+
 #ifdef APP_MODEL_FILE
 APP_EMBED("app_embedded_model", APP_MODEL_FILE);
 extern const char app_embedded_model[] __attribute__((visibility("hidden")));

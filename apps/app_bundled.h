@@ -8,5 +8,8 @@
 const void *app_bundled_model(size_t *size);
 /* The bash completion script; not NUL-terminated. */
 const char *app_bundled_completion(size_t *size);
+/* Style and script of the pages that app_html.h writes; not NUL-terminated. */
+const char *app_bundled_style(size_t *size);
+const char *app_bundled_script(size_t *size);
 
 #endif

@@ -15,6 +15,7 @@ typedef struct app_evaluation {
     const char *model_path; /* for people */
     char model_hash[65];    /* SHA-256 of the weights file */
     const char *data_text;  /* for people: the operands */
+    const datasets_options *opening; /* of the settings' operands: the report opens them again */
     datasets_kind kind;
     datasets_survey survey;
     uint64_t n, n_ok, n_bad;
