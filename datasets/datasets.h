@@ -149,7 +149,9 @@ typedef struct datasets_loader {
     int readers;       /* threads that wait for storage; 0 chooses */
     size_t batch;      /* most images per call of `work` */
     size_t max_images; /* held at once; 0 chooses from workers and batch */
-    size_t max_bytes;  /* of image files held at once, but for one image; 0: 256 MiB */
+    size_t max_bytes;  /* when so much of image files and pixels is held, only the image that is
+                          next to be delivered is still read; 0 chooses from workers */
+    size_t max_file_size; /* bytes of one image file; 0: imgio's default limit */
     size_t result_size;
     /* Called by worker number `worker` with up to `batch` images that follow each other in the set,
      * read or failed. Anything but VITC_OK ends the run: a bad image is not a reason. */
@@ -158,9 +160,9 @@ typedef struct datasets_loader {
     /* Called in the thread that called datasets_load, image by image in the set's order. */
     vitc_status (*deliver)(void *user, datasets_slot *slot, const vitc_log *log);
     void *user;
-    /* NULL, or looked at now and then: when true nothing further is read, and the run ends well
-     * with what was begun. */
-    const volatile bool *stop;
+    /* NULL, or asked now and then, by any of the threads: once true nothing further is begun, and
+     * the run ends well when what was begun is delivered. */
+    bool (*stop)(void *user);
 } datasets_loader;
 
 /* Runs all images of a set, from where it stands, through `work` and `deliver`. The order of
@@ -172,6 +174,12 @@ VITC_API VITC_MUST_CHECK vitc_status datasets_load(datasets_set *set, const data
 
 /* ---- what is measured ---- */
 
+/* How a classifier's scores follow from its logits z. */
+typedef struct datasets_scoring {
+    bool independent;   /* each class for itself, sigmoid(z / T); false: softmax(z / T) */
+    double temperature; /* T > 0; 1 for none */
+} datasets_scoring;
+
 /* What a classifier said of one image, as far as the measures need it; fixed numbers, so that the
  * same answers in the same order give the same measures to the last bit. */
 typedef struct datasets_answer {
@@ -179,23 +187,29 @@ typedef struct datasets_answer {
     uint32_t prediction; /* the class with the highest score */
     uint32_t rank;       /* of the true class among the scores: 1 = predicted */
     double confidence;   /* the highest score */
-    double nll;          /* -log score of the true class (logits by log-softmax) */
-    double brier;        /* sum over classes of (score - truth)^2, 0-2 */
+    double nll;          /* -log probability of the truth. Softmax: of the true class. Independent
+                            scores: of a yes for the true class and a no for every other, the sum
+                            of the classes' binary cross-entropies */
+    double brier;        /* sum over classes of (score - truth)^2: 0-2, 0-K where independent */
 } datasets_answer;
 
-/* From logits[classes] and scores[classes] of one image; ties as vit_top_k: lower index first. */
+/* From logits[classes] and scores[classes] of one image, label < classes; order and ties by score
+ * as vit_top_k has them: lower index first. The loss comes from the logits, in double, because a
+ * score may be too small for a float. */
 VITC_API datasets_answer datasets_answer_make(uint32_t label, const float *logits,
-                                              const float *scores, uint32_t classes);
+                                              const float *scores, uint32_t classes,
+                                              const datasets_scoring *scoring);
 
 typedef struct datasets_interval {
     double low, high;
 } datasets_interval;
 
-/* Wilson's 95 % interval of `hits` of `n`: z = 1.959964; 0-1 for n = 0. */
+/* Wilson's 95 % interval of `hits` (<= n) of `n`: z = 1.959964; 0-1 for n = 0. */
 VITC_API datasets_interval datasets_wilson(uint64_t hits, uint64_t n);
 
-enum { DATASETS_BINS = 15 }; /* of the reliability curve: (l, u] of equal width */
+enum { DATASETS_BINS = 15 }; /* of the reliability curve */
 
+/* Bin b holds confidences in (b / 15, (b + 1) / 15]; the first one 0 too. */
 typedef struct datasets_bin {
     uint64_t n, right;
     double confidence; /* sum */
@@ -204,7 +218,7 @@ typedef struct datasets_bin {
 
 typedef struct datasets_class_result {
     uint64_t support, predicted, right; /* images of the class; so predicted; both */
-    double precision, recall, f1;       /* NaN where 0/0 */
+    double precision, recall, f1;       /* NaN where 0/0; f1 = 2 right / (support + predicted) */
     datasets_interval recall_interval;
 } datasets_class_result;
 
@@ -214,32 +228,37 @@ typedef struct datasets_confusion {
 } datasets_confusion;
 
 typedef struct datasets_results {
-    uint64_t n, right, right5;      /* top-5: rank <= 5 */
-    double top1, top5, loss, brier; /* NaN for n = 0 */
+    uint64_t n, right, right5;      /* top-5: rank <= 5, so all of them with up to 5 classes */
+    double top1, top5, loss, brier; /* means; these and all below are NaN for n = 0 */
     datasets_interval top1_interval, top5_interval;
-    double balanced, macro_f1;  /* means over the classes that have images */
+    double balanced, macro_f1;  /* mean recall and F1 of the classes that have images */
     double ece, ece_calibrated; /* measured; what perfect calibration would show at this n */
-    double ece2_debiased;       /* squared, l2 (Kumar 2019) */
+    double ece2_debiased;       /* squared, l2 (Kumar 2019, arXiv 1909.10155); may be below 0 */
     double mean_confidence;
     datasets_bin bins[DATASETS_BINS];
 } datasets_results;
 
+/* Takes 24 bytes for each class, and up to 64 for each pair of classes that was confused: never
+ * K * K. The order of adding decides the last bits of the sums, and nothing else does. */
 typedef struct datasets_metrics datasets_metrics;
 
 VITC_API VITC_MUST_CHECK vitc_status datasets_metrics_create(datasets_metrics **metrics,
                                                              uint32_t classes, const vitc_log *log);
 VITC_API void datasets_metrics_free(datasets_metrics *metrics);
+/* VITC_ERR_ARGUMENT for a label, prediction or rank beyond the classes, VITC_ERR_MEMORY: nothing is
+ * counted then. */
 VITC_API VITC_MUST_CHECK vitc_status datasets_metrics_add(datasets_metrics *metrics,
                                                           const datasets_answer *answer,
                                                           const vitc_log *log);
 VITC_API datasets_results datasets_metrics_results(const datasets_metrics *metrics);
+/* Of one class, label < classes; the same holds below. */
 VITC_API datasets_class_result datasets_metrics_class(const datasets_metrics *metrics,
                                                       uint32_t label);
-/* How often `label` was taken for `prediction`. */
+/* How often `label` was taken for `prediction`; how often it was right where they are the same. */
 VITC_API uint64_t datasets_metrics_confusion(const datasets_metrics *metrics, uint32_t label,
                                              uint32_t prediction);
-/* The up to `count` pairs most often confused, most first (ties by label, then prediction);
- * returns how many there are. */
+/* The up to `count` pairs of different classes most often confused, most first (ties by label, then
+ * prediction); returns how many there are in all. */
 VITC_API size_t datasets_metrics_confused(const datasets_metrics *metrics,
                                           datasets_confusion *pairs, size_t count);
 
@@ -250,18 +269,19 @@ VITC_API double datasets_mcnemar(uint64_t b, uint64_t c);
 /* ---- calibration ---- */
 
 typedef struct datasets_temperature {
-    double temperature;           /* divides the logits */
-    double nll_before, nll_after; /* mean */
-    bool at_limit; /* no finite optimum, as when every image is right by a margin: clamped */
+    double temperature; /* divides the logits; replaces the one of `scoring` */
+    double nll_before,
+        nll_after; /* mean, as datasets_answer has it, at scoring's and at this one */
+    bool at_limit; /* the best one is not within the limits, as when every image is right by a
+                      margin, and was clamped; or the loss does not depend on it at all: 1 */
 } datasets_temperature;
 
 /* The temperature that minimizes the mean negative log-likelihood (Guo 2017, arXiv 1706.04599), by
- * safeguarded Newton steps in 1/T within [1e-3, 1e3]. logits[n][classes]. */
-VITC_API VITC_MUST_CHECK vitc_status datasets_temperature_fit(datasets_temperature *fit,
-                                                              const float *logits,
-                                                              const uint32_t *labels, size_t n,
-                                                              uint32_t classes,
-                                                              const vitc_log *log);
+ * safeguarded Newton steps in 1/T within [1e-3, 1e3]. logits[n][classes], n > 0, all finite, labels
+ * < classes; else VITC_ERR_ARGUMENT. Some passes over the logits, and no memory. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_temperature_fit(
+    datasets_temperature *fit, const float *logits, const uint32_t *labels, size_t n,
+    uint32_t classes, const datasets_scoring *scoring, const vitc_log *log);
 
 /* ---- likeness ---- */
 
