@@ -6,19 +6,26 @@
 #include "datasets.h"
 #include "vit.h"
 
+/* What the options say of a labelled set: its part, the names of its classes. */
+datasets_options app_classes_options(const app_settings *settings);
+
 typedef struct app_classes app_classes;
 
-/* Matches every class of the set to a label of the model: by the file of --map (lines "class of the
- * data, TAB or comma, label of the model"), else exactly, else but for upper and lower case and
- * what stands between words (_ - space), else by one of the label's synonyms ("tench, Tinca
- * tinca"). Classes without a label, and two classes for one label, end it with a message that shows
- * both lists' differences. Labels without a class are fine, and counted. */
+/* Matches every class of the set to a label of the model: by the file of --map, else exactly, else
+ * but for upper and lower case and what stands between words (_ - space), else by one of the
+ * label's synonyms ("tench, Tinca tinca"). Classes without a label, or with several, and two
+ * classes for one label that no map asked for, end it with messages that show how the two lists
+ * differ. Labels without a class are fine. `set` and `model` must outlive the result.
+ *
+ * A line of the map is "class of the data, TAB or comma, label of the model"; a comma after the
+ * first, or after a TAB, belongs to the label. #7 is the label with that number, for models that
+ * have two of one name. APP_EXIT_DONE, or another exit status after a message. */
 int app_classes_match(app_classes **classes, const datasets_set *set, const vit_model *model,
                       const app_settings *settings);
 void app_classes_free(app_classes *classes);
 
 /* The model's class for a label of the set: also for one that came after the matching (compressed
- * tar files): APP_EXIT_DONE, or an exit status after the same message. */
+ * tar files): APP_EXIT_DONE, or an exit status after the same messages. */
 int app_classes_label(uint32_t *index, app_classes *classes, int64_t label);
 
 /* The same for one name, such as a folder's, without messages: false when none or several fit. */

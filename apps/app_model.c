@@ -1,6 +1,10 @@
 #include "app_model.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "app_bundled.h"
 #include "app_report.h"
@@ -79,6 +83,73 @@ int app_model_load(vit_model **model, const app_settings *settings)
     free(spec);
     if (status == VITC_OK) tell_precision(*model, settings);
     return app_exit_status(status);
+}
+
+static int hash_file(vitc_sha256 *hash, const char *path, const app_settings *settings)
+{
+    const vitc_log log = app_log(settings);
+    vitc_file file;
+    const vitc_status status = vitc_file_map(&file, path, &log);
+    if (status != VITC_OK) return app_exit_status(status);
+    vitc_sha256_add(hash, file.data, file.size);
+    vitc_file_unmap(&file);
+    return APP_EXIT_DONE;
+}
+
+static int is_model_file(const struct dirent *entry)
+{
+    const char *ending = strrchr(entry->d_name, '.');
+    return ending != NULL && ending != entry->d_name &&
+           (strcmp(ending, ".json") == 0 || strcmp(ending, ".safetensors") == 0);
+}
+
+static int compare_entries(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int hash_folder(vitc_sha256 *hash, const char *folder, const app_settings *settings)
+{
+    struct dirent **entries;
+    const int count = scandir(folder, &entries, is_model_file, compare_entries);
+    int result = APP_EXIT_DONE;
+    if (count < 0) {
+        app_error("%s: cannot be listed: %s", folder, strerror(errno));
+        return APP_EXIT_MODEL;
+    }
+    for (int i = 0; i < count; i++) {
+        if (result == APP_EXIT_DONE) {
+            char *path = vitc_path_join(folder, entries[i]->d_name);
+            if (path == NULL) {
+                app_error("out of memory for %s", folder);
+                result = APP_EXIT_INTERNAL;
+            } else {
+                result = hash_file(hash, path, settings);
+            }
+            free(path);
+        }
+        free(entries[i]);
+    }
+    free((void *)entries);
+    return result;
+}
+
+int app_model_hash(char text[VITC_SHA256_TEXT_SIZE], const app_settings *settings)
+{
+    vitc_sha256 hash = vitc_sha256_start();
+    struct stat status;
+    int result = APP_EXIT_DONE;
+    if (settings->model == NULL) {
+        size_t size;
+        const void *bundled = app_bundled_model(&size);
+        vitc_sha256_add(&hash, bundled, size);
+    } else if (stat(settings->model, &status) == 0 && S_ISDIR(status.st_mode)) {
+        result = hash_folder(&hash, settings->model, settings);
+    } else {
+        result = hash_file(&hash, settings->model, settings);
+    }
+    vitc_sha256_finish(text, &hash);
+    return result;
 }
 
 const char *app_model_origin(const app_settings *settings)

@@ -4,6 +4,7 @@
 
 #include "app_options.h"
 #include "vit.h"
+#include "vitc_sha256.h"
 
 /* Loads it. APP_EXIT_DONE, or another exit status after a message. */
 int app_model_load(vit_model **model, const app_settings *settings);
@@ -17,6 +18,10 @@ imgio_decode_options app_decode_options(const app_settings *settings);
 
 /* The text of a file that an option names (a spec, a card): malloc'd, with a NUL after it. */
 int app_model_read_text(char **text, size_t *size, const char *path, const app_settings *settings);
+
+/* The SHA-256 of the model's file, as sha256sum prints it; of a folder, that of its .json and
+ * .safetensors files one after the other, by the bytes of their names. */
+int app_model_hash(char hash[VITC_SHA256_TEXT_SIZE], const app_settings *settings);
 
 /* For people: "built into this program", or the path. */
 const char *app_model_origin(const app_settings *settings);

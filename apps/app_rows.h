@@ -3,54 +3,85 @@
  * the same whether a row was made in this run or read from the file of another.
  *
  * The first line describes the run: {"vitc_rows":1,"model":...,"data":...,"options":...}; a row:
- * {"index":0,"path":"cat/1.jpg","status":"ok","label":"cat","prediction":"dog","rank":2,
- *  "score":0.61,"nll":...,"brier":...,"top":[{"index":5,"label":"dog","score":0.61},...],
+ * {"index":0,"path":"cat/1.jpg","status":"ok","label":"cat","label_index":3,"prediction":"dog",
+ *  "score":0.61,"rank":2,"nll":...,"brier":...,"top":[{"index":5,"label":"dog","score":0.61},...],
  *  "hash":"f0e0...","width":500,"height":375,"ms":12.3}
- * with "logits" for --calibrate, "hash" for --report; "ms" is left out with --no-times; a bad
- * image:
- * {"index":1,"path":"...","status":"corrupt","label":"cat","error":"..."}. */
+ * with "logits" for --calibrate, "hash" for --report; "ms" is left out with --no-times. Labels have
+ * their number beside them, because a model may have two of one name. A bad image:
+ * {"index":1,"path":"...","status":"corrupt","label":"cat","label_index":3,"error":"..."}, where
+ * the label is null when none is known. */
 #ifndef VITC_APP_ROWS_H
 #define VITC_APP_ROWS_H
-
-#include <stdio.h>
 
 #include "app_stream.h"
 #include "datasets.h"
 #include "vit.h"
 #include "vitc_json.h"
 
+#define APP_NO_LABEL UINT32_MAX
+
+/* The words that a status can be: those of app_output_status, "ok" first; NULL past the last. */
+enum { APP_STATUS_COUNT = 6 };
+const char *app_row_status(size_t index);
+
 /* One row in memory; strings belong to whoever filled it and are valid as long as stated there. */
 typedef struct app_row {
     uint64_t index;
     const char *path;
-    const char *status, *error; /* "ok", NULL; or app_output_status and the reason */
-    uint32_t label;             /* the model's class */
-    datasets_answer answer;     /* for status ok */
+    const char *status, *error; /* "ok", NULL; or another of app_row_status and the reason */
+    uint32_t label;             /* the model's class; of a bad image perhaps APP_NO_LABEL */
+    datasets_answer answer;     /* of "ok", as is all below but the size and the time */
     uint32_t top_count;
-    const uint32_t *top;     /* classes of the model, the highest score first */
-    const float *top_scores; /* rounded as the row's text holds them */
-    const float *logits;     /* K, or NULL */
+    const uint32_t *top; /* classes of the model, the highest score first */
+    const float *top_scores;
+    const float *logits; /* K, or NULL */
     bool hashed;
     uint64_t hash;
-    uint32_t width, height;
-    double milliseconds; /* NaN: left out */
+    uint32_t width, height; /* 0: unknown */
+    double milliseconds;    /* NaN: left out */
 } app_row;
 
-/* The text of a row, with its newline, malloc'd; NULL without memory. Written and read back, every
- * number is the same to the last bit. */
+/* A number as a row's text holds it: nine digits, which carry any float and are read back to the
+ * last bit. Whoever fills a row with doubles passes them through this. */
+double app_row_number(double number);
+
+/* The text of a row, with its newline, malloc'd; NULL without memory. */
 char *app_row_format(const app_row *row, const vit_model *model);
 
-/* Reads rows back, one after the other. `next` gives false at the end; a last line without its
- * newline, as a killed run leaves it, is the end too, and *good gets the bytes before it. A line
- * that is no row, or whose labels are not the model's, ends it with a message. */
+/* ---- reading ---- */
+
+/* Reads rows back, one after the other, with indices that rise. A last line without its newline, as
+ * a killed run leaves it, is the end. A line that is no row, or whose labels are not the model's,
+ * ends it with a message. Exit statuses as everywhere. */
 typedef struct app_rows_reader app_rows_reader;
+
 int app_rows_open(app_rows_reader **reader, const char *path, const vit_model *model,
                   const app_settings *settings);
-/* The first line; lives as long as the reader. NULL where the file is empty. */
+/* The first line; lives as long as the reader. NULL where the file holds not one whole line. */
 const vitc_json *app_rows_description(const app_rows_reader *reader);
-/* *found false at the end. The row is valid until the next call. An exit status as everywhere. */
+/* *found false at the end. The row is valid until the next call. */
 int app_rows_next(app_row *row, bool *found, app_rows_reader *reader);
+/* Bytes of the file up to the end of the last line that was read. */
 uint64_t app_rows_good(const app_rows_reader *reader);
 void app_rows_close(app_rows_reader *reader);
+
+/* What a first line says that `now` says otherwise, one line of words for each difference, malloc'd
+ * and "" where there is none; NULL without memory. */
+char *app_rows_differences(const vitc_json *then, const vitc_json *now);
+
+/* ---- writing ---- */
+
+/* Rows go to the file one by one, each whole. A file that holds anything is refused unless `resume`
+ * says that it is to be continued; nothing is changed before app_rows_begin. Another program that
+ * writes rows to it is found out. */
+typedef struct app_rows_writer app_rows_writer;
+
+int app_rows_create(app_rows_writer **writer, const char *path, bool resume);
+/* Keeps the first `good` bytes, which for 0 are made: the description. */
+int app_rows_begin(app_rows_writer *writer, uint64_t good, const vitc_json *description);
+/* When it fails, as on a full disk, the rows before it are kept whole. */
+int app_rows_write(app_rows_writer *writer, const char *text);
+/* Waits until the rows are on the disk, and closes. NULL is nothing. */
+int app_rows_finish(app_rows_writer *writer);
 
 #endif
