@@ -163,6 +163,36 @@ typedef struct patches_position {
 VITC_API void patches_position_add(float *tokens, size_t token_stride,
                                    const patches_position *position, uint32_t prefix_tokens);
 
+/* How a learned table is resampled to another grid. `s` below is the place on the old axis, counted
+ * from the centre of its first slot, of slot `o` of the new one; g and n are the lengths of both.
+ * Where a filter reaches over the edge, the plain ones take the slot at the edge again; those with
+ * antialias leave out what is not there and share out the rest, and when shrinking they are
+ * stretched by g/n, so that every old slot counts. */
+typedef enum patches_position_filter {
+    PATCHES_POSITION_FILTER_DEFAULT = 0, /* what the model's family does; by itself the next */
+    PATCHES_POSITION_BICUBIC_ANTIALIAS,  /* timm; a = -0.5, s = (o + 0.5) g/n - 0.5 */
+    PATCHES_POSITION_BICUBIC,            /* Hugging Face; a = -0.75, the same s */
+    PATCHES_POSITION_BILINEAR_ANTIALIAS, /* the same s */
+    PATCHES_POSITION_BILINEAR,           /* timm, for the originals in JAX; the same s */
+    PATCHES_POSITION_BILINEAR_CORNERS,   /* those originals themselves (scipy's zoom, order 1):
+                                            s = o (g - 1) / (n - 1) */
+    PATCHES_POSITION_FILTER_COUNT
+} patches_position_filter;
+
+/* Resamples the patches' slots of a table to grid_height x grid_width and copies the prefix slots:
+ *     out[(prefix + grid_height * grid_width) * D]
+ * which must not overlap position->table. Sums are in double. A grid of the same height and width
+ * gives the same bits. Equal to torch.nn.functional.interpolate (align_corners false; bicubic or
+ * bilinear, antialias or not) but for rounding, as timm's resample_abs_pos_embed and the
+ * interpolate_pos_encoding of transformers call it, and to vision_transformer's (JAX)
+ * interpolate_posembed. VITC_ERR_ARGUMENT for an empty grid, a table that is not learned, or an
+ * unknown filter; VITC_ERR_MEMORY. */
+VITC_API VITC_MUST_CHECK vitc_status patches_position_resize(float *out, uint32_t grid_height,
+                                                             uint32_t grid_width,
+                                                             const patches_position *position,
+                                                             patches_position_filter filter,
+                                                             const vitc_log *log);
+
 #ifdef __cplusplus
 }
 #endif

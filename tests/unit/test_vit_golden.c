@@ -1,8 +1,8 @@
 /* Logits of every golden checkpoint (tests/golden/checkpoints, written by transformers and timm)
  * against PyTorch's, and their bits over batches and threads. ctest runs this once per kernel row.
  */
+#include "test_golden_tensors.h"
 #include "vit.h"
-#include "vit_safetensors.h"
 #include "vit_test_support.h"
 
 #define FOLDER VITC_GOLDEN_DIR "/checkpoints"
@@ -15,26 +15,6 @@ enum { IMAGES = 3, MIN_CASES = 30 };
 
 static const vitc_log log_lines = {test_log_line, NULL};
 
-/* The float32 tensor `name` of a safetensors file, copied; *count elements. */
-static float *read_tensor(const char *path, const char *name, size_t *count)
-{
-    vitc_file file;
-    vit_safetensors contents;
-    assert_int_equal(vitc_file_map(&file, path, &log_lines), VITC_OK);
-    assert_int_equal(vit_safetensors_open(&contents, file.data, file.size, path, &log_lines),
-                     VITC_OK);
-    const vit_tensor *tensor = vit_safetensors_find(&contents, name);
-    if (tensor == NULL) fail_msg("%s has no tensor %s", path, name);
-    assert_int_equal(tensor->type, VIT_TENSOR_F32);
-    *count = tensor->count;
-    float *values = malloc(*count * sizeof *values);
-    assert_non_null(values);
-    assert_true(vit_tensor_floats(values, tensor));
-    vit_safetensors_close(&contents);
-    vitc_file_unmap(&file);
-    return values;
-}
-
 static void run_case(const char *name)
 {
     char path[512];
@@ -46,8 +26,8 @@ static void run_case(const char *name)
 
     size_t pixel_count = 0, logit_count = 0;
     snprintf(path, sizeof path, FOLDER "/%s/golden.safetensors", name);
-    float *pixels = read_tensor(path, "pixel_values", &pixel_count);
-    float *expected = read_tensor(path, "logits", &logit_count);
+    float *pixels = golden_read_tensor(path, "pixel_values", &pixel_count);
+    float *expected = golden_read_tensor(path, "logits", &logit_count);
     const size_t image = (size_t)3 * config->image_height * config->image_width;
     assert_int_equal(pixel_count, IMAGES * image);
     assert_int_equal(logit_count, IMAGES * k);
