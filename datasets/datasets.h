@@ -94,7 +94,8 @@ typedef struct datasets_survey {
 } datasets_survey;
 
 /* `progress` NULL, or called now and then with the images found so far; false ends the walk with
- * VITC_ERR_ARGUMENT. The set is not moved. */
+ * VITC_ERR_ARGUMENT. The set is not moved, and nothing is said of what datasets_next will tell: a
+ * set that cannot be read to its end is counted as far as it can be. */
 VITC_API VITC_MUST_CHECK vitc_status datasets_survey_set(datasets_survey *survey, datasets_set *set,
                                                          bool (*progress)(void *user,
                                                                           uint64_t images),
@@ -269,11 +270,11 @@ VITC_API double datasets_mcnemar(uint64_t b, uint64_t c);
 /* ---- calibration ---- */
 
 typedef struct datasets_temperature {
-    double temperature; /* divides the logits; replaces the one of `scoring` */
-    double nll_before,
-        nll_after; /* mean, as datasets_answer has it, at scoring's and at this one */
-    bool at_limit; /* the best one is not within the limits, as when every image is right by a
-                      margin, and was clamped; or the loss does not depend on it at all: 1 */
+    double temperature; /* divides the logits, instead of the one of `scoring` */
+    double nll_before;  /* mean, at scoring's temperature */
+    double nll_after;   /* and at this one */
+    bool at_limit;      /* the best one is outside of the limits, as when every image is right by a
+                           margin, and was clamped; or the loss does not depend on it at all: 1 */
 } datasets_temperature;
 
 /* The temperature that minimizes the mean negative log-likelihood (Guo 2017, arXiv 1706.04599), by

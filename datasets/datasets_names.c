@@ -1,0 +1,53 @@
+#include "datasets_private.h"
+
+#include <string.h>
+#include <strings.h>
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+int datasets_names_compare(const char *a, const char *b)
+{
+    const char *x = a, *y = b;
+    while (*x != 0 && *y != 0) {
+        if (is_digit(*x) && is_digit(*y)) {
+            while (*x == '0') x++;
+            while (*y == '0') y++;
+            size_t n = 0, m = 0;
+            while (is_digit(x[n])) n++;
+            while (is_digit(y[m])) m++;
+            if (n != m) return n < m ? -1 : 1;
+            const int order = memcmp(x, y, n);
+            if (order != 0) return order;
+            x += n;
+            y += m;
+        } else if (*x != *y) {
+            return (unsigned char)*x < (unsigned char)*y ? -1 : 1;
+        } else {
+            x++;
+            y++;
+        }
+    }
+    if (*x != *y) return *x == 0 ? -1 : 1;
+    return strcmp(a, b); /* equal but for zeros in front of a number */
+}
+
+bool datasets_names_clutter(const char *name)
+{
+    return name[0] == '.' || strcasecmp(name, "Thumbs.db") == 0 ||
+           strcasecmp(name, "desktop.ini") == 0;
+}
+
+const char *datasets_names_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+bool datasets_names_ends(const char *name, const char *ending)
+{
+    const size_t length = strlen(name), n = strlen(ending);
+    return length >= n && strcasecmp(name + length - n, ending) == 0;
+}
