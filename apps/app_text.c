@@ -1,6 +1,7 @@
 #include "app_text.h"
 
 #include <langinfo.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -118,6 +119,60 @@ void app_text_column(FILE *out, const char *text, size_t width, bool cut_front, 
         fputs(text, out);
     }
     for (; full < width; full++) fputc(' ', out);
+}
+
+void app_text_bar(FILE *out, double share, size_t columns, bool utf8)
+{
+    static const char *const eighths[] = {"",
+                                          "\xE2\x96\x8F",
+                                          "\xE2\x96\x8E",
+                                          "\xE2\x96\x8D",
+                                          "\xE2\x96\x8C",
+                                          "\xE2\x96\x8B",
+                                          "\xE2\x96\x8A",
+                                          "\xE2\x96\x89"};
+    const double length = fmin(fmax(share, 0), 1) * (double)columns; /* fmax: 0 for NaN */
+    if (utf8) {
+        const size_t parts = (size_t)(length * 8 + 0.5);
+        for (size_t i = 0; i < parts / 8; i++) fputs("\xE2\x96\x88", out);
+        fputs(eighths[parts % 8], out);
+    } else {
+        const size_t parts = (size_t)(length + 0.5);
+        for (size_t i = 0; i < parts; i++) fputc('#', out);
+    }
+}
+
+static void write_word(FILE *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-./,:=@%+^";
+    if (word[0] != 0 && word[strspn(word, plain)] == 0) {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word != 0; word++)
+        if (*word == '\'')
+            fputs("'\\''", out);
+        else
+            fputc(*word, out);
+    fputc('\'', out);
+}
+
+char *app_text_command(int argc, char *const *argv)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) return NULL;
+    for (int i = 0; i < argc; i++) {
+        if (i > 0) fputc(' ', out);
+        write_word(out, argv[i]);
+    }
+    const bool failed = ferror(out) != 0;
+    if (fclose(out) == 0 && !failed) return text;
+    free(text);
+    return NULL;
 }
 
 const char *app_text_number(char *text, size_t size, uint64_t number)

@@ -29,6 +29,14 @@ size_t app_text_width(const char *text);
  * at the front (paths: the file's name is at the end) or at the end (labels). */
 void app_text_column(FILE *out, const char *text, size_t width, bool cut_front, bool utf8);
 
+/* A share, 0-1, as a bar of at most `columns`: in eighths of a column where the locale has the
+ * characters for it. Columns that it leaves empty are not written. */
+void app_text_bar(FILE *out, double share, size_t columns, bool utf8);
+
+/* The words of a command as a shell takes them, quoted where they must be; malloc'd, NULL without
+ * memory. */
+char *app_text_command(int argc, char *const *argv);
+
 /* "3,926,794"; `text` of at least 27 bytes. */
 const char *app_text_number(char *text, size_t size, uint64_t number);
 /* "14.9 MiB". */
