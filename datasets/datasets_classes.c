@@ -66,19 +66,12 @@ const char *datasets_classes_name(const datasets_classes *classes, size_t label)
     return classes->blocks[block][place];
 }
 
-/* FNV-1a (Fowler, Noll, Vo). */
-static uint64_t hash_of(const char *name)
-{
-    uint64_t hash = 0xCBF29CE484222325;
-    for (; *name != 0; name++) hash = (hash ^ (unsigned char)*name) * 0x100000001B3;
-    return hash;
-}
-
 /* Where a name stands in the table, or belongs. */
 static uint32_t *find_slot(const datasets_classes *classes, const char *name)
 {
     const size_t mask = classes->slot_count - 1;
-    for (size_t i = (size_t)hash_of(name) & mask;; i = (i + 1) & mask) {
+    for (size_t i = (size_t)datasets_names_hash(DATASETS_HASH_START, name) & mask;;
+         i = (i + 1) & mask) {
         uint32_t *slot = &classes->slots[i];
         if (*slot == 0 || strcmp(datasets_classes_name(classes, *slot - 1), name) == 0) return slot;
     }

@@ -40,6 +40,12 @@ bool datasets_names_clutter(const char *name)
            strcasecmp(name, "desktop.ini") == 0;
 }
 
+uint64_t datasets_names_hash(uint64_t hash, const char *name)
+{
+    for (; *name != 0; name++) hash = (hash ^ (unsigned char)*name) * 0x100000001B3;
+    return hash;
+}
+
 const char *datasets_names_base(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -50,4 +56,13 @@ bool datasets_names_ends(const char *name, const char *ending)
 {
     const size_t length = strlen(name), n = strlen(ending);
     return length >= n && strcasecmp(name + length - n, ending) == 0;
+}
+
+bool datasets_names_image(const char *name)
+{
+    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp",
+                                          ".tga", ".pgm",  ".ppm", ".pnm",  ".psd"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (datasets_names_ends(name, endings[i])) return true;
+    return false;
 }

@@ -54,10 +54,16 @@ void datasets_strings_free(datasets_strings *strings); /* and back to zeros */
 int datasets_names_compare(const char *a, const char *b);
 /* Hidden files, Thumbs.db, desktop.ini: what systems leave in folders. */
 bool datasets_names_clutter(const char *name);
+/* FNV-1a (Fowler, Noll, Vo) of a name, going on from `hash`, at first DATASETS_HASH_START. */
+#define DATASETS_HASH_START 0xCBF29CE484222325u
+uint64_t datasets_names_hash(uint64_t hash, const char *name);
 /* The last part of a path. */
 const char *datasets_names_base(const char *path);
 /* Whether a name ends in `ending` (".csv"), in upper or lower case. */
 bool datasets_names_ends(const char *name, const char *ending);
+/* Whether a name ends as an image file's does. Only where looking inside of all files would cost too
+ * much, or where one of several has to be picked: what is an image its bytes decide. */
+bool datasets_names_image(const char *name);
 
 /* ---- folders (datasets_walk.c) ---- */
 
@@ -87,6 +93,32 @@ VITC_MUST_CHECK vitc_status datasets_walk_next(datasets_found *found, bool *end,
                                                datasets_walk *walk, const vitc_log *log);
 void datasets_walk_close(datasets_walk *walk);
 
+/* ---- lists (datasets_list.c) ----
+ * The rows of .csv, .tsv and .jsonl files, read one by one; what is accepted is said there. */
+
+typedef struct datasets_list datasets_list;
+
+typedef struct datasets_row { /* valid until the next call */
+    const char *path, *label; /* as written; label NULL when labels are not asked for */
+    uint64_t offset, line;    /* where the row begins: bytes from 0, lines from 1 */
+} datasets_row;
+
+VITC_MUST_CHECK vitc_status datasets_list_open(datasets_list **list, const char *path,
+                                               bool labelled, const vitc_log *log);
+/* Errors name the list and the line. */
+VITC_MUST_CHECK vitc_status datasets_list_next(datasets_row *row, bool *end, datasets_list *list,
+                                               const vitc_log *log);
+/* Goes back to a row that was read; lines are counted from there. */
+VITC_MUST_CHECK vitc_status datasets_list_seek(datasets_list *list, uint64_t offset,
+                                               const vitc_log *log);
+/* Tells a file from another one, or from what it was before. */
+typedef struct datasets_stamp {
+    uint64_t device, inode, size;
+    int64_t seconds, nanoseconds;
+} datasets_stamp;
+datasets_stamp datasets_list_stamp(const datasets_list *list);
+void datasets_list_close(datasets_list *list);
+
 /* ---- items (datasets_item.c) ---- */
 
 /* A log that keeps the first error that is written to it; what is no error goes on to `rest`. */
@@ -115,6 +147,7 @@ void datasets_item_fail(datasets_item *item, vitc_status status, const char *mes
 typedef struct datasets_filter {
     bool (*keep)(void *user, const char *below, const char *path, int64_t label, uint64_t *index);
     void *user;
+    bool counting; /* items may lack their content: nobody looks at it */
 } datasets_filter;
 
 /* A place in one kind of set. `next` gives the next image that the filter keeps, its index from the
