@@ -43,7 +43,8 @@ typedef struct datasets_options {
     datasets_part part;
     double fraction; /* 0 < fraction < 1, unless part is DATASETS_ALL */
     uint64_t seed;
-    const char *class_names; /* NULL, or a file with one class name per line, for IDX and CIFAR */
+    const char *class_names; /* NULL, or a file with one class name per line, from 0: for IDX, CIFAR
+                                and the numbers in tar files' .cls and .json */
     size_t max_file_size;    /* bytes of one image file; 0: imgio's default limit */
 
     /* NULL, or asked before an image is read: an image that is not wanted is passed over, which
@@ -59,8 +60,10 @@ VITC_API datasets_options datasets_options_default(void); /* labelled, all, imgi
  *                                its images; classes and files in natural order (img2, img10)
  *   .csv .tsv .jsonl, file name  columns or keys `path` and `label`; without a header line the
  *                                first and second column; paths are relative to the list
- *   a tar file (.tar .tar.gz     members below class folders, or pairs of one key: image and
- *   .tgz), also prefix{000..9}   .cls (an index or a name) or .json (label, cls or class)
+ *   a tar file (.tar .tar.gz     the class of a file is the folder that holds it; or pairs of one
+ *   .tgz), also prefix{000..9}   name up to its first dot, next to each other: an image and a .cls
+ *                                (a name or a number) or a .json (label, cls or class), of which
+ *                                the first 16 names tell
  *   an IDX file of images        labels in the file of the same name, images-idx3 -> labels-idx1;
  *                                a folder that holds such files and no class folders works too
  *   CIFAR's .bin batches         or the folder that holds them; names from batches.meta.txt or

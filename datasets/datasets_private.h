@@ -61,8 +61,8 @@ uint64_t datasets_names_hash(uint64_t hash, const char *name);
 const char *datasets_names_base(const char *path);
 /* Whether a name ends in `ending` (".csv"), in upper or lower case. */
 bool datasets_names_ends(const char *name, const char *ending);
-/* Whether a name ends as an image file's does. Only where looking inside of all files would cost too
- * much, or where one of several has to be picked: what is an image its bytes decide. */
+/* Whether a name ends as an image file's does. Only where looking inside of all files would cost
+ * too much, or where one of several has to be picked: what is an image its bytes decide. */
 bool datasets_names_image(const char *name);
 
 /* ---- folders (datasets_walk.c) ---- */
