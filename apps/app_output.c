@@ -125,24 +125,9 @@ static bool write_json(const app_output *o, const char *path, const vit_output *
 
 /* ---- CSV ---- */
 
-/* A field of RFC 4180: quoted where it holds a quote, a comma or a line break. */
-static void write_field(const char *text)
-{
-    if (text[strcspn(text, "\",\r\n")] == 0) {
-        fputs(text, stdout);
-        return;
-    }
-    putchar('"');
-    for (; *text != 0; text++) {
-        if (*text == '"') putchar('"');
-        putchar(*text);
-    }
-    putchar('"');
-}
-
 static void write_csv(const app_output *o, const char *path, const vit_output *row)
 {
-    write_field(path);
+    app_text_csv(stdout, path);
     printf(",%s,", app_output_status(row->status));
     if (row->width != 0)
         printf("%u,%u", row->width, row->height);
@@ -150,7 +135,7 @@ static void write_csv(const app_output *o, const char *path, const vit_output *r
         putchar(',');
     for (uint32_t i = 0; i < o->top; i++) {
         putchar(',');
-        if (row->status == VITC_OK) write_field(vit_model_label(o->model, o->ranking[i]));
+        if (row->status == VITC_OK) app_text_csv(stdout, vit_model_label(o->model, o->ranking[i]));
         putchar(',');
         if (row->status == VITC_OK) printf("%.9g", (double)row->scores[o->ranking[i]]);
     }
@@ -159,7 +144,8 @@ static void write_csv(const app_output *o, const char *path, const vit_output *r
         if (row->status == VITC_OK) printf("%.9g", (double)row->logits[i]);
     }
     putchar(',');
-    if (row->status != VITC_OK) write_field(app_output_reason(row->status, row->error, path));
+    if (row->status != VITC_OK)
+        app_text_csv(stdout, app_output_reason(row->status, row->error, path));
     fputs("\r\n", stdout);
 }
 

@@ -175,6 +175,20 @@ char *app_text_command(int argc, char *const *argv)
     return NULL;
 }
 
+void app_text_csv(FILE *out, const char *text)
+{
+    if (text[strcspn(text, "\",\r\n")] == 0) {
+        fputs(text, out);
+        return;
+    }
+    putc('"', out);
+    for (; *text != 0; text++) {
+        if (*text == '"') putc('"', out);
+        putc(*text, out);
+    }
+    putc('"', out);
+}
+
 const char *app_text_number(char *text, size_t size, uint64_t number)
 {
     char digits[24];

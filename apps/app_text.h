@@ -37,6 +37,9 @@ void app_text_bar(FILE *out, double share, size_t columns, bool utf8);
  * memory. */
 char *app_text_command(int argc, char *const *argv);
 
+/* A field of RFC 4180: quoted where it holds a quote, a comma or a line break. */
+void app_text_csv(FILE *out, const char *text);
+
 /* "3,926,794"; `text` of at least 27 bytes. */
 const char *app_text_number(char *text, size_t size, uint64_t number);
 /* "14.9 MiB". */
