@@ -5,6 +5,7 @@
 #include "app_options.h"
 
 int app_classify_run(const app_settings *settings);
+int app_eval_run(const app_settings *settings);
 int app_info_run(const app_settings *settings);
 int app_bench_run(const app_settings *settings);
 int app_preprocess_run(const app_settings *settings);

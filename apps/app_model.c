@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "app_bundled.h"
 #include "app_report.h"
@@ -85,7 +86,7 @@ int app_model_load(vit_model **model, const app_settings *settings)
     return app_exit_status(status);
 }
 
-static int hash_file(vitc_sha256 *hash, const char *path, const app_settings *settings)
+static int add_file(vitc_sha256 *hash, const char *path, const app_settings *settings)
 {
     const vitc_log log = app_log(settings);
     vitc_file file;
@@ -94,6 +95,14 @@ static int hash_file(vitc_sha256 *hash, const char *path, const app_settings *se
     vitc_sha256_add(hash, file.data, file.size);
     vitc_file_unmap(&file);
     return APP_EXIT_DONE;
+}
+
+int app_file_hash(char text[VITC_SHA256_TEXT_SIZE], const char *path, const app_settings *settings)
+{
+    vitc_sha256 hash = vitc_sha256_start();
+    const int result = add_file(&hash, path, settings);
+    vitc_sha256_finish(text, &hash);
+    return result;
 }
 
 static int is_model_file(const struct dirent *entry)
@@ -124,7 +133,7 @@ static int hash_folder(vitc_sha256 *hash, const char *folder, const app_settings
                 app_error("out of memory for %s", folder);
                 result = APP_EXIT_INTERNAL;
             } else {
-                result = hash_file(hash, path, settings);
+                result = add_file(hash, path, settings);
             }
             free(path);
         }
@@ -146,10 +155,26 @@ int app_model_hash(char text[VITC_SHA256_TEXT_SIZE], const app_settings *setting
     } else if (stat(settings->model, &status) == 0 && S_ISDIR(status.st_mode)) {
         result = hash_folder(&hash, settings->model, settings);
     } else {
-        result = hash_file(&hash, settings->model, settings);
+        return app_file_hash(text, settings->model, settings);
     }
     vitc_sha256_finish(text, &hash);
     return result;
+}
+
+int app_model_check_output(const char *out)
+{
+    const char *slash = strrchr(out, '/');
+    char *folder = slash == NULL  ? strdup(".")
+                   : slash == out ? strdup("/")
+                                  : strndup(out, (size_t)(slash - out));
+    if (folder == NULL) {
+        app_error("out of memory for a file name");
+        return APP_EXIT_INTERNAL;
+    }
+    const bool writable = access(folder, W_OK | X_OK) == 0;
+    if (!writable) app_error("%s: files cannot be created in the folder %s", out, folder);
+    free(folder);
+    return writable ? APP_EXIT_DONE : APP_EXIT_INTERNAL;
 }
 
 const char *app_model_origin(const app_settings *settings)

@@ -19,9 +19,15 @@ imgio_decode_options app_decode_options(const app_settings *settings);
 /* The text of a file that an option names (a spec, a card): malloc'd, with a NUL after it. */
 int app_model_read_text(char **text, size_t *size, const char *path, const app_settings *settings);
 
-/* The SHA-256 of the model's file, as sha256sum prints it; of a folder, that of its .json and
+/* The SHA-256 of a file, as sha256sum prints it. */
+int app_file_hash(char hash[VITC_SHA256_TEXT_SIZE], const char *path, const app_settings *settings);
+/* The same of the model's file; of a folder, that of its .json and
  * .safetensors files one after the other, by the bytes of their names. */
 int app_model_hash(char hash[VITC_SHA256_TEXT_SIZE], const app_settings *settings);
+
+/* Whether a file can be created in the place of `out`, which would otherwise be found out only
+ * after a long run: APP_EXIT_DONE, or APP_EXIT_INTERNAL after a message. */
+int app_model_check_output(const char *out);
 
 /* For people: "built into this program", or the path. */
 const char *app_model_origin(const app_settings *settings);

@@ -1,7 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "app_commands.h"
 #include "app_evaluate.h"
@@ -65,22 +64,12 @@ static int check_settings(run *r)
 /* What would be found out only after a long measurement. */
 static int check_output(const run *r)
 {
-    const char *out = r->settings->output, *slash = strrchr(out, '/');
+    const char *out = r->settings->output;
     if (vitc_file_is_same(r->in, out)) {
         app_error("%s: is the model that is quantized; give another output file", out);
         return APP_EXIT_USAGE;
     }
-    char *folder = slash == NULL  ? strdup(".")
-                   : slash == out ? strdup("/")
-                                  : strndup(out, (size_t)(slash - out));
-    if (folder == NULL) {
-        app_error("out of memory for a file name");
-        return APP_EXIT_INTERNAL;
-    }
-    const bool writable = access(folder, W_OK | X_OK) == 0;
-    if (!writable) app_error("%s: files cannot be created in the folder %s", out, folder);
-    free(folder);
-    return writable ? APP_EXIT_DONE : APP_EXIT_INTERNAL;
+    return app_model_check_output(out);
 }
 
 /* ---- measuring ---- */
