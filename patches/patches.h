@@ -88,6 +88,22 @@ VITC_API void patches_spec_decode_options(imgio_decode_options *options, const p
 VITC_API bool patches_spec_output_size(const patches_spec *spec, uint32_t height, uint32_t width,
                                        uint32_t *out_height, uint32_t *out_width);
 
+/* The spec for a model that takes images of another size: width x height pixels, 0 as the spec
+ * makes them. What is cut away keeps its share: where a spec resizes to r pixels and crops c of
+ * them, the new one resizes to floor(c' / f), f being the shortest decimal fraction with
+ * floor(c / f) = r; that is timm's rule, whose f is crop_pct (224 of 256 is 0.875, 224 of 248 is
+ * 0.9), so that timm's own specs become what timm makes of them. `crop`, when it is not 0, is that
+ * fraction instead, 0 < crop <= 1; a spec that resized to the model's size without a crop gets one.
+ * A shortest-side resize becomes COVER where height and width change unlike each other, and COVER
+ * becomes shortest-side for a square, both as in timm. `out` may be `spec`.
+ * VITC_ERR_ARGUMENT for a crop outside 0-1; VITC_ERR_PREPROCESS where the spec does not make images
+ * of one size (nothing to start from), has no resize that a crop fraction could change, or where
+ * the new sizes are beyond patches_spec_check's. */
+VITC_API VITC_MUST_CHECK vitc_status patches_spec_with_size(patches_spec *out,
+                                                            const patches_spec *spec,
+                                                            uint32_t width, uint32_t height,
+                                                            double crop, const vitc_log *log);
+
 /* One sentence for people, e.g.
  * "resize to 128x128 (bicubic), scale 1/255, mean 0.5 0.5 0.5, std 0.5 0.5 0.5". */
 VITC_API void patches_spec_describe(const patches_spec *spec, char *text, size_t size);
@@ -103,6 +119,28 @@ VITC_API VITC_MUST_CHECK vitc_status patches_preprocess_image(imgio_image *out,
                                                               const imgio_image *in,
                                                               const patches_spec *spec,
                                                               const vitc_log *log);
+
+/* What can be taken of one image. A corner is where the resized picture is larger than the crop: on
+ * a side where it is not, and where the spec does not crop, a corner view is as the centre one. */
+typedef enum patches_view {
+    PATCHES_VIEW_CENTER = 0, /* what patches_preprocess_image gives */
+    PATCHES_VIEW_MIRROR,     /* the same with left and right exchanged */
+    PATCHES_VIEW_TOP_LEFT,   /* the crop, moved into each corner of the resized picture: */
+    PATCHES_VIEW_TOP_RIGHT,  /* torchvision's FiveCrop */
+    PATCHES_VIEW_BOTTOM_LEFT,
+    PATCHES_VIEW_BOTTOM_RIGHT
+} patches_view;
+
+/* The same for `count` views of an image, which is resized once: out[v] becomes views[v]. All of
+ * them are empty after a failure; VITC_ERR_ARGUMENT for an unknown view too. */
+VITC_API VITC_MUST_CHECK vitc_status patches_preprocess_views(imgio_image *out,
+                                                              const patches_view *views,
+                                                              size_t count, const imgio_image *in,
+                                                              const patches_spec *spec,
+                                                              const vitc_log *log);
+
+/* Whether corner views of some image differ from its centre view. */
+VITC_API bool patches_spec_has_corners(const patches_spec *spec);
 
 /* The 256 possible values of each output channel: table[c][v] is what 8-bit value v becomes, as
  * timm and Hugging Face's PIL processors compute it, bit for bit:

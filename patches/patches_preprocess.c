@@ -75,20 +75,70 @@ void patches_spec_decode_options(imgio_decode_options *options, const patches_sp
     }
 }
 
-vitc_status patches_preprocess_image(imgio_image *out, const imgio_image *in,
-                                     const patches_spec *spec, const vitc_log *log)
+bool patches_spec_has_corners(const patches_spec *spec)
 {
-    static const uint8_t no_fill[PATCHES_CHANNELS] = {0};
+    if (!spec->crop) return false;
+    if (spec->resize != PATCHES_RESIZE_EXACT && spec->resize != PATCHES_RESIZE_FIT) return true;
+    return spec->resize_height > spec->crop_height || spec->resize_width > spec->crop_width;
+}
+
+/* Exchanges left and right. */
+static void mirror(imgio_image *image)
+{
+    uint8_t pixel[PATCHES_CHANNELS];
+    for (uint32_t y = 0; y < image->height; y++) {
+        uint8_t *left = image->pixels + (size_t)y * image->width * PATCHES_CHANNELS;
+        uint8_t *right = left + ((size_t)image->width - 1) * PATCHES_CHANNELS;
+        for (; left < right; left += PATCHES_CHANNELS, right -= PATCHES_CHANNELS) {
+            memcpy(pixel, left, sizeof pixel);
+            memcpy(left, right, sizeof pixel);
+            memcpy(right, pixel, sizeof pixel);
+        }
+    }
+}
+
+/* Where the view begins on one axis: at its low or high end where there is room, else as the crop
+ * does. */
+static int64_t view_offset(patches_crop_rule rule, uint32_t length, uint32_t crop, bool low,
+                           bool high)
+{
+    if (length > crop && low) return 0;
+    if (length > crop && high) return (int64_t)length - (int64_t)crop;
+    return patches_crop_offset(rule, length, crop);
+}
+
+/* Cuts a view, height x width, out of the resized picture. */
+static vitc_status cut_view(imgio_image *out, patches_view view, const imgio_image *source,
+                            uint32_t height, uint32_t width, const patches_spec *spec,
+                            const vitc_log *log)
+{
+    const bool top = view == PATCHES_VIEW_TOP_LEFT || view == PATCHES_VIEW_TOP_RIGHT;
+    const bool bottom = view == PATCHES_VIEW_BOTTOM_LEFT || view == PATCHES_VIEW_BOTTOM_RIGHT;
+    const bool left = view == PATCHES_VIEW_TOP_LEFT || view == PATCHES_VIEW_BOTTOM_LEFT;
+    const bool right = view == PATCHES_VIEW_TOP_RIGHT || view == PATCHES_VIEW_BOTTOM_RIGHT;
+    if (view != PATCHES_VIEW_CENTER && view != PATCHES_VIEW_MIRROR && !top && !bottom)
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "%d is not a view of an image", (int)view);
+    VITC_TRY(imgio_image_create(out, width, height, log));
+    /* Without a crop the picture is of this size already, and both offsets are 0. */
+    copy_window(out, source, view_offset(spec->crop_rule, source->height, height, top, bottom),
+                view_offset(spec->crop_rule, source->width, width, left, right), spec->fill);
+    if (view == PATCHES_VIEW_MIRROR) mirror(out);
+    return VITC_OK;
+}
+
+vitc_status patches_preprocess_views(imgio_image *out, const patches_view *views, size_t count,
+                                     const imgio_image *in, const patches_spec *spec,
+                                     const vitc_log *log)
+{
     imgio_image resized = {0};
     const imgio_image *source = in;
     uint32_t height, width;
     double exact_height, exact_width;
-    vitc_status status;
+    vitc_status status = VITC_OK;
 
-    if (out == in || in->pixels == NULL || in->width == 0 || in->height == 0)
-        return vitc_fail(log, VITC_ERR_ARGUMENT,
-                         "patches_preprocess_image: needs an image, and another one to write to");
-    *out = (imgio_image){0};
+    if (in->pixels == NULL || in->width == 0 || in->height == 0)
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "there is no image to preprocess");
+    for (size_t v = 0; v < count; v++) out[v] = (imgio_image){0};
     VITC_TRY(patches_spec_check(spec, NULL, log));
     const bool reduced = spec->resize != PATCHES_RESIZE_NONE && in->full_width != 0;
     const uint32_t in_width = reduced ? in->full_width : in->width;
@@ -103,16 +153,24 @@ vitc_status patches_preprocess_image(imgio_image *out, const imgio_image *in,
         source = &resized;
     }
     /* Nothing to cut or pad: the resized picture is the answer. */
-    if (source == &resized && height == resized.height && width == resized.width) {
+    if (count == 1 && views[0] == PATCHES_VIEW_CENTER && source == &resized &&
+        height == resized.height && width == resized.width) {
         *out = resized;
         return VITC_OK;
     }
-    status = imgio_image_create(out, width, height, log);
-    if (status == VITC_OK && spec->crop)
-        copy_window(out, source, patches_crop_offset(spec->crop_rule, source->height, height),
-                    patches_crop_offset(spec->crop_rule, source->width, width), spec->fill);
-    else if (status == VITC_OK)
-        copy_window(out, source, 0, 0, no_fill);
+    for (size_t v = 0; v < count && status == VITC_OK; v++)
+        status = cut_view(&out[v], views[v], source, height, width, spec, log);
+    for (size_t v = 0; v < count && status != VITC_OK; v++) imgio_image_free(&out[v]);
     imgio_image_free(&resized);
     return status;
+}
+
+vitc_status patches_preprocess_image(imgio_image *out, const imgio_image *in,
+                                     const patches_spec *spec, const vitc_log *log)
+{
+    static const patches_view center = PATCHES_VIEW_CENTER;
+    if (out == in)
+        return vitc_fail(log, VITC_ERR_ARGUMENT,
+                         "patches_preprocess_image: needs another image to write to");
+    return patches_preprocess_views(out, &center, 1, in, spec, log);
 }

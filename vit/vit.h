@@ -59,7 +59,8 @@ typedef struct vit_config {
                               */
     uint32_t registers;      /* arXiv 2309.16588 */
     patches_position_kind position;
-    bool position_covers_prefix; /* the table has slots for the prefix tokens */
+    bool position_covers_prefix;             /* the table has slots for the prefix tokens */
+    patches_position_filter position_filter; /* that resamples the table for another image size */
 
     bool patch_bias, qkv_bias;
     bool qk_norm;     /* LayerNorm on each head's queries and keys */
@@ -127,6 +128,14 @@ typedef struct vit_load_options {
     bool allow_nonfinite; /* accept NaN and infinity in the weights */
     vit_precision precision;
     int threads; /* that load; 0 chooses as vit_workspace_create does */
+    /* Another size of the model's images in pixels, multiples of P; 0: as stored. The position
+     * table is resampled to the new grid (patches_position_resize) with `position_filter`, DEFAULT
+     * being the one of the model's family: Hugging Face bicubic, timm bicubic with antialias, a
+     * vitc file what it records. The preprocessing is derived for the size
+     * (patches_spec_with_size), also where `preprocess` gives it. */
+    uint32_t image_width, image_height;
+    patches_position_filter position_filter;
+    double crop; /* which part of the resized picture is seen, 0 < crop <= 1; 0: as the spec says */
     /* To measure what vit_model_quantize to this format would cost, without the file: weights as it
      * would store them. F32, which is 0: as they are. `quantize_only` NULL, or the name of the one
      * matrix of the encoder (vit_model_matrix) that it is done to; all else computes in float32. */
@@ -276,15 +285,30 @@ VITC_API void vit_top_k(uint32_t *indices, uint32_t k, const float *scores, uint
 
 typedef struct vit_classifier vit_classifier;
 
+/* What is computed of each image; with several views its logits are their mean, and its scores are
+ * those of the mean. */
+typedef enum vit_views {
+    VIT_VIEWS_ONE = 0, /* what the preprocessing says */
+    VIT_VIEWS_HFLIP,   /* and the same with left and right exchanged */
+    VIT_VIEWS_FIVE,    /* the crop in the four corners and in the centre of the resized picture */
+    VIT_VIEWS_COUNT
+} vit_views;
+
+/* "one", "hflip", "five" */
+VITC_API const char *vit_views_string(vit_views views);
+
 typedef struct vit_classifier_options {
-    uint32_t batch;              /* most images computed together; 0 = 8 */
+    uint32_t batch; /* most images computed together, each with all of its views; 0 = 8 */
+    vit_views views;
     int threads;                 /* 0 = VITC_THREADS, OMP_NUM_THREADS, or this process's CPUs */
     imgio_decode_options decode; /* limits; EXIF is followed unless this or the spec says no */
 } vit_classifier_options;
 
 VITC_API vit_classifier_options vit_classifier_options_default(void);
 
-/* One per thread; keeps a pointer to the model. Refuses an untrained head (VITC_ERR_UNTRAINED). */
+/* One per thread; keeps a pointer to the model. Refuses an untrained head (VITC_ERR_UNTRAINED), and
+ * five views where the preprocessing leaves nothing to move the crop in (VITC_ERR_PREPROCESS). Its
+ * workspace holds batch times views images. */
 VITC_API VITC_MUST_CHECK vitc_status vit_classifier_create(vit_classifier **classifier,
                                                            const vit_model *model,
                                                            const vit_classifier_options *options,

@@ -10,7 +10,22 @@
 #include "vitc_size.h"
 #include "vitc_threads.h"
 
-enum { DEFAULT_BATCH = 8 };
+enum { DEFAULT_BATCH = 8, VIEWS_MAX = 5 };
+
+/* The views of an image, in the order that their logits are added in. */
+typedef struct view_list {
+    const char *name;
+    uint32_t count;
+    patches_view views[VIEWS_MAX];
+} view_list;
+
+static const view_list view_lists[VIT_VIEWS_COUNT] = {
+    [VIT_VIEWS_ONE] = {"one", 1, {PATCHES_VIEW_CENTER}},
+    [VIT_VIEWS_HFLIP] = {"hflip", 2, {PATCHES_VIEW_CENTER, PATCHES_VIEW_MIRROR}},
+    [VIT_VIEWS_FIVE] = {"five",
+                        5,
+                        {PATCHES_VIEW_TOP_LEFT, PATCHES_VIEW_TOP_RIGHT, PATCHES_VIEW_BOTTOM_LEFT,
+                         PATCHES_VIEW_BOTTOM_RIGHT, PATCHES_VIEW_CENTER}}};
 
 struct vit_classifier {
     const vit_model *model;
@@ -18,15 +33,56 @@ struct vit_classifier {
     imgio_decode_options decode;
     patches_levels levels;
     size_t patch_row; /* floats of one patch: C*P*P */
+    const view_list *views;
     uint32_t batch, classes;
     int threads;
-    float *logits, *scores; /* batch * K each */
+    float *logits; /* of all views: batch * views * K; an image's mean takes its place in front */
+    float *scores; /* batch * K */
 };
+
+const char *vit_views_string(vit_views views)
+{
+    return (unsigned)views < VIT_VIEWS_COUNT ? view_lists[views].name : "?";
+}
 
 vit_classifier_options vit_classifier_options_default(void)
 {
     return (vit_classifier_options){.batch = DEFAULT_BATCH,
                                     .decode = imgio_decode_options_default()};
+}
+
+static vitc_status check_options(const vit_model_info *info, const vit_classifier_options *options,
+                                 const vitc_log *log)
+{
+    char sentence[256];
+    if (!info->head_trained)
+        return vitc_fail(log, VITC_ERR_UNTRAINED,
+                         "the model's classifier head is all zero: it was never trained, and its "
+                         "answers would mean nothing; fine-tune it first");
+    if ((unsigned)options->views >= VIT_VIEWS_COUNT)
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "%d is not a set of views", (int)options->views);
+    if (options->views != VIT_VIEWS_FIVE || patches_spec_has_corners(info->preprocess))
+        return VITC_OK;
+    patches_spec_describe(info->preprocess, sentence, sizeof sentence);
+    return vitc_fail(log, VITC_ERR_PREPROCESS,
+                     "five views need a resized picture larger than the crop, and the "
+                     "preprocessing (%s) leaves nothing over; load the model with a crop fraction "
+                     "below 1 (--crop 0.875)",
+                     sentence);
+}
+
+static vitc_status allocate(vit_classifier *c, const vitc_log *log)
+{
+    size_t views, floats, scores, logits;
+    if (vitc_size_mul(c->batch, c->views->count, &views) && views <= UINT32_MAX &&
+        vitc_size_mul(c->batch, c->classes, &floats) &&
+        vitc_size_mul(floats, sizeof(float), &scores) &&
+        vitc_size_mul(scores, c->views->count, &logits)) {
+        c->logits = malloc(logits);
+        c->scores = malloc(scores);
+    }
+    if (c->logits == NULL || c->scores == NULL) return vitc_fail_memory(log, "the scores");
+    return vit_workspace_create(&c->workspace, c->model, (uint32_t)views, c->threads, log);
 }
 
 vitc_status vit_classifier_create(vit_classifier **out, const vit_model *model,
@@ -36,13 +92,11 @@ vitc_status vit_classifier_create(vit_classifier **out, const vit_model *model,
         options != NULL ? *options : vit_classifier_options_default();
     const vit_model_info info = vit_model_describe(model);
     *out = NULL;
-    if (!info.head_trained)
-        return vitc_fail(log, VITC_ERR_UNTRAINED,
-                         "the model's classifier head is all zero: it was never trained, and its "
-                         "answers would mean nothing; fine-tune it first");
+    VITC_TRY(check_options(&info, &chosen, log));
     vit_classifier *c = calloc(1, sizeof *c);
     if (c == NULL) return vitc_fail_memory(log, "the classifier");
     c->model = model;
+    c->views = &view_lists[chosen.views];
     c->batch = chosen.batch != 0 ? chosen.batch : DEFAULT_BATCH;
     c->classes = info.config->classes;
     c->threads = vitc_threads_choose(chosen.threads, NULL, 0);
@@ -50,17 +104,7 @@ vitc_status vit_classifier_create(vit_classifier **out, const vit_model *model,
     patches_spec_decode_options(&c->decode, info.preprocess);
     patches_levels_init(&c->levels, info.preprocess);
     c->patch_row = (size_t)PATCHES_CHANNELS * info.config->patch * info.config->patch;
-
-    size_t floats, bytes;
-    vitc_status status = VITC_OK;
-    if (vitc_size_mul(c->batch, c->classes, &floats) &&
-        vitc_size_mul(floats, sizeof(float), &bytes)) {
-        c->logits = malloc(bytes);
-        c->scores = malloc(bytes);
-    }
-    if (c->logits == NULL || c->scores == NULL) status = vitc_fail_memory(log, "the scores");
-    if (status == VITC_OK)
-        status = vit_workspace_create(&c->workspace, model, c->batch, c->threads, log);
+    const vitc_status status = allocate(c, log);
     if (status != VITC_OK) {
         vit_classifier_free(c);
         return status;
@@ -96,30 +140,32 @@ static vitc_status decode_input(imgio_image *image, const vit_input *input,
     return imgio_decode_memory(image, input->data, input->size, input->name, options, log);
 }
 
-/* Pixels to patch rows in the workspace's place `b`. */
+/* Pixels to the patch rows of all views, in the workspace's places from `first` on. */
 static vitc_status prepare_image(vit_classifier *c, const imgio_image *image, const char *name,
-                                 uint32_t b, const vitc_log *log)
+                                 uint32_t first, const vitc_log *log)
 {
     const vit_model_info info = vit_model_describe(c->model);
     const vit_config *config = info.config;
-    imgio_image seen = {0};
-    vitc_status status = patches_preprocess_image(&seen, image, info.preprocess, log);
+    imgio_image seen[VIEWS_MAX] = {0};
+    vitc_status status = patches_preprocess_views(seen, c->views->views, c->views->count, image,
+                                                  info.preprocess, log);
 
-    if (status == VITC_OK &&
-        (seen.width != config->image_width || seen.height != config->image_height))
-        status =
-            vitc_fail(log, VITC_ERR_PREPROCESS, "%s: preprocessed to %ux%u; the model takes %ux%u",
-                      name != NULL ? name : "image", seen.width, seen.height, config->image_width,
-                      config->image_height);
-    if (status == VITC_OK)
-        status = patches_extract_image(vit_workspace_patches(c->workspace, b), c->patch_row, &seen,
-                                       config->patch, &c->levels, log);
-    imgio_image_free(&seen);
+    for (uint32_t v = 0; v < c->views->count && status == VITC_OK; v++) {
+        if (seen[v].width != config->image_width || seen[v].height != config->image_height)
+            status = vitc_fail(log, VITC_ERR_PREPROCESS,
+                               "%s: preprocessed to %ux%u; the model takes %ux%u",
+                               name != NULL ? name : "image", seen[v].width, seen[v].height,
+                               config->image_width, config->image_height);
+        else
+            status = patches_extract_image(vit_workspace_patches(c->workspace, first + v),
+                                           c->patch_row, &seen[v], config->patch, &c->levels, log);
+    }
+    for (uint32_t v = 0; v < c->views->count; v++) imgio_image_free(&seen[v]);
     return status;
 }
 
-/* One input, from what it was given as to patch rows in the workspace's place `b`. */
-static void prepare_input(vit_classifier *c, vit_output *output, const vit_input *input, uint32_t b)
+/* Input number i, from what it was given as to patch rows in the workspace. */
+static void prepare_input(vit_classifier *c, vit_output *output, const vit_input *input, uint32_t i)
 {
     const vitc_log log = {keep_error, output};
     const char *name = input->path != NULL ? input->path : input->name;
@@ -138,10 +184,24 @@ static void prepare_input(vit_classifier *c, vit_output *output, const vit_input
         output->height = image->full_height != 0 ? image->full_height : image->height;
         if (input->inspect != NULL) input->inspect(input->inspect_user, image);
         const double start = omp_get_wtime();
-        output->status = prepare_image(c, image, name, b, &log);
+        output->status = prepare_image(c, image, name, i * c->views->count, &log);
         output->preprocess_seconds = omp_get_wtime() - start;
     }
     imgio_image_free(&decoded);
+}
+
+/* The mean over the views of image b, in the place of its logits. That is at or before the first of
+ * its views, and images come in order, so that nothing is overwritten before it is read. */
+static void average_views(const vit_classifier *c, uint32_t b)
+{
+    const uint32_t views = c->views->count;
+    const float *of_views = c->logits + (size_t)b * views * c->classes;
+    float *logits = c->logits + (size_t)b * c->classes;
+    for (uint32_t k = 0; k < c->classes && views > 1; k++) {
+        double sum = 0;
+        for (uint32_t v = 0; v < views; v++) sum += (double)of_views[(size_t)v * c->classes + k];
+        logits[k] = (float)(sum / views);
+    }
 }
 
 vitc_status vit_classify(vit_classifier *c, vit_output *outputs, const vit_input *inputs,
@@ -151,7 +211,7 @@ vitc_status vit_classify(vit_classifier *c, vit_output *outputs, const vit_input
         return vitc_fail(log, VITC_ERR_ARGUMENT,
                          "vit_classify: %zu inputs for a classifier of batch %u", count, c->batch);
     const vit_config *config = vit_model_describe(c->model).config;
-    const uint32_t n = (uint32_t)count;
+    const uint32_t n = (uint32_t)count, views = c->views->count;
 
     if (n == 1 || c->threads == 1) {
         for (uint32_t i = 0; i < n; i++) prepare_input(c, &outputs[i], &inputs[i], i);
@@ -161,20 +221,22 @@ vitc_status vit_classify(vit_classifier *c, vit_output *outputs, const vit_input
     }
 
     /* Good images move up into the places of bad ones, so that the batch is dense. */
-    const size_t image_floats = vit_config_patches(config) * c->patch_row;
+    const size_t image_floats = views * vit_config_patches(config) * c->patch_row;
     uint32_t good = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (outputs[i].status != VITC_OK) continue;
         if (good != i)
-            memcpy(vit_workspace_patches(c->workspace, good),
-                   vit_workspace_patches(c->workspace, i), image_floats * sizeof(float));
+            memcpy(vit_workspace_patches(c->workspace, good * views),
+                   vit_workspace_patches(c->workspace, i * views), image_floats * sizeof(float));
         outputs[i].logits = c->logits + (size_t)good * c->classes;
         outputs[i].scores = c->scores + (size_t)good * c->classes;
         good++;
     }
-    VITC_TRY(vit_forward(c->model, c->workspace, c->logits, good, log));
-    for (uint32_t b = 0; b < good; b++)
+    VITC_TRY(vit_forward(c->model, c->workspace, c->logits, good * views, log));
+    for (uint32_t b = 0; b < good; b++) {
+        average_views(c, b);
         vit_scores_compute(config, c->scores + (size_t)b * c->classes,
                            c->logits + (size_t)b * c->classes);
+    }
     return VITC_OK;
 }

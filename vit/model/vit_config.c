@@ -59,6 +59,7 @@ vitc_status vit_config_named(vit_config *config, const char *name, const vitc_lo
             .class_token = true,
             .position = PATCHES_POSITION_LEARNED_1D,
             .position_covers_prefix = true,
+            .position_filter = PATCHES_POSITION_BICUBIC_ANTIALIAS,
             .patch_bias = true,
             .qkv_bias = true,
             .norm_final = true,
@@ -122,7 +123,8 @@ vitc_status vit_config_check(const vit_config *config, const vitc_log *log)
         return vitc_fail(log, VITC_ERR_MODEL, "model config: unknown activation %d",
                          (int)config->activation);
     if ((unsigned)config->pool > VIT_POOL_AVGMAX || (unsigned)config->scores > VIT_SCORES_RAW ||
-        (unsigned)config->position > PATCHES_POSITION_LEARNED_1D)
+        (unsigned)config->position > PATCHES_POSITION_LEARNED_1D ||
+        (unsigned)config->position_filter >= PATCHES_POSITION_FILTER_COUNT)
         return vitc_fail(log, VITC_ERR_MODEL,
                          "model config: unknown pooling, scores or position embedding");
     if (config->pool == VIT_POOL_TOKEN && !config->class_token)

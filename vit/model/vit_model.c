@@ -105,13 +105,8 @@ static void bind_parameters(vit_model *model, const float *zeros)
     model->class_token = find(model, VIT_CLS_TOKEN, 0);
     model->distillation_token = find(model, VIT_DIST_TOKEN, 0);
     model->register_tokens = find(model, VIT_REG_TOKEN, 0);
-    model->position = (patches_position){
-        .kind = config->position,
-        .grid_height = config->image_height / config->patch,
-        .grid_width = config->image_width / config->patch,
-        .prefix = config->position_covers_prefix ? vit_config_prefix_tokens(config) : 0,
-        .width = config->width,
-        .table = find(model, VIT_POS_EMBED, 0)};
+    model->position = vit_config_position(config);
+    model->position.table = find(model, VIT_POS_EMBED, 0);
     model->patch_embedding = find_linear(model, VIT_PATCH_WEIGHT, VIT_PATCH_BIAS, 0, zeros);
     model->norm_pre = find_norm(model, VIT_NORM_PRE_WEIGHT, VIT_NORM_PRE_BIAS, 0);
     for (uint32_t i = 0; i < config->layers; i++) {

@@ -135,6 +135,20 @@ static bool is_present(presence present, const vit_config *config)
     return false;
 }
 
+static uint32_t prefix_slots(const vit_config *config)
+{
+    return config->position_covers_prefix ? vit_config_prefix_tokens(config) : 0;
+}
+
+patches_position vit_config_position(const vit_config *config)
+{
+    return (patches_position){.kind = config->position,
+                              .grid_height = config->image_height / config->patch,
+                              .grid_width = config->image_width / config->patch,
+                              .prefix = prefix_slots(config),
+                              .width = config->width};
+}
+
 static size_t dimension_size(dimension dim, const vit_config *config)
 {
     switch (dim) {
@@ -158,8 +172,7 @@ static size_t dimension_size(dimension dim, const vit_config *config)
     case R:
         return config->registers;
     case SLOT:
-        return (size_t)vit_config_patches(config) +
-               (config->position_covers_prefix ? vit_config_prefix_tokens(config) : 0);
+        return (size_t)vit_config_patches(config) + prefix_slots(config);
     }
     return 0;
 }

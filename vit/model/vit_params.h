@@ -92,6 +92,9 @@ VITC_MUST_CHECK vitc_status vit_params_create(vit_param_table *table, const vit_
                                               const vitc_log *log);
 void vit_params_free(vit_param_table *table);
 
+/* The position table of a configuration, without its numbers. */
+patches_position vit_config_position(const vit_config *config);
+
 /* The index of a parameter, or SIZE_MAX where the configuration has none. */
 size_t vit_params_find(const vit_param_table *table, vit_param_id id, uint32_t layer);
 

@@ -485,6 +485,53 @@ static vitc_status bind(vit_checkpoint *checkpoint, const vitc_json *config, con
     return describe_dtype(checkpoint, log);
 }
 
+static vitc_status fail_multiple(const vit_checkpoint *checkpoint, uint32_t width, uint32_t height,
+                                 const vitc_log *log)
+{
+    const uint32_t patch = checkpoint->config.patch;
+    const uint32_t side = width % patch != 0 ? width : height;
+    const uint32_t below = side - side % patch;
+    return vitc_fail(log, VITC_ERR_ARGUMENT,
+                     "%s: images of %ux%u cannot be cut into patches of %ux%u: a side of %u is "
+                     "none of their multiples, as %u and %u are",
+                     checkpoint->name, width, height, patch, patch, side,
+                     below != 0 ? below : patch, below != 0 ? below + patch : 2 * patch);
+}
+
+/* Gives configuration, table and preprocessing the image size and the crop that were asked for. */
+static vitc_status apply_size(vit_checkpoint *checkpoint, const vit_load_options *options,
+                              const vitc_log *log)
+{
+    named_log named = {.log = log, .name = checkpoint->name};
+    const vitc_log wrapped = {.write = write_named, .user = &named};
+    vit_config *config = &checkpoint->config;
+    patches_spec *spec = &checkpoint->description.preprocess;
+    const uint32_t width = options->image_width != 0 ? options->image_width : config->image_width;
+    const uint32_t height =
+        options->image_height != 0 ? options->image_height : config->image_height;
+    if (width % config->patch != 0 || height % config->patch != 0)
+        return fail_multiple(checkpoint, width, height, log);
+    if (options->position_filter != PATCHES_POSITION_FILTER_DEFAULT)
+        config->position_filter = options->position_filter;
+    config->image_width = width;
+    config->image_height = height;
+    vit_params_free(&checkpoint->table);
+    VITC_TRY(vit_params_create(&checkpoint->table, config, &wrapped));
+    return patches_spec_with_size(spec, spec, width, height, options->crop, &wrapped);
+}
+
+/* The last step of opening: everything is known, and the preprocessing fits. */
+static vitc_status settle_size(vit_checkpoint *checkpoint, const vit_load_options *options,
+                               const vitc_log *log)
+{
+    checkpoint->stored = checkpoint->config;
+    if (options != NULL &&
+        (options->image_width != 0 || options->image_height != 0 || options->crop != 0))
+        VITC_TRY(apply_size(checkpoint, options, log));
+    return vit_preprocess_check(&checkpoint->config, &checkpoint->description.preprocess,
+                                checkpoint->name, log);
+}
+
 static vitc_status choose_dialect(vit_checkpoint *checkpoint, const char **model_type,
                                   const vitc_json *config, const vitc_log *log)
 {
@@ -527,9 +574,7 @@ vitc_status vit_checkpoint_finish(vit_checkpoint *checkpoint, const vit_checkpoi
                                  log);
     else
         status = read_hf_preprocess(checkpoint, texts, model_type, log);
-    if (status == VITC_OK)
-        status = vit_preprocess_check(&checkpoint->config, &checkpoint->description.preprocess,
-                                      checkpoint->name, log);
+    if (status == VITC_OK) status = settle_size(checkpoint, options, log);
 
 cleanup:
     vitc_json_free(config);
@@ -578,8 +623,7 @@ vitc_status vit_checkpoint_finish_vitc(vit_checkpoint *checkpoint, const vit_loa
                            "(--preprocess)",
                            checkpoint->name);
     if (status != VITC_OK) return status;
-    return vit_preprocess_check(&checkpoint->config, &checkpoint->description.preprocess,
-                                checkpoint->name, log);
+    return settle_size(checkpoint, options, log);
 }
 
 /* ---- values ---- */
@@ -612,13 +656,10 @@ static vitc_status check_finite(const vit_checkpoint *checkpoint, const vit_chec
                      place);
 }
 
-vitc_status vit_checkpoint_read(const vit_checkpoint *checkpoint, size_t param, float *dst,
-                                const vitc_log *log)
+/* A parameter as its tensors have it. */
+static vitc_status read_stored(const vit_checkpoint *checkpoint,
+                               const vit_checkpoint_source *source, float *dst, const vitc_log *log)
 {
-    if (param >= checkpoint->table.count)
-        return vitc_fail(log, VITC_ERR_ARGUMENT, "%s: there is no parameter %zu", checkpoint->name,
-                         param);
-    const vit_checkpoint_source *source = &checkpoint->sources[param];
     for (uint32_t part = 0; part < source->count; part++) {
         const vit_tensor *tensor = source->parts[part]->tensor;
         if (!vit_tensor_floats(dst, tensor))
@@ -630,6 +671,37 @@ vitc_status vit_checkpoint_read(const vit_checkpoint *checkpoint, size_t param, 
         dst += tensor->count;
     }
     return VITC_OK;
+}
+
+/* The position table, resampled from the stored grid to that of the configuration. */
+static vitc_status read_position(const vit_checkpoint *checkpoint,
+                                 const vit_checkpoint_source *source, float *dst,
+                                 const vitc_log *log)
+{
+    const vit_config *config = &checkpoint->config;
+    const patches_position wanted = vit_config_position(config);
+    patches_position stored = vit_config_position(&checkpoint->stored);
+    float *table = malloc(source->parts[0]->tensor->count * sizeof *table); /* it lies in a file */
+    if (table == NULL) return vitc_fail_memory(log, "the position table");
+    vitc_status status = read_stored(checkpoint, source, table, log);
+    stored.table = table;
+    if (status == VITC_OK)
+        status = patches_position_resize(dst, wanted.grid_height, wanted.grid_width, &stored,
+                                         config->position_filter, log);
+    free(table);
+    return status;
+}
+
+vitc_status vit_checkpoint_read(const vit_checkpoint *checkpoint, size_t param, float *dst,
+                                const vitc_log *log)
+{
+    if (param >= checkpoint->table.count)
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "%s: there is no parameter %zu", checkpoint->name,
+                         param);
+    const vit_checkpoint_source *source = &checkpoint->sources[param];
+    if (checkpoint->table.params[param].id == VIT_POS_EMBED)
+        return read_position(checkpoint, source, dst, log);
+    return read_stored(checkpoint, source, dst, log);
 }
 
 bool vit_checkpoint_is_quantized(const vit_checkpoint *checkpoint, size_t param)

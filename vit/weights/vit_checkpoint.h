@@ -67,7 +67,8 @@ struct vit_checkpoint {
     char *name;        /* the path that was opened, for messages */
     char *config_name; /* of the file or entry that holds the config */
     const vit_dialect *dialect;
-    vit_config config;
+    vit_config config; /* with the image size that was asked for */
+    vit_config stored; /* the same with that of the tensors */
     vit_description description;
     vit_param_table table;
     vit_checkpoint_source *sources; /* one for each entry of the table */

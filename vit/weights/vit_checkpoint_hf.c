@@ -302,6 +302,7 @@ static vitc_status configure(vit_checkpoint *checkpoint, const vitc_json *config
                       .distilled_head = checkpoint->hf_teacher,
                       .position = PATCHES_POSITION_LEARNED_1D,
                       .position_covers_prefix = true,
+                      .position_filter = PATCHES_POSITION_BICUBIC,
                       .patch_bias = true,
                       .qkv_bias = true,
                       .norm_final = true};

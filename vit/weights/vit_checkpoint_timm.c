@@ -477,6 +477,7 @@ static vitc_status configure(vit_checkpoint *checkpoint, const vitc_json *config
     c->norm_eps = rule.norm_eps;
     c->activation = rule.activation;
     c->temperature = 1;
+    c->position_filter = PATCHES_POSITION_BICUBIC_ANTIALIAS;
     VITC_TRY(vit_config_read_count(&c->heads, &reader, args, "num_heads", 1));
     if (vit_config_present(args, "norm_layer") != NULL) c->norm_eps = 1e-6f; /* of a bare name */
     VITC_TRY(read_activation(&c->activation, &reader, args));

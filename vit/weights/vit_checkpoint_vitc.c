@@ -18,7 +18,8 @@ typedef enum field_kind {
     FIELD_ACTIVATION,
     FIELD_POOL,
     FIELD_SCORES,
-    FIELD_POSITION
+    FIELD_POSITION,
+    FIELD_POSITION_FILTER /* timm's where it is absent, and only written where it is another */
 } field_kind;
 
 typedef struct config_field {
@@ -51,6 +52,7 @@ static const config_field fields[] = {
     FIELD("registers", FIELD_COUNT, registers),
     FIELD("position", FIELD_POSITION, position),
     FIELD("position_covers_prefix", FIELD_FLAG, position_covers_prefix),
+    FIELD("position_filter", FIELD_POSITION_FILTER, position_filter),
     FIELD("patch_bias", FIELD_FLAG, patch_bias),
     FIELD("qkv_bias", FIELD_FLAG, qkv_bias),
     FIELD("qk_norm", FIELD_FLAG, qk_norm),
@@ -64,7 +66,7 @@ enum { FIELD_ROWS = sizeof fields / sizeof fields[0] };
 
 /* The words of an enumeration, by value. They are part of the format and do not change. */
 typedef struct word_list {
-    const char *words[VIT_ACTIVATION_COUNT];
+    const char *words[PATCHES_POSITION_FILTER_COUNT]; /* the most that one has */
     int count;
     const char *expected;
 } word_list;
@@ -93,6 +95,15 @@ static const word_list *words_of(field_kind kind)
         {[PATCHES_POSITION_NONE] = "none", [PATCHES_POSITION_LEARNED_1D] = "learned_1d"},
         PATCHES_POSITION_LEARNED_1D + 1,
         "none or learned_1d"};
+    static const word_list filters = {
+        {[PATCHES_POSITION_FILTER_DEFAULT] = "default",
+         [PATCHES_POSITION_BICUBIC_ANTIALIAS] = "bicubic_antialias",
+         [PATCHES_POSITION_BICUBIC] = "bicubic",
+         [PATCHES_POSITION_BILINEAR_ANTIALIAS] = "bilinear_antialias",
+         [PATCHES_POSITION_BILINEAR] = "bilinear",
+         [PATCHES_POSITION_BILINEAR_CORNERS] = "bilinear_corners"},
+        PATCHES_POSITION_FILTER_COUNT,
+        "bicubic_antialias, bicubic, bilinear_antialias, bilinear or bilinear_corners"};
     switch (kind) {
     case FIELD_ACTIVATION:
         return &activations;
@@ -100,12 +111,14 @@ static const word_list *words_of(field_kind kind)
         return &pools;
     case FIELD_SCORES:
         return &scores;
+    case FIELD_POSITION_FILTER:
+        return &filters;
     default:
         return &positions;
     }
 }
 
-/* The four enumerations are all of the size of int; they are read and written through these. */
+/* The enumerations are all of the size of int; they are read and written through these. */
 static int enum_value(const vit_config *config, field_kind kind)
 {
     switch (kind) {
@@ -115,6 +128,8 @@ static int enum_value(const vit_config *config, field_kind kind)
         return (int)config->pool;
     case FIELD_SCORES:
         return (int)config->scores;
+    case FIELD_POSITION_FILTER:
+        return (int)config->position_filter;
     default:
         return (int)config->position;
     }
@@ -131,6 +146,9 @@ static void set_enum(vit_config *config, field_kind kind, int value)
         break;
     case FIELD_SCORES:
         config->scores = (vit_scores)value;
+        break;
+    case FIELD_POSITION_FILTER:
+        config->position_filter = (patches_position_filter)value;
         break;
     default:
         config->position = (patches_position_kind)value;
@@ -164,6 +182,11 @@ char *vit_config_format(const vit_config *config)
         case FIELD_FLAG:
             good = vitc_json_set_bool(root, f->key, *(const bool *)at);
             break;
+        case FIELD_POSITION_FILTER:
+            if (config->position_filter == PATCHES_POSITION_FILTER_DEFAULT ||
+                config->position_filter == PATCHES_POSITION_BICUBIC_ANTIALIAS)
+                break;
+            /* fall through */
         default:
             good = vitc_json_set_string(root, f->key,
                                         words_of(f->kind)->words[enum_value(config, f->kind)]);
@@ -181,6 +204,10 @@ static vitc_status parse_field(vit_config *config, const vit_config_reader *read
     char *at = (char *)config + f->offset;
     if (f->kind == FIELD_FACTOR && vitc_json_get(root, f->key) == NULL) {
         *(float *)(void *)at = 1;
+        return VITC_OK;
+    }
+    if (f->kind == FIELD_POSITION_FILTER && vitc_json_get(root, f->key) == NULL) {
+        config->position_filter = PATCHES_POSITION_BICUBIC_ANTIALIAS;
         return VITC_OK;
     }
     if (vit_config_present(root, f->key) == NULL)
