@@ -8,7 +8,6 @@
 /* From now on the first signal asks the run to stop; a second one ends the program at once. */
 void app_stop_watch(void);
 bool app_stop_asked(void);
-const volatile bool *app_stop_flag(void); /* for datasets_loader */
-int app_stop_signal(void);                /* which it was; 0 = none */
+int app_stop_signal(void); /* which it was; 0 = none */
 
 #endif
