@@ -3,13 +3,17 @@
  *   cli_check bench             the array of `bench --json` on stdin: each row must have the keys
  *                               that docs/vitc.1 states, and numbers that can be true together;
  *                               prints "config precision batch threads [ops]"
+ *   cli_check eval ROWS         the object of `eval --json` on stdin against its rows: keys as
+ *                               docs/vitc.1 states them, and every number made again from the rows;
+ *                               prints "n n_ok n_bad right"
  *   cli_check rows              rows of `classify --json` on stdin: each must be exactly the object
  *                               that docs/vitc.1 states, keys in order; prints
  *                               "status WIDTHxHEIGHT top-1 path", paths with their controls shown
  *   cli_check golden FILE       the same rows against tests/golden/bundled.json: sizes, top-5
- * order, scores cli_check json [KEY...]     one JSON document on stdin; prints the value below the
- * keys cli_check npy FILE MODEL T  a NumPy file against tensor T of a safetensors file cli_check
- * offsets FILE T    "BEGIN END", bytes of tensor T from the start of a safetensors file
+ *                               order, scores
+ *   cli_check json [KEY...]     one JSON document on stdin; prints the value below the keys
+ *   cli_check npy FILE MODEL T  a NumPy file against tensor T of a safetensors file
+ *   cli_check offsets FILE T    "BEGIN END", bytes of tensor T from the start of a safetensors file
  */
 #include <math.h>
 #include <stdio.h>
@@ -393,6 +397,184 @@ static void check_bench(void)
     free(text);
 }
 
+/* ---- eval ---- */
+
+enum { BINS = 15, MOST_CLASSES = 64 };
+
+/* What an object of `eval --json` says, made again from rows by other means. */
+typedef struct tally {
+    long long n, ok, right, right5;
+    double nll, brier, confidence;
+    long long bin_n[BINS], bin_right[BINS];
+    double bin_confidence[BINS];
+    size_t classes;
+    long long matrix[MOST_CLASSES][MOST_CLASSES]; /* label, prediction */
+} tally;
+
+static long long integer(const vitc_json *object, const char *key)
+{
+    const vitc_json *value = vitc_json_get(object, key);
+    if (!vitc_json_is_integer(value)) fail("eval: %s is no integer", key);
+    return vitc_json_integer(value, 0);
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static void add_row(tally *t, const vitc_json *row, long long number)
+{
+    char keys[256];
+    keys_of(keys, sizeof keys, row);
+    if (integer(row, "index") != number) fail("eval: row %lld is out of place", number);
+    t->n++;
+    if (strcmp(vitc_json_string(vitc_json_get(row, "status"), ""), "ok") != 0) {
+        if (!begins(keys, "index path status label label_index error"))
+            fail("eval: a bad row has keys: %s", keys);
+        return;
+    }
+    if (!begins(keys, "index path status label label_index prediction score rank nll brier top"))
+        fail("eval: a row has keys: %s", keys);
+    check_top(vitc_json_get(row, "top"), "eval");
+    const vitc_json *first = vitc_json_at(vitc_json_get(row, "top"), 0);
+    const long long label = integer(row, "label_index"), prediction = integer(first, "index");
+    const double score = vitc_json_number(vitc_json_get(row, "score"), NAN);
+    if (label < 0 || prediction < 0 || label >= MOST_CLASSES || prediction >= MOST_CLASSES)
+        fail("eval: too many classes for cli_check");
+    int bin = (int)ceil(score * BINS) - 1;
+    if (bin < 0) bin = 0;
+    t->ok++;
+    t->right += label == prediction;
+    t->right5 += integer(row, "rank") <= 5;
+    t->nll += vitc_json_number(vitc_json_get(row, "nll"), NAN);
+    t->brier += vitc_json_number(vitc_json_get(row, "brier"), NAN);
+    t->confidence += score;
+    t->bin_n[bin]++;
+    t->bin_right[bin] += label == prediction;
+    t->bin_confidence[bin] += score;
+    t->matrix[label][prediction]++;
+}
+
+static void read_rows(tally *t, const char *path)
+{
+    unsigned char *text;
+    size_t size;
+    long long number = -1;
+    if (vitc_file_read(&text, &size, path, 1u << 30, &speaking) != VITC_OK) exit(1);
+    for (size_t at = 0; at < size; number++) {
+        const unsigned char *end = memchr(text + at, '\n', size - at);
+        if (end == NULL) fail("%s: the last row has no end", path);
+        const size_t length = (size_t)(end - (text + at));
+        vitc_json *row = parse((const char *)text + at, length, "row");
+        if (number >= 0)
+            add_row(t, row, number);
+        else if (integer(row, "vitc_rows") != 1)
+            fail("%s: no description", path);
+        vitc_json_free(row);
+        at += length + 1;
+    }
+    free(text);
+}
+
+static void expect(const vitc_json *object, const char *key, double value)
+{
+    const vitc_json *found = vitc_json_get(object, key);
+    if (isnan(value) ? !vitc_json_is_null(found)
+                     : !(fabs(vitc_json_number(found, NAN) - value) <= 1e-9))
+        fail("eval: %s is %g, and %.12g by the rows", key, vitc_json_number(found, NAN), value);
+}
+
+static double ratio(double a, double b)
+{
+    return b > 0 ? a / b : NAN;
+}
+
+static void expect_bins(const vitc_json *result, const tally *t)
+{
+    const vitc_json *bins = vitc_json_get(result, "reliability");
+    double ece = 0;
+    if (vitc_json_size(bins) != BINS) fail("eval: %zu bins", vitc_json_size(bins));
+    for (int i = 0; i < BINS; i++) {
+        const vitc_json *bin = vitc_json_at(bins, (size_t)i);
+        const double n = (double)t->bin_n[i];
+        if (integer(bin, "n") != t->bin_n[i]) fail("eval: bin %d has another n", i);
+        expect(bin, "accuracy", ratio((double)t->bin_right[i], n));
+        expect(bin, "confidence", ratio(t->bin_confidence[i], n));
+        ece += fabs((double)t->bin_right[i] - t->bin_confidence[i]);
+    }
+    expect(result, "ece", ratio(ece, (double)t->ok));
+}
+
+static void expect_classes(const vitc_json *result, const tally *t)
+{
+    const vitc_json *classes = vitc_json_get(result, "classes");
+    const vitc_json *pairs = vitc_json_get(result, "confusions");
+    const size_t count = vitc_json_size(classes);
+    long long wrong = 0;
+    if (count == 0 || count > MOST_CLASSES) fail("eval: %zu classes", count);
+    for (size_t k = 0; k < count; k++) {
+        const vitc_json *class = vitc_json_at(classes, k);
+        double support = 0, predicted = 0;
+        const double right = (double)t->matrix[k][k];
+        for (size_t i = 0; i < count; i++) {
+            support += (double)t->matrix[k][i];
+            predicted += (double)t->matrix[i][k];
+        }
+        expect(class, "index", (double)k);
+        expect(class, "support", support);
+        expect(class, "predicted", predicted);
+        expect(class, "right", right);
+        expect(class, "recall", ratio(right, support));
+        expect(class, "precision", ratio(right, predicted));
+        expect(class, "f1", ratio(2 * right, support + predicted));
+    }
+    for (size_t i = 0; i < vitc_json_size(pairs); i++) {
+        const vitc_json *pair = vitc_json_at(pairs, i);
+        const long long a = integer(pair, "index"), b = integer(pair, "prediction_index");
+        if (a == b || a < 0 || b < 0 || a >= MOST_CLASSES || b >= MOST_CLASSES ||
+            integer(pair, "n") != t->matrix[a][b])
+            fail("eval: confusion %zu is not that of the rows", i);
+        wrong += integer(pair, "n");
+    }
+    if (wrong != t->ok - t->right) fail("eval: confusions are not all");
+}
+
+static void check_eval(const char *path)
+{
+    static tally t;
+    size_t size;
+    char keys[512];
+    char *text = read_all(&size);
+    vitc_json *result = parse(text, size, "eval");
+    read_rows(&t, path);
+    keys_of(keys, sizeof keys, result);
+    const char *stated = "model model_sha256 precision data data_kind data_sha256 complete n n_ok "
+                         "n_bad bad top1 top1_interval top5 top5_interval loss brier ece "
+                         "ece_calibrated ece2_debiased mean_confidence balanced_accuracy macro_f1 "
+                         "reliability classes confusions";
+    if (!begins(keys, stated)) fail("eval: keys: %s", keys);
+    const vitc_json *bad = vitc_json_get(result, "bad");
+    long long n_bad = 0;
+    for (void *it = vitc_json_first(bad); it != NULL; it = vitc_json_next(bad, it))
+        n_bad += integer(bad, vitc_json_key(it));
+    expect(result, "n", (double)t.n);
+    expect(result, "n_ok", (double)t.ok);
+    expect(result, "n_bad", (double)(t.n - t.ok));
+    if (n_bad != t.n - t.ok) fail("eval: the reasons do not sum to n_bad");
+    const double ok = (double)t.ok;
+    expect(result, "top1", ratio((double)t.right, ok));
+    expect(result, "top5", ratio((double)t.right5, ok));
+    expect(result, "loss", ratio(t.nll, ok));
+    expect(result, "brier", ratio(t.brier, ok));
+    expect(result, "mean_confidence", ratio(t.confidence, ok));
+    expect_bins(result, &t);
+    expect_classes(result, &t);
+    printf("%lld %lld %lld %lld\n", t.n, t.ok, t.n - t.ok, t.right);
+    vitc_json_free(result);
+    free(text);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -402,6 +584,8 @@ int main(int argc, char **argv)
         check_golden(argv[2]);
     } else if (strcmp(what, "bench") == 0 && argc == 2) {
         check_bench();
+    } else if (strcmp(what, "eval") == 0 && argc == 3) {
+        check_eval(argv[2]);
     } else if (strcmp(what, "json") == 0) {
         check_json(argv + 2, argc - 2);
     } else if (strcmp(what, "npy") == 0 && argc == 5) {
