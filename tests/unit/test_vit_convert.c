@@ -467,6 +467,20 @@ static void vitc_files_out_of_order(void **unused)
          "\"class_token\" is 1"},
         {"\\\"norm_eps\\\": 9.99999997e-7", "\\\"norm_eps\\\": -1", VITC_ERR_MODEL, "epsilon"},
         {"\\\"norm_eps\\\": 9.99999997e-7", "\\\"norm_eps\\\": 1e300", VITC_ERR_MODEL, "norm_eps"},
+        {"\\\"class_token\\\": true", "\\\"class_token\\\": true, \\\"temperature\\\": 1.5",
+         VITC_OK, NULL},
+        {"\\\"class_token\\\": true", "\\\"class_token\\\": true, \\\"temperature\\\": 0",
+         VITC_ERR_MODEL, "\"temperature\" is 0; vitc needs a number above 0"},
+        {"\\\"class_token\\\": true", "\\\"class_token\\\": true, \\\"temperature\\\": -1",
+         VITC_ERR_MODEL, "\"temperature\" is -1"},
+        {"\\\"class_token\\\": true", "\\\"class_token\\\": true, \\\"temperature\\\": 1e-60",
+         VITC_ERR_MODEL, "a number above 0"},
+        {"\\\"class_token\\\": true", "\\\"class_token\\\": true, \\\"temperature\\\": 1e39",
+         VITC_ERR_MODEL, "32-bit float"},
+        {"\\\"class_token\\\": true", "\\\"class_token\\\": true, \\\"temperature\\\": null",
+         VITC_ERR_MODEL, "\"temperature\" is null"},
+        {"\\\"class_token\\\": true", "\\\"class_token\\\": true, \\\"temperature\\\": true",
+         VITC_ERR_MODEL, "\"temperature\" is true"},
         {"\"head.bias\"", "\"head.boas\"", VITC_ERR_MODEL, "missing: head.bias [7]"},
         {"\\\"architecture\\\": \\\"vit_small_patch16_224\\\"", "\\\"architecture\\\": 7",
          VITC_ERR_MODEL, "architecture"},
@@ -554,6 +568,15 @@ static void config_json(void **unused)
         case 16:
             config.scores = (vit_scores)(change - 14);
             break;
+        case 36:
+            config.temperature = 0x1.0f2b64p0f;
+            break;
+        case 37:
+            config.temperature = 0x1p-149f;
+            break;
+        case 38:
+            config.temperature = 0x1.fffffep127f;
+            break;
         default: {
             bool *const flags[] = {&config.class_token,
                                    &config.distillation_token,
@@ -585,6 +608,8 @@ static void config_json(void **unused)
         char *again = vit_config_format(&found);
         assert_string_equal(text, again);
         assert_memory_equal(&found.norm_eps, &config.norm_eps, sizeof(float));
+        assert_memory_equal(&found.temperature, &config.temperature, sizeof(float));
+        assert_int_equal(strstr(text, "temperature") == NULL, config.temperature == 1);
         assert_string_equal(found.architecture, config.architecture);
         assert_int_equal(found.registers, config.registers);
         assert_int_equal(found.activation, config.activation);

@@ -314,6 +314,9 @@ static void bad_configs_are_refused(void **unused)
     REFUSED(registers, 1u << 30);
     REFUSED(norm_eps, NAN);
     REFUSED(norm_eps, -1);
+    REFUSED(temperature, NAN);
+    REFUSED(temperature, INFINITY);
+    REFUSED(temperature, -1);
     REFUSED(class_token, false); /* pooled by class token */
     REFUSED(distilled_head, true);
     REFUSED(activation, VIT_ACTIVATION_COUNT);
@@ -410,6 +413,38 @@ static void scores_follow_the_config(void **unused)
     assert_memory_equal(scores, logits, sizeof scores);
 }
 
+/* Without one, 1 or 0, scores have the bits that they had before there were temperatures. */
+static void temperatures_divide_logits(void **unused)
+{
+    (void)unused;
+    enum { K = 5 };
+    static const float logits[K] = {2.25f, -0.3f, 7.1f, 7.0999f, -12};
+    static const float temperatures[] = {0, 1, 0.5f, 1.37f, 1000, 1e-3f, 0x1p-149f, 0x1p127f};
+    for (size_t t = 0; t < sizeof temperatures / sizeof temperatures[0]; t++) {
+        vit_config config = {.classes = K, .temperature = temperatures[t]};
+        const double divisor = temperatures[t] > 0 ? (double)temperatures[t] : 1;
+        float scores[K];
+        double sum = 0;
+        vit_scores_compute(&config, scores, logits);
+        for (int k = 0; k < K; k++) sum += exp(((double)logits[k] - (double)7.1f) / divisor);
+        for (int k = 0; k < K; k++) {
+            const double weight = divisor == 1 ? exp((double)logits[k] - (double)7.1f)
+                                               : exp(((double)logits[k] - (double)7.1f) / divisor);
+            assert_true(scores[k] == (float)(weight / sum));
+        }
+        config.scores = VIT_SCORES_SIGMOID;
+        vit_scores_compute(&config, scores, logits);
+        for (int k = 0; k < K; k++) {
+            const double power =
+                divisor == 1 ? exp(-(double)logits[k]) : exp(-(double)logits[k] / divisor);
+            assert_true(scores[k] == (float)(1 / (1 + power)));
+        }
+        config.scores = VIT_SCORES_RAW;
+        vit_scores_compute(&config, scores, logits);
+        assert_memory_equal(scores, logits, sizeof scores);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -420,6 +455,7 @@ int main(void)
         cmocka_unit_test(numbers_that_stop_being_finite_are_noticed),
         cmocka_unit_test(top_k_orders_by_score_then_index),
         cmocka_unit_test(scores_follow_the_config),
+        cmocka_unit_test(temperatures_divide_logits),
     };
     return cmocka_run_group_tests_name("forward", tests, NULL, NULL);
 }

@@ -290,4 +290,20 @@ static inline test_bytes test_put_together(test_tensors *tensors)
     return bytes;
 }
 
+/* The same with the metadata of the file that they come from. */
+static inline test_bytes test_put_together_again(test_tensors *tensors, const test_bytes *original)
+{
+    vit_safetensors contents;
+    assert_int_equal(vit_safetensors_open(&contents, original->data, original->size, "test", NULL),
+                     VITC_OK);
+    char *metadata = vitc_json_dump(vitc_json_get(contents.header, "__metadata__"), 0, 17);
+    assert_non_null(metadata);
+    test_bytes plain = test_put_together(tensors);
+    test_bytes bytes = test_change_header(&plain, "{\"format\": \"pt\"}", metadata);
+    free(plain.data);
+    free(metadata);
+    vit_safetensors_close(&contents);
+    return bytes;
+}
+
 #endif

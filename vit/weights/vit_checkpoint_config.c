@@ -1,6 +1,5 @@
 #include "vit_checkpoint_config.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -68,7 +67,7 @@ vitc_status vit_config_read_number(double *value, const vit_config_reader *reade
     if (found == NULL) return VITC_OK;
     if (!vitc_json_is_number(found)) return vit_config_fail(reader, key, found, "a number");
     const double number = vitc_json_number(found, 0);
-    if (!(fabs(number) <= (double)FLT_MAX))
+    if (!(fabs(number) < 0x1.ffffffp127)) /* less rounds to a finite float */
         return vit_config_fail(reader, key, found, "a number that a 32-bit float can hold");
     *value = number;
     return VITC_OK;
