@@ -67,7 +67,7 @@ vitc_status datasets_folder_list(datasets_strings *names, int *error, const char
     DIR *folder = opendir(path);
     if (folder == NULL) {
         *error = errno;
-        return VITC_OK;
+        return *error != ENOMEM ? VITC_OK : vitc_fail_memory(log, path);
     }
     const bool listed = list_entries(names, folder);
     *error = errno;

@@ -1,0 +1,311 @@
+#include "datasets_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "vitc_log.h"
+#include "vitc_sha256.h"
+
+struct datasets_set {
+    datasets_kind kind;
+    datasets_options options; /* class_names is a copy */
+    datasets_strings paths;
+    datasets_classes *classes;
+    datasets_opening opening; /* of the above */
+    datasets_cursor *cursor;
+    uint64_t count; /* images of the part met so far */
+};
+
+datasets_options datasets_options_default(void)
+{
+    return (datasets_options){.labelled = true};
+}
+
+/* ---- parts ---- */
+
+/* A hash of seed and name, its bits mixed as in splitmix64 (Steele, Lea, Flood, OOPSLA 2014); the
+ * upper 53 of them as a number below 1. */
+static double part_number(uint64_t seed, const char *below)
+{
+    static const uint64_t golden_ratio = 0x9E3779B97F4A7C15;
+    uint64_t hash = datasets_names_hash(DATASETS_HASH_START + seed * golden_ratio, below);
+    hash = (hash ^ hash >> 30) * 0xBF58476D1CE4E5B9;
+    hash = (hash ^ hash >> 27) * 0x94D049BB133111EB;
+    hash ^= hash >> 31;
+    return (double)(hash >> 11) * 0x1p-53;
+}
+
+static bool is_in_part(const datasets_options *options, const char *below)
+{
+    if (options->part == DATASETS_ALL) return true;
+    const bool chosen = part_number(options->seed, below) < options->fraction;
+    return chosen == (options->part == DATASETS_CHOSEN);
+}
+
+/* ---- opening ---- */
+
+static vitc_status check_options(const datasets_options *options, size_t count, const vitc_log *log)
+{
+    if (count == 0) return vitc_fail(log, VITC_ERR_ARGUMENT, "no path of images given");
+    if (options->part != DATASETS_ALL && !(options->fraction > 0 && options->fraction < 1))
+        return vitc_fail(log, VITC_ERR_ARGUMENT,
+                         "a part of the images is a fraction between 0 and 1, not %g",
+                         options->fraction);
+    return VITC_OK;
+}
+
+/* Finds the one kind that all paths are of. */
+static vitc_status find_kind(datasets_set *set, const char *const *paths, size_t count,
+                             const vitc_log *log)
+{
+    for (size_t i = 0; i < count; i++) {
+        datasets_kind kind;
+        VITC_TRY(datasets_kind_find(&kind, &set->paths, paths[i], log));
+        if (i > 0 && kind != set->kind)
+            return vitc_fail(log, VITC_ERR_ARGUMENT,
+                             "%s and %s are sets of different kinds, %s and %s; several paths are "
+                             "one set only when they are of one kind",
+                             paths[0], paths[i], datasets_kind_string(set->kind),
+                             datasets_kind_string(kind));
+        set->kind = kind;
+    }
+    return VITC_OK;
+}
+
+static vitc_status keep_paths(datasets_set *set, const char *const *paths, size_t count,
+                              const vitc_log *log)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!datasets_strings_add(&set->paths, paths[i]))
+            return vitc_fail_memory(log, "the list of images");
+    return VITC_OK;
+}
+
+static vitc_status open_cursor(datasets_cursor **cursor, const datasets_set *set,
+                               const vitc_log *log)
+{
+    return datasets_kind_open(set->kind)(cursor, &set->opening, log);
+}
+
+static vitc_status open_set(datasets_set *set, const char *const *paths, size_t count,
+                            const datasets_options *options, const vitc_log *log)
+{
+    set->options = *options;
+    set->options.class_names = NULL;
+    if (options->class_names != NULL) {
+        set->options.class_names = strdup(options->class_names);
+        if (set->options.class_names == NULL) return vitc_fail_memory(log, options->class_names);
+    }
+    set->kind = DATASETS_FILES;
+    VITC_TRY(options->labelled ? find_kind(set, paths, count, log)
+                               : keep_paths(set, paths, count, log));
+    if (!datasets_strings_index(&set->paths)) return vitc_fail_memory(log, "the list of images");
+    VITC_TRY(datasets_classes_create(&set->classes, log));
+    set->opening = (datasets_opening){
+        .paths = (const char *const *)set->paths.at,
+        .count = set->paths.count,
+        .options = &set->options,
+        .classes = set->classes,
+    };
+    return open_cursor(&set->cursor, set, log);
+}
+
+vitc_status datasets_open(datasets_set **set, const char *const *paths, size_t count,
+                          const datasets_options *options, const vitc_log *log)
+{
+    *set = NULL;
+    VITC_TRY(check_options(options, count, log));
+    datasets_set *opened = calloc(1, sizeof *opened);
+    if (opened == NULL) return vitc_fail_memory(log, paths[0]);
+    const vitc_status status = open_set(opened, paths, count, options, log);
+    if (status == VITC_OK)
+        *set = opened;
+    else
+        datasets_close(opened);
+    return status;
+}
+
+void datasets_close(datasets_set *set)
+{
+    if (set == NULL) return;
+    if (set->cursor != NULL) set->cursor->close(set->cursor);
+    datasets_classes_free(set->classes);
+    datasets_strings_free(&set->paths);
+    free((char *)(uintptr_t)set->options.class_names);
+    free(set);
+}
+
+datasets_kind datasets_set_kind(const datasets_set *set)
+{
+    return set->kind;
+}
+
+size_t datasets_class_count(const datasets_set *set)
+{
+    return datasets_classes_count(set->classes);
+}
+
+const char *datasets_class_name(const datasets_set *set, size_t label)
+{
+    return datasets_classes_name(set->classes, label);
+}
+
+/* ---- reading ---- */
+
+static bool keep_wanted(void *user, const char *below, const char *path, int64_t label,
+                        uint64_t *index)
+{
+    datasets_set *set = user;
+    (void)label;
+    if (!is_in_part(&set->options, below)) return false;
+    *index = set->count++;
+    return set->options.wanted == NULL ||
+           set->options.wanted(set->options.wanted_user, *index, path);
+}
+
+vitc_status datasets_next(datasets_item *item, bool *end, datasets_set *set, const vitc_log *log)
+{
+    const datasets_filter filter = {.keep = keep_wanted, .user = set};
+    *item = (datasets_item){0};
+    *end = false;
+    return set->cursor->next(set->cursor, item, end, &filter, log);
+}
+
+/* ---- surveys ---- */
+
+enum { SURVEY_STEP = 4096 }; /* images between two calls of progress */
+
+typedef struct survey_walk {
+    const datasets_set *set;
+    vitc_sha256 hash;
+    uint64_t images;
+    bool stopped;
+} survey_walk;
+
+static void hash_text(vitc_sha256 *hash, const char *text)
+{
+    vitc_sha256_add(hash, text, strlen(text) + 1);
+}
+
+/* Takes none of the images but one now and then, which gives control back to the survey. */
+static bool keep_counted(void *user, const char *below, const char *path, int64_t label,
+                         uint64_t *index)
+{
+    survey_walk *walk = user;
+    const datasets_set *set = walk->set;
+    (void)path;
+    if (!is_in_part(&set->options, below)) return false;
+    hash_text(&walk->hash, below);
+    hash_text(&walk->hash, label >= 0 ? datasets_classes_name(set->classes, (size_t)label) : "");
+    *index = walk->images++;
+    return walk->images % SURVEY_STEP == 0;
+}
+
+static vitc_status walk_images(survey_walk *walk, datasets_cursor *cursor,
+                               bool (*progress)(void *user, uint64_t images), void *user,
+                               const vitc_log *log)
+{
+    const datasets_filter filter = {.keep = keep_counted, .user = walk, .counting = true};
+    for (;;) {
+        datasets_item item = {0};
+        bool end = false;
+        VITC_TRY(cursor->next(cursor, &item, &end, &filter, log));
+        datasets_item_free(&item);
+        if (end) return VITC_OK;
+        walk->stopped = progress != NULL && !progress(user, walk->images);
+        if (walk->stopped) return VITC_OK;
+    }
+}
+
+/* What tells a stream from another without reading it. */
+static void hash_file(vitc_sha256 *hash, const char *path)
+{
+    struct stat status = {0};
+    char text[80];
+    (void)stat(path, &status);
+    snprintf(text, sizeof text, "%lld %lld.%09ld", (long long)status.st_size,
+             (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+    hash_text(hash, datasets_names_base(path));
+    hash_text(hash, text);
+}
+
+/* Hashes the files that a path stands for; whether one of them is a stream. */
+static vitc_status hash_path(bool *stream, vitc_sha256 *hash, const char *path, datasets_kind kind,
+                             const vitc_log *log)
+{
+    char **files;
+    size_t count;
+    if (kind != DATASETS_TAR) {
+        hash_file(hash, path);
+        return VITC_OK;
+    }
+    VITC_TRY(datasets_tar_expand(&files, &count, path, log));
+    for (size_t i = 0; i < count; i++) {
+        *stream = *stream || datasets_tar_is_stream(files[i]);
+        hash_file(hash, files[i]);
+        free(files[i]);
+    }
+    free(files);
+    return VITC_OK;
+}
+
+/* Whether only reading the set would tell what is in it; then `hash` tells it from others. */
+static vitc_status look_for_streams(bool *stream, vitc_sha256 *hash, const datasets_set *set,
+                                    const vitc_log *log)
+{
+    *stream = false;
+    if (set->kind != DATASETS_TAR && set->kind != DATASETS_FILES) return VITC_OK;
+    for (size_t i = 0; i < set->opening.count; i++) {
+        const char *path = set->opening.paths[i];
+        VITC_TRY(hash_path(stream, hash, path,
+                           set->options.labelled ? set->kind : datasets_kind_unlabelled(path),
+                           log));
+    }
+    return VITC_OK;
+}
+
+static vitc_sha256 start_hash(const datasets_set *set)
+{
+    const datasets_options *options = &set->options;
+    vitc_sha256 hash = vitc_sha256_start();
+    char text[80];
+    snprintf(text, sizeof text, "%s %s part %d", datasets_kind_string(set->kind),
+             options->labelled ? "labelled" : "unlabelled", (int)options->part);
+    hash_text(&hash, text);
+    if (options->part != DATASETS_ALL) {
+        snprintf(text, sizeof text, "%.17g %llu", options->fraction,
+                 (unsigned long long)options->seed);
+        hash_text(&hash, text);
+    }
+    return hash;
+}
+
+vitc_status datasets_survey_set(datasets_survey *survey, datasets_set *set,
+                                bool (*progress)(void *user, uint64_t images), void *user,
+                                const vitc_log *log)
+{
+    datasets_message message; /* instead of what opening and reading will say once more */
+    const vitc_log keeper = datasets_message_log(&message, NULL);
+    survey_walk walk = {.set = set, .hash = start_hash(set)};
+    vitc_sha256 stream_hash = walk.hash;
+    bool stream;
+    *survey = (datasets_survey){0};
+    VITC_TRY(look_for_streams(&stream, &stream_hash, set, log));
+    if (stream) {
+        vitc_sha256_finish(survey->fingerprint, &stream_hash);
+        return VITC_OK;
+    }
+    datasets_cursor *cursor;
+    vitc_status status = open_cursor(&cursor, set, &keeper);
+    if (status == VITC_OK) {
+        status = walk_images(&walk, cursor, progress, user, &keeper);
+        cursor->close(cursor);
+    }
+    if (status == VITC_ERR_MEMORY) return vitc_fail(log, status, "%s", message.text);
+    if (walk.stopped) return vitc_fail(log, VITC_ERR_ARGUMENT, "the search for images was ended");
+    *survey = (datasets_survey){.images = walk.images, .counted = true};
+    vitc_sha256_finish(survey->fingerprint, &walk.hash);
+    return VITC_OK;
+}
