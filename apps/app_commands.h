@@ -11,5 +11,6 @@ int app_bench_run(const app_settings *settings);
 int app_preprocess_run(const app_settings *settings);
 int app_convert_run(const app_settings *settings);
 int app_quantize_run(const app_settings *settings);
+int app_check_run(const app_settings *settings);
 
 #endif

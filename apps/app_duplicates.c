@@ -159,6 +159,23 @@ static void describe_group(app_group *group, const app_scan *scan, const size_t 
     }
 }
 
+/* Moves one member of each label, up to LABELS_FIRST of them, to the front: who sees the beginning
+ * of a long group sees the contradiction. */
+static void put_labels_first(size_t *members, size_t count, const app_scan *scan)
+{
+    enum { LABELS_FIRST = 6 };
+    size_t front = 0;
+    for (size_t i = 0; i < count && front < LABELS_FIRST; i++) {
+        const size_t member = members[i];
+        bool seen = false;
+        for (size_t k = 0; k < front; k++)
+            seen = seen || scan->images[members[k]].label == scan->images[member].label;
+        if (seen) continue;
+        memmove(members + front + 1, members + front, (i - front) * sizeof *members);
+        members[front++] = member;
+    }
+}
+
 /* Groups of two or more images i with the same roots[i], of those whose kept[i] is i (NULL: all);
  * their members are appended to *members. */
 static vitc_status list_groups(app_group **groups, size_t *count, const app_scan *scan,
@@ -189,8 +206,11 @@ static vitc_status list_groups(app_group **groups, size_t *count, const app_scan
     for (size_t i = 0; i < scan->count; i++)
         if ((kept == NULL || kept[i] == i) && sizes[roots[i]] != 0)
             members[sizes[roots[i]]++ - 1] = i;
-    for (size_t i = 0; i < *count; i++)
-        describe_group(&(*groups)[i], scan, members + (*groups)[i].begin);
+    for (size_t i = 0; i < *count; i++) {
+        app_group *group = &(*groups)[i];
+        describe_group(group, scan, members + group->begin);
+        if (group->labels_differ) put_labels_first(members + group->begin, group->count, scan);
+    }
     free(sizes);
     return VITC_OK;
 }

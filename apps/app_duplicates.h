@@ -19,7 +19,8 @@ typedef struct app_group {
 typedef struct app_duplicates {
     app_group *identical, *alike; /* in the order of their first images */
     size_t identical_count, alike_count;
-    size_t *members;    /* indices of images, in order within a group */
+    size_t *members;    /* indices of images; in order within a group, but where labels differ one
+                           of each label comes first */
     size_t *same, *kin; /* [images]: the first image that is identical; that is in its group of
                            alike ones, identical ones included; itself where there is none */
     unsigned distance;  /* bits; below what was asked for where so many look alike that no list

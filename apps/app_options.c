@@ -16,7 +16,8 @@ typedef enum option_kind {
     OPTION_TEXT,  /* const char *, not empty */
     OPTION_LIST,  /* app_list: a text each time that it is given */
     OPTION_COUNT, /* uint64_t, from minimum to maximum */
-    OPTION_SHARE, /* double, above 0 and below 1 */
+    OPTION_SHARE, /* double, above 0 and below 1, or up to 1 where that is the maximum */
+    OPTION_SIZE,  /* app_size: "N" or "HEIGHTxWIDTH" */
     OPTION_CHOICE /* int: minimum + the index of a word in `argument`, "f32|bf16" */
 } option_kind;
 
@@ -42,6 +43,16 @@ static const option options[] = {
      FIELD(preprocess), 0, 0, NULL,
      "A preprocessing spec that replaces the model's own: preprocessor_config.json, timm's "
      "config.json, or vitc's JSON."},
+    {"classify eval info preprocess convert", 0, "img-size", OPTION_SIZE, "N|HxW",
+     FIELD(image_size), 0, 0, NULL,
+     "Run the model on images of N x N, or H x W, pixels: multiples of its patch. Its position "
+     "embeddings are resampled as its family does, its preprocessing scaled."},
+    {"classify eval info preprocess convert", 0, "crop", OPTION_SHARE, "F", FIELD(crop), 0, 1, NULL,
+     "Show the model the middle F of the resized picture, above 0 and at most 1, instead of the "
+     "part that its preprocessing says."},
+    {"classify eval", 0, "tta", OPTION_CHOICE, "hflip|five", FIELD(views), VIT_VIEWS_HFLIP, 0, NULL,
+     "Take the mean over several views of each image: hflip, the picture and its mirror image; "
+     "five, the crop in the four corners and the centre."},
     {"classify", 'k', "top-k", OPTION_COUNT, "N", FIELD(top), 1, UINT32_MAX, NULL,
      "How many labels to give for each image (default 5)."},
     {"classify", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
@@ -94,14 +105,23 @@ static const option options[] = {
      "the result into the file. Without it the file says that it is unmeasured."},
     {"quantize", 0, "report", OPTION_FLAG, NULL, FIELD(report), 0, 0, NULL,
      "With --data: show for each matrix how far the outputs move when only it is changed."},
+    {"check", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
+     "One JSON object with all findings."},
+    {"check", 0, "csv", OPTION_FLAG, NULL, FIELD(csv), 0, 0, NULL,
+     "Comma-separated values (RFC 4180) with a header line, one record per finding and image."},
+    {"check", 0, "report", OPTION_TEXT, "FILE.html", FIELD(report_file), 0, 0, NULL,
+     "Also write what was found as one page with pictures. It appears complete or not at all."},
+    {"check", 0, "distance", OPTION_COUNT, "N", FIELD(distance), 0, 16, NULL,
+     "Images look alike when each of their two 64-bit perceptual hashes differs in N bits or fewer "
+     "(default 10), and their thumbnails agree."},
     {"convert", 0, "card", OPTION_TEXT, "FILE", FIELD(card), 0, 0, NULL,
      "A model card to store: a JSON object. Default: the card of the source, if any."},
-    {"classify preprocess", 0, "no-exif", OPTION_FLAG, NULL, FIELD(no_exif), 0, 0, NULL,
+    {"classify preprocess check", 0, "no-exif", OPTION_FLAG, NULL, FIELD(no_exif), 0, 0, NULL,
      "Take photos as stored instead of turning them upright."},
     {"classify preprocess", 0, "fast-decode", OPTION_FLAG, NULL, FIELD(fast_decode), 0, 0, NULL,
      "Decode JPEG photos that are much larger than the model's input at 1/2, 1/4 or 1/8 of their "
      "size. Faster, and pixels differ a little."},
-    {"classify preprocess", 0, "max-pixels", OPTION_COUNT, "N", FIELD(max_pixels), 1,
+    {"classify preprocess check", 0, "max-pixels", OPTION_COUNT, "N", FIELD(max_pixels), 1,
      UINT32_MAX *(uint64_t)UINT32_MAX, NULL,
      "Refuse images of more than N pixels (default 100000000)."},
     {"classify info", 0, "precision", OPTION_CHOICE, "f32|bf16|int8|auto", FIELD(precision),
@@ -116,20 +136,20 @@ static const option options[] = {
      "The most images computed together (default 8). Results do not depend on it."},
     {"info", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
      "Show the memory for batches of N images (default 8)."},
-    {"classify info quantize", 0, "threads", OPTION_COUNT, "N", FIELD(threads), 1, 1024, NULL,
+    {"classify info quantize check", 0, "threads", OPTION_COUNT, "N", FIELD(threads), 1, 1024, NULL,
      "Threads (default: VITC_THREADS, OMP_NUM_THREADS, or the CPUs this process may use). Results "
      "do not depend on it."},
     {"classify", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No progress, no warnings, no message for an input that fails: its row says it."},
-    {"info bench preprocess convert", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
-     "No warnings; errors only."},
+    {"info bench preprocess convert check", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0,
+     NULL, "No warnings; errors only."},
     {"quantize", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No progress, no warnings, no message for an image that cannot be used: it is counted."},
-    {"classify info bench preprocess convert quantize", 'v', "verbose", OPTION_FLAG, NULL,
+    {"classify info bench preprocess convert quantize check", 'v', "verbose", OPTION_FLAG, NULL,
      FIELD(verbose), 0, 0, NULL, "Say on standard error what was chosen and why."},
     {"help", 0, "list", OPTION_FLAG, NULL, FIELD(list), 0, 0, NULL,
      "List every option of every command, one to a line."},
-    {"classify info bench preprocess convert quantize completion version help", 'h', "help",
+    {"classify info bench preprocess convert quantize check completion version help", 'h', "help",
      OPTION_FLAG, NULL, FIELD(help), 0, 0, NULL, "Show this help."},
 };
 
@@ -231,12 +251,43 @@ static bool set_share(app_settings *settings, const option *row, const char *sho
 {
     char *end;
     const double share = strtod(value, &end);
-    if (!(share > 0 && share < 1) || *end != 0) { /* NaN too */
-        app_error("%s takes a number between 0 and 1, not \"%s\"", shown, value);
+    const bool whole = share == 1 && row->maximum == 1;
+    if (!((share > 0 && share < 1) || whole) || *end != 0) { /* NaN too */
+        app_error("%s takes a number %s, not \"%s\"", shown,
+                  row->maximum == 1 ? "above 0, at most 1" : "between 0 and 1", value);
         return false;
     }
     *(double *)(void *)((char *)settings + row->offset) = share;
     return true;
+}
+
+/* One side, with `ending` after it; NULL when it is none. */
+static const char *read_side(uint32_t *side, const char *text, char ending)
+{
+    enum { SIDE_MAX = 65535 };
+    char *end;
+    errno = 0;
+    const unsigned long number = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || errno != 0 || number < 1 || number > SIDE_MAX ||
+        *end != ending)
+        return NULL;
+    *side = (uint32_t)number;
+    return end;
+}
+
+static bool set_size(app_settings *settings, const option *row, const char *shown,
+                     const char *value)
+{
+    app_size *size = (app_size *)(void *)((char *)settings + row->offset);
+    if (read_side(&size->height, value, 0) != NULL) {
+        size->width = size->height;
+        return true;
+    }
+    const char *cross = read_side(&size->height, value, 'x');
+    if (cross != NULL && read_side(&size->width, cross + 1, 0) != NULL) return true;
+    app_error("%s takes a side in pixels, or HEIGHTxWIDTH, from 1 to 65535 each, not \"%s\"", shown,
+              value);
+    return false;
 }
 
 static bool add_to_list(app_settings *settings, const option *row, const char *shown,
@@ -264,6 +315,8 @@ static bool set_option(app_settings *settings, const option *row, const char *sh
         return set_choice(settings, row, shown, value);
     case OPTION_SHARE:
         return set_share(settings, row, shown, value);
+    case OPTION_SIZE:
+        return set_size(settings, row, shown, value);
     case OPTION_TEXT:
     case OPTION_LIST:
         break;
@@ -332,7 +385,8 @@ static bool parse_short(app_settings *settings, const app_command *command, char
 bool app_options_parse(app_settings *settings, const app_command *command, char **words,
                        size_t count)
 {
-    *settings = (app_settings){.batch = 8, .top = 5, .warmup = 3, .max_bad = UINT64_MAX};
+    *settings =
+        (app_settings){.batch = 8, .top = 5, .warmup = 3, .max_bad = UINT64_MAX, .distance = 10};
     size_t operands = 0;
     bool options_ended = false;
     for (size_t i = 0; i < count; i++) {

@@ -19,6 +19,11 @@ enum {
     APP_EXIT_INTERNAL = 4 /* out of memory, nothing can be written, or an internal error */
 };
 
+/* The size of images in pixels; 0 where the option is not given. */
+typedef struct app_size {
+    uint32_t width, height;
+} app_size;
+
 /* The values of an option that may be given several times, in order. */
 enum { APP_LIST_MAX = 16 };
 typedef struct app_list {
@@ -38,10 +43,14 @@ typedef struct app_settings {
     app_list models;                            /* of eval; none: the bundled one */
     uint64_t threads;                           /* 0: chosen by the library */
     uint64_t batch, top, max_pixels, warmup;
+    app_size image_size;    /* that the model is to take */
+    double crop;            /* the part of the resized picture that it sees; 0: as the model says */
+    int views;              /* vit_views */
     int precision;          /* vit_precision */
     int dtype;              /* vit_dtype */
     uint64_t seed, max_bad; /* of the split; bad images that do not end a run */
     double val_split;       /* 0: all images */
+    uint64_t distance;      /* of check: bits */
     int subset;             /* datasets_part; DATASETS_ALL where it is not given */
     bool resume, no_times, strict;
     bool json, csv, logits, null_separated, no_exif, fast_decode, report, profile, quiet, verbose,

@@ -117,6 +117,17 @@ const app_command app_commands[] = {
      "loss is told with a bound that holds with 95 % confidence. The original file is needed for "
      "the next time: int8 weights cannot be converted back.",
      1, 1, app_quantize_run},
+    {"check", "DATA...", "find what is wrong with sets of images",
+     "Read every image of one or more sets, and say what is wrong with them: images that cannot be "
+     "decoded; images that are there twice, or look alike, within a set and between sets; one "
+     "picture under two labels; how the classes are balanced; sizes; names that promise another "
+     "format. Give training and validation data as two operands to see what they share. Nothing is "
+     "changed.\n"
+     "A set is a folder of class folders, a list of paths and labels (.csv, .tsv, .jsonl), tar "
+     "files, IDX files, CIFAR's .bin files, or any images without labels.\n"
+     "The exit status is 1 when there are broken images, or identical images with different labels "
+     "or in different sets.",
+     1, SIZE_MAX, app_check_run},
     {"completion", "bash", "print the completion script of a shell",
      "Print the completion script of a shell. For the running bash: . <(vitc completion bash)", 1,
      1, run_completion},
