@@ -18,7 +18,7 @@ typedef struct facts {
     vit_model_info info;
     const vit_config *config;
     vit_runtime_info runtime;
-    vitc_json *card, *quantization; /* NULL when there is none */
+    vitc_json *card, *quantization, *calibration; /* NULL when there is none */
     uint32_t batch;
     uint32_t prefix_slots;
     uint64_t workspace; /* bytes */
@@ -38,6 +38,14 @@ static vitc_json *parse_text(const char *text)
 static const char *card_text(const facts *f, const char *key)
 {
     return vitc_json_string(vitc_json_get(f->card, key), NULL);
+}
+
+/* The short decimal that a float was most likely written as: 1e-6, not 9.99999997e-07. */
+static double short_decimal(float value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.7g", (double)value);
+    return strtod(text, NULL);
 }
 
 /* ---- for people ---- */
@@ -192,6 +200,20 @@ static void show_quantization(const facts *f)
          100 * vitc_json_number(vitc_json_get(m, "confidence"), NAN));
 }
 
+static void show_temperature(const facts *f)
+{
+    const vitc_json *c = f->calibration;
+    const char *data = vitc_json_string(vitc_json_get(c, "data"), NULL);
+    const double temperature = short_decimal(f->config->temperature);
+    if (data != NULL)
+        line("temperature", "%g, fitted on %lld images of %s: loss %.4f before, %.4f after",
+             temperature, (long long)vitc_json_integer(vitc_json_get(c, "images"), 0), data,
+             vitc_json_number(vitc_json_get(c, "loss_before"), NAN),
+             vitc_json_number(vitc_json_get(c, "loss_after"), NAN));
+    else if (temperature != 1)
+        line("temperature", "%g", temperature);
+}
+
 static void show_model(const facts *f)
 {
     const vit_config *c = f->config;
@@ -220,6 +242,7 @@ static void show_model(const facts *f)
              c->distilled_head ? "; mean of two heads (distilled)" : "");
     else
         line("head", "%u classes, all zero: untrained; classify will refuse", c->classes);
+    show_temperature(f);
     show_labels(f);
     line("preprocessing", "%s", f->preprocess);
     show_card(f);
@@ -248,14 +271,6 @@ static void show_machine(const facts *f)
 }
 
 /* ---- JSON ---- */
-
-/* The short decimal that a float was most likely written as: 1e-6, not 9.99999997e-07. */
-static double short_decimal(float value)
-{
-    char text[32];
-    snprintf(text, sizeof text, "%.7g", (double)value);
-    return strtod(text, NULL);
-}
 
 /* JSON text, which may be NULL, as it is. */
 static bool set_text(vitc_json *object, const char *key, const char *text)
@@ -297,6 +312,7 @@ static vitc_json *model_json(const facts *f)
          vitc_json_set_string(o, "activation", vit_activation_string(c->activation)) &&
          vitc_json_set_number(o, "norm_eps", short_decimal(c->norm_eps)) &&
          vitc_json_set_string(o, "pooling", vit_pool_string(c->pool)) &&
+         vitc_json_set_number(o, "temperature", short_decimal(c->temperature)) &&
          vitc_json_set_string(o, "position", patches_position_string(c->position)) &&
          vitc_json_set_integer(o, "position_prefix_slots", f->prefix_slots) &&
          vitc_json_set_bool(o, "qkv_bias", c->qkv_bias) &&
@@ -310,7 +326,8 @@ static vitc_json *model_json(const facts *f)
     ok = ok && vitc_json_set_string(o, "precision", vit_precision_string(f->info.precision)) &&
          vitc_json_set_string(o, "precision_reason", f->info.precision_reason) &&
          vitc_json_set_string(o, "precision_kernel", f->info.precision_kernel) &&
-         set_text(o, "quantization", f->info.quantization);
+         set_text(o, "quantization", f->info.quantization) &&
+         set_text(o, "calibration", f->info.calibration);
     ok = vitc_json_set(o, "position_grid", grid) && ok;
     ok = vitc_json_set(o, "labels", labels) && ok;
     if (ok) return o;
@@ -364,6 +381,7 @@ int app_info_run(const app_settings *settings)
     patches_spec_describe(f.info.preprocess, f.preprocess, sizeof f.preprocess);
     f.card = parse_text(f.info.card);
     f.quantization = parse_text(f.info.quantization);
+    f.calibration = parse_text(f.info.calibration);
     result = app_exit_status(vit_runtime_describe(&f.runtime, (int)settings->threads, &log));
     if (result == APP_EXIT_DONE) {
         f.workspace = vit_workspace_size(model, f.batch, f.runtime.threads);
@@ -377,6 +395,7 @@ int app_info_run(const app_settings *settings)
     }
     vitc_json_free(f.card);
     vitc_json_free(f.quantization);
+    vitc_json_free(f.calibration);
     vit_model_free(model);
     return result;
 }

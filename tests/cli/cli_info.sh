@@ -22,6 +22,7 @@ check "precision" test "$(field model precision)" = '"f32"'
 check "its reason" test -n "$(field model precision_reason)"
 check "its kernel" test -n "$(field model precision_kernel)"
 check "not quantized" test "$(field model quantization)" = null
+check "not calibrated" test "$(field model temperature) $(field model calibration)" = "1.0 null"
 check "labels" test "$(field model labels)" = '["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]'
 check "head" test "$(field model head_trained)" = true
 check "licence" test -n "$(field model license)"

@@ -194,7 +194,8 @@ static void check(vit_checkpoint *c)
     require(vitc_json_parse(&root, text, strlen(text), "fuzz", NULL) == VITC_OK);
     require(vit_config_parse(&again, root, "fuzz", NULL) == VITC_OK);
     require(again.norm_eps == c->config.norm_eps && again.heads == c->config.heads &&
-            again.pool == c->config.pool && again.scores == c->config.scores);
+            again.pool == c->config.pool && again.scores == c->config.scores &&
+            again.temperature == c->config.temperature);
     vitc_json_free(root);
     free(text);
 
