@@ -47,6 +47,7 @@ static int prepare(run *r)
     vit_classifier_options options = vit_classifier_options_default();
     options.batch = (uint32_t)r->batch;
     options.threads = (int)settings->threads;
+    options.views = (vit_views)settings->views;
     options.decode = app_decode_options(settings);
     result = app_exit_status(vit_classifier_create(&r->classifier, r->model, &options, &log));
     if (result != APP_EXIT_DONE) return result;

@@ -34,7 +34,10 @@ int app_model_read_text(char **text, size_t *size, const char *path, const app_s
 int app_model_read_options(vit_load_options *options, char **text, const app_settings *settings)
 {
     *options = (vit_load_options){.precision = (vit_precision)settings->precision,
-                                  .threads = (int)settings->threads};
+                                  .threads = (int)settings->threads,
+                                  .image_width = settings->image_size.width,
+                                  .image_height = settings->image_size.height,
+                                  .crop = settings->crop};
     *text = NULL;
     if (settings->preprocess == NULL) return APP_EXIT_DONE;
     const int result =

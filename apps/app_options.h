@@ -24,11 +24,6 @@ typedef struct app_size {
     uint32_t width, height;
 } app_size;
 
-/* The size of images in pixels; 0 where the option is not given. */
-typedef struct app_size {
-    uint32_t width, height;
-} app_size;
-
 /* The values of an option that may be given several times, in order. */
 enum { APP_LIST_MAX = 16 };
 typedef struct app_list {
@@ -51,9 +46,6 @@ typedef struct app_settings {
     app_size image_size;    /* that the model is to take */
     double crop;            /* the part of the resized picture that it sees; 0: as the model says */
     int views;              /* vit_views */
-    app_size image_size; /* that the model is to take */
-    double crop;         /* the part of the resized picture that it sees; 0: as the model says */
-    int views;           /* vit_views */
     int precision;          /* vit_precision */
     int dtype;              /* vit_dtype */
     uint64_t seed, max_bad; /* of the split; bad images that do not end a run */

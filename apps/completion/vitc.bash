@@ -36,24 +36,25 @@ _vitc() {
 
     case $command in
     classify)
-        options="-m --model --preprocess -k --top-k --json --csv --logits --files-from -0 --null
+        options="-m --model --preprocess --img-size --crop --tta -k --top-k --json --csv --logits
+            --files-from -0 --null
             --no-exif --fast-decode --max-pixels --precision --batch --threads -q --quiet
             -v --verbose -h --help"
         ;;
     info)
-        options="-m --model --preprocess --json --precision --batch --threads -q --quiet -v --verbose
-            -h --help"
+        options="-m --model --preprocess --img-size --crop --json --precision --batch --threads
+            -q --quiet -v --verbose -h --help"
         ;;
     bench)
         options="-m --model --preprocess --config --precision --batch --threads --seconds --warmup
             --profile --svg --json -q --quiet -v --verbose -h --help"
         ;;
     preprocess)
-        options="-m --model --preprocess --json --dump --png --no-exif
+        options="-m --model --preprocess --img-size --crop --json --dump --png --no-exif
             --fast-decode --max-pixels -q --quiet -v --verbose -h --help"
         ;;
     convert)
-        options="--preprocess -o --output --dtype --card -q --quiet -v --verbose -h --help"
+        options="--preprocess --img-size --crop -o --output --dtype --card -q --quiet -v --verbose -h --help"
         ;;
     quantize)
         options="--preprocess -o --output --dtype --data --report --precision --json --batch
@@ -99,6 +100,10 @@ _vitc() {
         _vitc_words "vit-ti16 vit-s16 vit-b16 vit-l16 vit-h14 testing"
         return
         ;;
+    --tta)
+        _vitc_words "hflip five"
+        return
+        ;;
     --files-from)
         _vitc_files '*'
         return
@@ -115,7 +120,7 @@ _vitc() {
         fi
         return
         ;;
-    -k | --top-k | --batch | --threads | --max-pixels | --seconds | --warmup)
+    -k | --top-k | --batch | --threads | --max-pixels | --seconds | --warmup | --img-size | --crop)
         return
         ;;
     esac
