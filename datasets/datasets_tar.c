@@ -291,7 +291,7 @@ static vitc_status look_for_pairs(tar_reader *r, bool *sure, struct archive *arc
     char *name = NULL, *last = NULL;
     size_t keys = 0;
     int result = archive_read_open_memory(archive, r->ahead, r->ahead_end);
-    while (result == ARCHIVE_OK && !r->pairs && keys < AHEAD_KEYS) {
+    while (result == ARCHIVE_OK && !r->pairs && keys <= AHEAD_KEYS) {
         result = next_member(&name, archive, entry);
         if (result != ARCHIVE_OK) break;
         const bool same = last != NULL && is_same_key(last, name);
@@ -303,7 +303,7 @@ static vitc_status look_for_pairs(tar_reader *r, bool *sure, struct archive *arc
         last = name;
         name = NULL;
     }
-    *sure = r->pairs || keys == AHEAD_KEYS;
+    *sure = r->pairs || keys > AHEAD_KEYS;
     free(name);
     free(last);
     /* Any other failure is where the bytes end. */

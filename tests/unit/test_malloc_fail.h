@@ -66,19 +66,21 @@ static inline malloc_fail_counts malloc_fail_disarm(void)
     return malloc_fail_state.counts;
 }
 
-/* The OpenMP runtimes end the process when they get no memory, which no caller can help: theirs is
- * counted, but never failing. */
-static bool malloc_fail_is_openmp(const void *caller)
+/* The OpenMP runtimes and libarchive end the process when they get no memory, which no caller can
+ * help: theirs is counted, but never failing. */
+static bool malloc_fail_is_fatal(const void *caller)
 {
+    static const char *const libraries[] = {"libgomp", "libomp", "libarchive"};
     Dl_info object;
-    return dladdr(caller, &object) != 0 && object.dli_fname != NULL &&
-           (strstr(object.dli_fname, "libgomp") != NULL ||
-            strstr(object.dli_fname, "libomp") != NULL);
+    if (dladdr(caller, &object) == 0 || object.dli_fname == NULL) return false;
+    for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
+        if (strstr(object.dli_fname, libraries[i]) != NULL) return true;
+    return false;
 }
 
 static bool malloc_fail_now(const void *caller)
 {
-    if (!malloc_fail_state.armed || malloc_fail_is_openmp(caller)) return false;
+    if (!malloc_fail_state.armed || malloc_fail_is_fatal(caller)) return false;
     malloc_fail_state.counts.calls++;
     if (malloc_fail_state.counts.calls != malloc_fail_state.nth) return false;
     malloc_fail_state.counts.failed++;
