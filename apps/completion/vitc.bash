@@ -25,7 +25,7 @@ _vitc() {
     local current=${COMP_WORDS[COMP_CWORD]}
     local previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command=${COMP_WORDS[1]}
-    local commands="classify info bench preprocess convert quantize completion version help"
+    local commands="classify info bench preprocess convert quantize check completion version help"
     local options
     COMPREPLY=()
 
@@ -60,6 +60,10 @@ _vitc() {
         options="--preprocess -o --output --dtype --data --report --precision --json --batch
             --threads -q --quiet -v --verbose -h --help"
         ;;
+    check)
+        options="--json --csv --report --distance --no-exif --max-pixels --threads -q --quiet
+            -v --verbose -h --help"
+        ;;
     help) options="--list -h --help" ;;
     completion | version) options="-h --help" ;;
     *) return ;;
@@ -87,6 +91,12 @@ _vitc() {
     --png)
         _vitc_files png
         return
+        ;;
+    --report)
+        if [[ $command == check ]]; then
+            _vitc_files html
+            return
+        fi
         ;;
     --data)
         _vitc_files
@@ -120,7 +130,7 @@ _vitc() {
         fi
         return
         ;;
-    -k | --top-k | --batch | --threads | --max-pixels | --seconds | --warmup | --img-size | --crop)
+    -k | --top-k | --batch | --threads | --max-pixels | --seconds | --warmup | --distance | --img-size | --crop)
         return
         ;;
     esac
@@ -135,6 +145,7 @@ _vitc() {
             '[gG][iI][fF]' '[bB][mM][pP]' '[tT][gG][aA]' '[pP][gG][mM]' '[pP][pP][mM]' '[pP][sS][dD]'
         ;;
     convert | quantize) _vitc_files safetensors ;;
+    check) _vitc_files csv tsv jsonl tar tar.gz tgz gz bin ;;
     completion) _vitc_words "bash" ;;
     help) _vitc_words "$commands" ;;
     esac
