@@ -93,7 +93,7 @@ static void print_formats(const app_check_set *set)
                imgio_format_string((imgio_format)f));
         between = ", ";
     }
-    puts(between[0] == 0 ? "pixels without files" : "");
+    puts(between[0] == 0 ? "pixels that are no files" : "");
 }
 
 static void print_set(const app_check *check, size_t i)
@@ -109,7 +109,7 @@ static void print_set(const app_check *check, size_t i)
         printf(", of which %s cannot be used\n", number(set->broken).text);
     print_classes(&check->scan, set);
     print_sizes(set);
-    if (set->images > 0) print_formats(set);
+    if (set->images > set->broken) print_formats(set);
     if (set->grey > 0) {
         print_row("grey");
         printf("%s image%s without colour\n", number(set->grey).text, plural(set->grey));
