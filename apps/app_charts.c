@@ -3,7 +3,7 @@
 #include "app_html.h"
 
 /* User units; the style lets a chart grow and shrink with the page. */
-enum { LEFT = 48, TOP = 10, RIGHT = 12, AXIS = 40, GAP = 12, SIDE = 300, COUNTS = 56, TALL = 220 };
+enum { LEFT = 50, TOP = 10, RIGHT = 12, AXIS = 36, GAP = 14, SIDE = 300, COUNTS = 56, TALL = 178 };
 
 static double most(double a, double b)
 {
@@ -61,10 +61,10 @@ static void put_lower_axis(vitc_file_writer *page, double y, double width, const
 {
     for (int i = 0; i <= 4; i++)
         app_html_put(page, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%d %%</text>\n",
-                     LEFT + width * i / 4, y + 15, 25 * i);
+                     LEFT + width * i / 4, y + 13, 25 * i);
     app_html_put(page, "<path class=\"axis\" d=\"M%d %.1fh%.1f\"/>\n", LEFT, y, width);
     app_html_put(page, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n",
-                 LEFT + width / 2, y + 33, name);
+                 LEFT + width / 2, y + 29, name);
 }
 
 /* Upright text left of an axis. */
@@ -79,7 +79,7 @@ static void put_left_name(vitc_file_writer *page, double middle, const char *nam
 static void put_left_label(vitc_file_writer *page, double y, double value, const char *unit)
 {
     app_html_put(page, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.0f%s</text>\n", LEFT - 6,
-                 y + 4, value, unit);
+                 y + 3, value, unit);
 }
 
 static double curve_x(double confidence)
@@ -165,7 +165,7 @@ void app_charts_reliability(vitc_file_writer *page, const datasets_results *r)
     }
     app_html_put(page, "<path class=\"ideal\" d=\"M%d %dL%d %d\"/>\n", LEFT, TOP + SIDE,
                  LEFT + SIDE, TOP);
-    put_left_name(page, TOP + SIDE / 2.0, "right");
+    put_left_name(page, TOP + SIDE / 2.0, "predictions that are right");
     put_bands(page, r);
     put_curve(page, r);
     put_points(page, r);
@@ -178,28 +178,34 @@ void app_charts_reliability(vitc_file_writer *page, const datasets_results *r)
     app_html_put(page, "</svg>\n");
 }
 
+/* Right and wrong predictions have scales of their own, so that few wrong ones show their shape. */
+static void put_scores(vitc_file_writer *page, const char *name, const char *class,
+                       const uint64_t *counts, double floor)
+{
+    const double step = (double)SIDE / APP_FINDINGS_BINS;
+    double highest = 1;
+    for (int i = 0; i < APP_FINDINGS_BINS; i++) highest = most(highest, (double)counts[i]);
+    put_left_label(page, floor - TALL, highest, "");
+    put_left_label(page, floor, 0, "");
+    put_left_name(page, floor - TALL / 2.0, name);
+    app_html_put(page, "<path class=\"axis\" d=\"M%d %.1fh%dM%d %.1fh%d\"/>\n", LEFT, floor - TALL,
+                 SIDE, LEFT, floor, SIDE);
+    for (int i = 0; i < APP_FINDINGS_BINS; i++)
+        put_count(page, class, curve_x((double)i / APP_FINDINGS_BINS) + 0.75, floor, step - 1.5,
+                  TALL * (double)counts[i] / highest, counts[i]);
+}
+
 void app_charts_scores(vitc_file_writer *page, const app_findings *f)
 {
-    const double floor = TOP + TALL, step = (double)SIDE / APP_FINDINGS_BINS;
-    double highest = 1;
-    for (int i = 0; i < APP_FINDINGS_BINS; i++)
-        highest = most(highest, (double)(f->right[i] + f->wrong[i]));
-    app_html_put(page,
-                 "<svg class=\"chart\" viewBox=\"0 0 %d %.0f\" role=\"img\" "
-                 "aria-label=\"Histogram of the predictions' scores; the table below has the "
-                 "numbers\">\n",
-                 LEFT + SIDE + RIGHT, floor + AXIS);
-    put_left_label(page, TOP, highest, "");
-    put_left_label(page, floor, 0, "");
-    put_left_name(page, TOP + TALL / 2.0, "images");
-    for (int i = 0; i < APP_FINDINGS_BINS; i++) {
-        const double x = curve_x((double)i / APP_FINDINGS_BINS) + 0.75;
-        const double wrong = TALL * (double)f->wrong[i] / highest;
-        put_count(page, "fill-wrong", x, floor, step - 1.5, wrong, f->wrong[i]);
-        put_count(page, "fill-right", x, f->wrong[i] > 0 ? floor - most(wrong, 1) : floor,
-                  step - 1.5, TALL * (double)f->right[i] / highest, f->right[i]);
-    }
+    const double middle = TOP + TALL, floor = middle + GAP + TALL;
+    app_html_put(
+        page,
+        "<svg class=\"chart\" viewBox=\"0 0 %d %.0f\" role=\"img\" "
+        "aria-label=\"Histograms of the scores of right and of wrong predictions; the table "
+        "below has the numbers\">\n",
+        LEFT + SIDE + RIGHT, floor + AXIS);
+    put_scores(page, "right predictions", "fill-right", f->right, middle);
+    put_scores(page, "wrong predictions", "fill-wrong", f->wrong, floor);
     put_lower_axis(page, floor, SIDE, "score of the prediction");
-    app_html_put(page, "</svg>\n<ul class=\"legend\"><li><span class=\"key fill-right\"></span>"
-                       "right</li><li><span class=\"key fill-wrong\"></span>wrong</li></ul>\n");
+    app_html_put(page, "</svg>\n");
 }

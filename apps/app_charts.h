@@ -15,7 +15,7 @@ void app_charts_bar(vitc_file_writer *page, double value, datasets_interval inte
  * as bars below. */
 void app_charts_reliability(vitc_file_writer *page, const datasets_results *results);
 
-/* Images by their highest score, the wrong ones below the right ones. */
+/* Images by their highest score: the right predictions, and below them the wrong ones. */
 void app_charts_scores(vitc_file_writer *page, const app_findings *findings);
 
 /* One bar cut into parts of a whole, and their legend. */

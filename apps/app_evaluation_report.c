@@ -8,6 +8,7 @@
 #include "app_charts.h"
 #include "app_evaluation.h"
 #include "app_findings.h"
+#include "app_guard.h"
 #include "app_html.h"
 #include "app_model.h"
 #include "app_output.h"
@@ -45,7 +46,7 @@ static void put_percent(vitc_file_writer *page, double fraction, int digits)
     if (isnan(fraction))
         app_html_put(page, "-");
     else
-        app_html_put(page, "%.*f %%", digits, 100 * fraction);
+        app_html_put(page, "%.*f&nbsp;%%", digits, 100 * fraction);
 }
 
 static void put_number(vitc_file_writer *page, uint64_t number)
@@ -79,15 +80,19 @@ static void put_notes(const report *r)
     if (e->changed)
         app_html_put(r->page, "<p class=\"note\">The data changed while the run went on.</p>\n");
     if (e->calibrated)
-        app_html_put(r->page, "<p class=\"note\">A temperature was fitted to these very images: "
-                              "calibration and loss are to be measured on others.</p>\n");
+        app_html_put(r->page,
+                     "<p class=\"note\">A copy of the model got the temperature %.4g, fitted to "
+                     "these images (loss %.4f to %.4f); its own numbers have to come from others. "
+                     "This page is of the model without it.</p>\n",
+                     e->calibration.temperature, e->calibration.nll_before,
+                     e->calibration.nll_after);
     if (e->n_bad > 0) {
         app_html_put(r->page, "<p class=\"note\">");
         put_number(r->page, e->n_bad);
-        app_html_put(r->page,
-                     " of %llu files could not be used and count in no number but this one: "
-                     "<a href=\"#bad\">the list</a>.</p>\n",
-                     (unsigned long long)e->n);
+        app_html_put(r->page, " of ");
+        put_number(r->page, e->n);
+        app_html_put(r->page, " files could not be used and count in no number but this one: "
+                              "<a href=\"#bad\">the list</a>.</p>\n");
     }
 }
 
@@ -162,8 +167,8 @@ static void put_summary(const report *r)
                  s->brier);
     if (is_timed(r->e)) {
         begin_tile(r, "Speed");
-        app_html_put(r->page, "%.3g/s</p><p>images, from files to answers</p></div>\n",
-                     images_per_second(r->e));
+        app_html_put(r->page, "%.*f/s</p><p>images, from files to answers</p></div>\n",
+                     images_per_second(r->e) < 100 ? 1 : 0, images_per_second(r->e));
     }
     app_html_put(r->page, "</div>\n</section>\n");
 }
@@ -232,10 +237,10 @@ static void put_cell(const report *r, uint32_t label, uint32_t prediction, uint6
 
 static void put_matrix_table(const report *r)
 {
-    app_html_put(r->page,
-                 "<p class=\"soft\">Rows are true classes, columns predictions.</p>\n"
-                 "<div class=\"wide\"><table class=\"matrix\" aria-label=\"Confusion matrix\">\n"
-                 "<thead><tr><td></td>");
+    app_html_put(r->page, "<p class=\"soft\">Rows are true classes, columns predictions.</p>\n"
+                          "<div class=\"split\"><div class=\"wide fit\"><table class=\"matrix\" "
+                          "aria-label=\"Confusion matrix\">\n"
+                          "<thead><tr><td></td>");
     for (size_t i = 0; i < r->shown_count; i++) {
         const char *label = vit_model_label(r->e->model, r->shown[i]);
         app_html_put(r->page, "<th scope=\"col\" title=\"");
@@ -253,7 +258,7 @@ static void put_matrix_table(const report *r)
         for (size_t j = 0; j < r->shown_count; j++) put_cell(r, r->shown[i], r->shown[j], support);
         app_html_put(r->page, "</tr>\n");
     }
-    app_html_put(r->page, "</tbody></table></div>\n");
+    app_html_put(r->page, "</tbody></table></div>\n<div>");
 }
 
 /* For the script, which draws it: cells by their places among the shown classes. */
@@ -288,12 +293,13 @@ static void put_confused(const report *r)
         app_html_put(r->page, "<p class=\"empty\">Nothing was.</p>\n");
         return;
     }
-    app_html_put(r->page,
-                 "<div class=\"wide\"><table aria-label=\"Most often confused\"><thead><tr>"
-                 "<th scope=\"col\">Label</th><th scope=\"col\">Prediction</th>"
-                 "<th scope=\"col\" class=\"num\">Images</th>"
-                 "<th scope=\"col\" class=\"num\">Of the class</th>"
-                 "<th class=\"only-screen\"></th></tr></thead>\n<tbody>\n");
+    app_html_put(
+        r->page,
+        "<div class=\"scroll\" tabindex=\"0\"><table aria-label=\"Most often confused\"><thead><tr>"
+        "<th scope=\"col\">Label</th><th scope=\"col\">Prediction</th>"
+        "<th scope=\"col\" class=\"num\">Images</th>"
+        "<th scope=\"col\" class=\"num\">Share</th>"
+        "<th class=\"only-screen\"></th></tr></thead>\n<tbody>\n");
     for (size_t i = 0; i < count; i++) {
         const uint64_t support = datasets_metrics_class(r->e->metrics, pairs[i].label).support;
         app_html_put(r->page, "<tr>");
@@ -318,6 +324,7 @@ static void put_confusion(const report *r)
     else
         put_matrix_data(r);
     put_confused(r);
+    if (r->shown_count <= MATRIX_CLASSES) app_html_put(r->page, "</div></div>\n");
     app_html_put(r->page, "</section>\n");
 }
 
@@ -396,7 +403,7 @@ static void put_said(const report *r, const app_finding *f)
     const bool is_right = f->prediction == f->label;
     app_html_put(r->page, "<span class=\"%s\">", is_right ? "true" : "said");
     app_html_text(r->page, vit_model_label(r->e->model, f->prediction));
-    app_html_put(r->page, " %.1f %%</span>", 100 * f->score);
+    app_html_put(r->page, " %.1f&nbsp;%%</span>", 100 * f->score);
     if (is_right) return;
     app_html_put(r->page, "<span>is ");
     app_html_text(r->page, vit_model_label(r->e->model, f->label));
@@ -453,7 +460,7 @@ static void put_twin(const report *r, uint64_t index, uint32_t label)
 static void put_alike(const report *r)
 {
     const app_findings *f = &r->findings;
-    app_html_section(r->page, "alike", "Alike, in different classes");
+    app_html_section(r->page, "alike", "Look-alikes");
     if (f->alike_all == 0) {
         app_html_put(r->page, "<p class=\"empty\">No two images of different classes look alike."
                               "</p>\n</section>\n");
@@ -485,7 +492,7 @@ static void put_alike(const report *r)
 static void put_bad(const report *r)
 {
     const app_finding_list *list = &r->findings.bad;
-    app_html_section(r->page, "bad", "Files that could not be used");
+    app_html_section(r->page, "bad", "Unusable files");
     if (list->count == 0) {
         app_html_put(r->page, "<p class=\"empty\">None: every file was read.</p>\n</section>\n");
         return;
@@ -530,7 +537,7 @@ static void put_speed(const report *r)
     app_html_put(r->page, "<p>");
     put_number(r->page, r->e->n - r->e->resumed);
     app_html_put(r->page,
-                 " images in %.2f s: %.4g per second. %d image%s at once, each computed by %d "
+                 " images in %.1f s: %.1f per second. %d image%s at once, each computed by %d "
                  "thread%s.%s</p>\n<h3>Where the time of all threads went</h3>\n",
                  t->wall, images_per_second(r->e), t->lanes, t->lanes == 1 ? "" : "s",
                  t->threads_per_lane, t->threads_per_lane == 1 ? "" : "s",
@@ -608,26 +615,6 @@ static void put_model(const report *r)
 
 /* ---- the run ---- */
 
-/* A word as a shell takes it, in quotes where it needs them. */
-static void put_word(const report *r, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "@%+=:,./_-";
-    if (word[0] != 0 && word[strspn(word, plain)] == 0) {
-        app_html_text(r->page, word);
-        return;
-    }
-    app_html_text(r->page, "'");
-    for (const char *quote; (quote = strchr(word, '\'')) != NULL; word = quote + 1) {
-        char *part = strndup(word, (size_t)(quote - word));
-        app_html_text(r->page, part);
-        app_html_text(r->page, "'\\''");
-        free(part);
-    }
-    app_html_text(r->page, word);
-    app_html_text(r->page, "'");
-}
-
 static void put_machine(const report *r)
 {
     const vitc_log silent = {0};
@@ -647,22 +634,17 @@ static void put_date(const report *r)
     char text[32];
     struct tm utc;
     const time_t now = time(NULL);
-    if (gmtime_r(&now, &utc) != NULL &&
-        strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc) > 0)
+    if (gmtime_r(&now, &utc) != NULL && strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc) > 0)
         app_html_fact(r->page, "date", text);
 }
 
-static void put_run(const report *r)
+static void put_run(const report *r, const char *command)
 {
     const app_evaluation *e = r->e;
     char text[128];
     app_html_section(r->page, "run", "Run");
-    app_html_put(r->page, "<pre>");
-    for (int i = 0; i < e->argc; i++) {
-        if (i > 0) app_html_put(r->page, " ");
-        put_word(r, e->argv[i]);
-    }
-    app_html_put(r->page, "</pre>\n<h3>Data</h3>\n<dl class=\"facts\">\n");
+    app_html_element(r->page, "pre", NULL, command);
+    app_html_put(r->page, "\n<h3>Data</h3>\n<dl class=\"facts\">\n");
     app_html_fact(r->page, "from", e->data_text);
     app_html_fact(r->page, "kind", datasets_kind_string(e->kind));
     if (e->opening->part != DATASETS_ALL) {
@@ -823,11 +805,17 @@ static int write_page(report *r, const char *path)
 {
     vitc_file_writer page;
     char title[256];
+    char *command = app_text_command(r->e->argc, r->e->argv);
+    if (command == NULL) return no_memory(r);
     const char *name = vitc_json_string(vitc_json_get(r->card, "name"), NULL);
     snprintf(title, sizeof title, "%s on %s", name != NULL ? name : r->e->model_path,
              r->e->data_text);
+    app_guard_output(path);
     int result = app_html_open(&page, path, title, "Evaluation by vitc eval", r->e->settings);
-    if (result != APP_EXIT_DONE) return result;
+    if (result != APP_EXIT_DONE) {
+        free(command);
+        return result;
+    }
     r->page = &page;
     put_summary(r);
     put_classes(r);
@@ -838,7 +826,8 @@ static int write_page(report *r, const char *path)
     put_bad(r);
     put_speed(r);
     put_model(r);
-    put_run(r);
+    put_run(r, command);
+    free(command);
     result = put_images(r);
     if (result == APP_EXIT_DONE) return app_html_close(&page, r->e->settings);
     vitc_file_writer_abort(&page);

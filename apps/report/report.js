@@ -22,7 +22,7 @@ function data(id) {
     return element && JSON.parse(element.textContent);
 }
 
-const percent = (part, digits = 1) => (100 * part).toFixed(digits) + " %";
+const percent = (part, digits = 1) => (100 * part).toFixed(digits) + "\u00a0%";
 
 /* ---- the bar at the top: sections, light and dark ---- */
 
@@ -185,7 +185,7 @@ function buildConfusion(view, matrix, labels, showImages) {
         const pixels = Math.max(200, Math.round((canvas.clientWidth || 600) * devicePixelRatio));
         if (canvas.width !== pixels) canvas.width = canvas.height = pixels;
         const context = canvas.getContext("2d");
-        const cell = pixels / size, side = Math.max(cell - (cell > 6 ? 1 : 0), 1.5);
+        const cell = pixels / size, side = Math.max(cell - (cell > 6 ? 1 : 0), 2 * devicePixelRatio);
         context.fillStyle = colors.card;
         context.fillRect(0, 0, pixels, pixels);
         for (const [key, count] of counts) {
@@ -202,7 +202,7 @@ function buildConfusion(view, matrix, labels, showImages) {
     }
 
     function drawLens(colors) {
-        const side = 24, left = 116, top = 96, width = left + LENS * side + 4;
+        const side = 24, left = 116, top = 96, width = left + LENS * side + 44;
         const height = top + LENS * side + 4;
         lens.width = width * devicePixelRatio;
         lens.height = height * devicePixelRatio;
@@ -318,20 +318,22 @@ const SCORE_UNIT = 1e-5, LOSS_UNIT = 1e-3, TIME_UNIT = 0.1;
 
 /* A row as the page holds it: [path, label, prediction, rank, score, loss, width, height, ms,
  * class, score, class, score, ...], or [path, label, -status, reason] of a file that could not be
- * used; the numbers are whole, in the units above; ms is -1 where it is not known. */
+ * used, whose label is -1 where it is not known either; the numbers are whole, in the units above;
+ * ms is -1 where it is not known. */
 const isBad = (row) => row[2] < 0;
 const isRight = (row) => row[2] === row[1];
 
 function buildImages(view, table, labels) {
     const rows = table.rows, statuses = table.statuses;
+    const nameOf = (index) => index < 0 ? "" : labels[index];
     const timed = rows.some((row) => row[8] >= 0);
     const value = (at, unit = 1) => (row) => isBad(row) ? NaN : row[at] * unit;
     const columns = [
         {name: "#", numeric: true, key: (row, i) => i, show: (row, i) => number.format(i + 1)},
         {name: "File", key: (row) => row[0], show: (row) => row[0], class: "path"},
         {name: "Result", key: (row) => isBad(row) ? 2 : isRight(row) ? 0 : 1, first: -1, show: verdict},
-        {name: "Label", key: (row) => labels[row[1]], show: (row) => labels[row[1]]},
-        {name: "Prediction", key: (row) => isBad(row) ? "" : labels[row[2]], show: (row) => isBad(row) ? "" : labels[row[2]]},
+        {name: "Label", key: (row) => nameOf(row[1]), show: (row) => nameOf(row[1])},
+        {name: "Prediction", key: (row) => nameOf(row[2]), show: (row) => nameOf(row[2])},
         {name: "Score", numeric: true, key: value(4, SCORE_UNIT), show: (row) => isBad(row) ? "" : percent(row[4] * SCORE_UNIT)},
         {name: "Rank", numeric: true, key: value(3), show: (row) => isBad(row) ? "" : row[3], hint: "place of the label among the predictions"},
         {name: "Loss", numeric: true, key: value(5, LOSS_UNIT), show: (row) => isBad(row) ? "" : (row[5] * LOSS_UNIT).toFixed(3)},
@@ -484,8 +486,13 @@ const confusionView = document.getElementById("confusion-view");
 if (confusionView)
     buildConfusion(confusionView, data("confusion-cells"), labels, (...pair) => showImages(...pair));
 for (const element of document.querySelectorAll("[data-label]")) {
-    const show = () => showImages(+element.dataset.label, +element.dataset.prediction);
-    element.addEventListener("click", show);
+    let button = element;
+    if (element.localName === "td") {
+        button = make("button", {type: "button", class: "cell"}, ...element.childNodes);
+        element.append(button);
+    }
+    button.hidden = false;
+    button.addEventListener("click", () => showImages(+element.dataset.label, +element.dataset.prediction));
 }
 const rowsView = document.getElementById("rows-view");
 /* After the first picture: the table may be long, and is at the end of the page. */

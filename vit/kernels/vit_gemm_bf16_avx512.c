@@ -12,16 +12,15 @@
 #include <stdint.h>
 
 #include "vit_avx512.h"
+#include "vit_fetch.h"
 #include "vit_kernels.h"
 #include "vit_unroll.h"
 
 enum { WEIGHTS = 32, TOKENS = 12, LANES = 16 };
 
-/* A pass over k may fill half of an L2 with a weight panel, which stays there while the token
- * panels (3/8 as much) and the results stream through the rest. 1 MiB is the smallest L2 that comes
- * with AVX512-BF16 (Cooper Lake, Zen 4 and 5; Sapphire Rapids has 2). For the widths of ViTs up to
- * ViT-G, whose MLP has 8192, that is the whole sum in one pass. */
-enum { K_BLOCK = (1 << 20) / 2 / (WEIGHTS * sizeof(uint16_t)) };
+/* 1 MiB is the smallest L2 that comes with AVX512-BF16 (Cooper Lake, Zen 4 and 5; Sapphire Rapids
+ * has 2): two weight panels may take a quarter, a run of tokens three eighths. */
+enum { K_BLOCK = (1 << 20) / 8 / (WEIGHTS * sizeof(uint16_t)), RUN_SIZE = 3 << 17 };
 
 /* ---- packing ---- */
 
@@ -127,7 +126,7 @@ VIT_INLINE void finish(float *out, __m512 sum, bool accumulate, size_t lanes, co
  * registers and a partial tile does only its own work. */
 VIT_INLINE void tile(size_t groups, const uint32_t *w, const uint32_t *x, bool accumulate,
                      float *out, size_t ldo, size_t weights, const size_t vectors,
-                     const size_t tokens, const bool whole)
+                     const size_t tokens, const bool whole, vit_fetch fetch)
 {
     __m512 low[TOKENS], high[TOKENS];
     VIT_UNROLL
@@ -135,6 +134,7 @@ VIT_INLINE void tile(size_t groups, const uint32_t *w, const uint32_t *x, bool a
     for (size_t g = 0; g < groups; g++, w += WEIGHTS, x += TOKENS) {
         const __m512bh w0 = (__m512bh)_mm512_loadu_si512(w);
         const __m512bh w1 = vectors == 2 ? (__m512bh)_mm512_loadu_si512(w + LANES) : w0;
+        vit_fetch_step(&fetch);
         VIT_UNROLL
         for (size_t t = 0; t < tokens; t++) {
             const __m512bh pair = (__m512bh)_mm512_set1_epi32((int)x[t]);
@@ -154,19 +154,20 @@ VIT_INLINE void tile(size_t groups, const uint32_t *w, const uint32_t *x, bool a
 #define TILE(n)                                                                                    \
     case n:                                                                                        \
         if (weights == WEIGHTS)                                                                    \
-            tile(groups, w, x, accumulate, out, ldo, weights, 2, n, true);                         \
+            tile(groups, w, x, accumulate, out, ldo, weights, 2, n, true, fetch);                  \
         else if (weights > LANES)                                                                  \
-            tile(groups, w, x, accumulate, out, ldo, weights, 2, n, false);                        \
+            tile(groups, w, x, accumulate, out, ldo, weights, 2, n, false, fetch);                 \
         else                                                                                       \
-            tile(groups, w, x, accumulate, out, ldo, weights, 1, n, false);                        \
+            tile(groups, w, x, accumulate, out, ldo, weights, 1, n, false, fetch);                 \
         break;
 
 static void tile_bf16(const vit_gemm *gemm, size_t k, const void *weight_panel,
                       const void *token_panel, bool accumulate, float *out, size_t ldo,
-                      size_t weights, size_t tokens)
+                      size_t weights, size_t tokens, const void *next, size_t next_size)
 {
     const uint32_t *w = weight_panel, *x = token_panel;
     const size_t groups = (k + 1) / 2;
+    const vit_fetch fetch = vit_fetch_start(next, next_size, groups, w);
     (void)gemm;
     switch (tokens) {
         TILE(12)
@@ -193,6 +194,7 @@ const vit_gemm vit_gemm_bf16_avx512 = {.name = "AVX512-BF16",
                                        .weight_element = sizeof(uint16_t),
                                        .token_element = sizeof(uint16_t),
                                        .k_block = K_BLOCK,
+                                       .run_size = RUN_SIZE,
                                        .pack_weights = pack_weights,
                                        .pack_tokens = pack_tokens,
                                        .tile = tile_bf16};

@@ -1,5 +1,6 @@
 /* The only file that sees BLIS: its configuration is chosen here before its first call, and its
- * single-precision micro-kernel is taken out of its context to run over vitc's own panels.
+ * single-precision micro-kernel is taken out of its context to run over vitc's own panels, or to be
+ * the model of a twin that does (vit_gemm_f32_body.h says why).
  *
  * Why the micro-kernel and not bli_sgemm: packing the weights again on every call costs 20-35 % at
  * ViT sizes, and the choice between BLIS's code paths by matrix size would make results depend on
@@ -216,16 +217,14 @@ static void run_micro_kernel(const vit_gemm *gemm, size_t m, size_t n, size_t k,
 
 static void tile_blis(const vit_gemm *gemm, size_t k, const void *weight_panel,
                       const void *token_panel, bool accumulate, float *out, size_t ldo,
-                      size_t weights, size_t tokens)
+                      size_t weights, size_t tokens, const void *next, size_t next_size)
 {
     static const float one = 1.0f, zero = 0.0f;
     const float *beta = accumulate ? &one : &zero;
     const float *w = weight_panel, *x = token_panel;
     auxinfo_t data;
-    if (gemm->narrow_tile != NULL && (weights < gemm->weight_panel || tokens < gemm->token_panel)) {
-        gemm->narrow_tile(gemm, k, w, x, accumulate, out, ldo, weights, tokens);
-        return;
-    }
+    (void)next;
+    (void)next_size;
     memset(&data, 0, sizeof data);
     /* What the caller's loops take next: the same weights, the next tokens. */
     const void *next_w = w, *next_x = x + k * gemm->token_panel;
@@ -240,9 +239,9 @@ static void tile_blis(const vit_gemm *gemm, size_t k, const void *weight_panel,
     }
 }
 
-/* Whether `narrow` gives the micro-kernel's bits, the promise that lets both work on one matrix:
- * a BLIS built with other kernels may sum in another order. */
-static bool narrow_agrees(const vit_gemm *gemm, vit_tile_fn narrow)
+/* Whether a twin gives the micro-kernel's bits: a BLIS built with other kernels may sum in another
+ * order. */
+static bool twin_agrees(const vit_gemm *gemm, vit_tile_fn twin)
 {
     enum { K = 37, WR_MAX = 64, XR_MAX = 32 };
     const size_t wr = gemm->weight_panel, xr = gemm->token_panel;
@@ -256,16 +255,15 @@ static bool narrow_agrees(const vit_gemm *gemm, vit_tile_fn narrow)
         if (i < (size_t)K * XR_MAX) x[i] = (float)(random >> 5 & 0xFFFFFFu) * 0x1p-23f - 1.0f;
     }
     for (int accumulate = 0; accumulate < 2; accumulate++) {
-        gemm->tile(gemm, K, w, x, accumulate != 0, blis, wr, wr, xr);
-        narrow(gemm, K, w, x, accumulate != 0, own, wr, wr - 1, xr);
-        for (size_t t = 0; t < xr; t++)
-            if (memcmp(blis + t * wr, own + t * wr, (wr - 1) * sizeof *own) != 0) return false;
+        gemm->tile(gemm, K, w, x, accumulate != 0, blis, wr, wr, xr, NULL, 0);
+        twin(gemm, K, w, x, accumulate != 0, own, wr, wr, xr, NULL, 0);
+        if (memcmp(blis, own, wr * xr * sizeof *own) != 0) return false;
     }
     return true;
 }
 
-vitc_status vit_gemm_f32_blis(vit_gemm *gemm, vit_blis_config wish,
-                              const vit_gemm_f32_narrow *narrow, const vitc_log *log)
+vitc_status vit_gemm_f32_blis(vit_gemm *gemm, vit_blis_config wish, const vit_gemm_f32_twin *twin,
+                              const vitc_log *log)
 {
     VITC_TRY(check_users_choice(log));
     pthread_mutex_lock(&wish_lock);
@@ -279,9 +277,10 @@ vitc_status vit_gemm_f32_blis(vit_gemm *gemm, vit_blis_config wish,
                          state.info.version, state.info.config);
     const bool columns = state.info.columns;
     const size_t weight_panel = columns ? state.info.mr : state.info.nr;
-    /* A weight panel may fill what BLIS gives its packed block of A (MC x KC), which it sizes to
-     * stay in L2. For ViT's widths that is the whole sum in one pass. */
-    const size_t k_block = state.m_block * state.k_block / weight_panel;
+    /* BLIS sizes its packed block of A (MC x KC) to stay in L2. Here two weight panels, the one in
+     * use and the one being fetched, share that place with a run of tokens. */
+    const size_t block = state.m_block * state.k_block;
+    const size_t k_block = block / (7 * weight_panel);
     *gemm = (vit_gemm){.name = "BLIS",
                        .weight_panel = weight_panel,
                        .token_panel = columns ? state.info.nr : state.info.mr,
@@ -289,13 +288,16 @@ vitc_status vit_gemm_f32_blis(vit_gemm *gemm, vit_blis_config wish,
                        .weight_element = sizeof(float),
                        .token_element = sizeof(float),
                        .k_block = k_block > 0 ? k_block : 1,
+                       .run_size = block / 2 * sizeof(float),
                        .tile = tile_blis,
                        .context = state.context,
                        .blis_kernel = state.kernel,
                        .weights_on_m = columns};
-    if (narrow != NULL && narrow->weight_panel == gemm->weight_panel &&
-        narrow->token_panel == gemm->token_panel && narrow_agrees(gemm, narrow->tile))
-        gemm->narrow_tile = narrow->tile;
+    if (twin != NULL && twin->weight_panel == gemm->weight_panel &&
+        twin->token_panel == gemm->token_panel && twin_agrees(gemm, twin->tile)) {
+        gemm->name = "FMA, as BLIS";
+        gemm->tile = twin->tile;
+    }
     return VITC_OK;
 }
 

@@ -4,10 +4,12 @@ enum { WEIGHT_PANEL = 8, TOKEN_PANEL = 4 };
 
 static void tile_ref(const vit_gemm *gemm, size_t k, const void *weight_panel,
                      const void *token_panel, bool accumulate, float *out, size_t ldo,
-                     size_t weights, size_t tokens)
+                     size_t weights, size_t tokens, const void *next, size_t next_size)
 {
     const float *w = weight_panel, *x = token_panel;
     (void)gemm;
+    (void)next;
+    (void)next_size;
     for (size_t t = 0; t < tokens; t++) {
         for (size_t o = 0; o < weights; o++) {
             double sum = accumulate ? (double)out[t * ldo + o] : 0.0;
@@ -26,4 +28,5 @@ const vit_gemm vit_gemm_f32_ref = {.name = "scalar",
                                    .weight_element = sizeof(float),
                                    .token_element = sizeof(float),
                                    .k_block = SIZE_MAX,
+                                   .run_size = SIZE_MAX,
                                    .tile = tile_ref};

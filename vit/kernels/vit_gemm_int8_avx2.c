@@ -4,7 +4,8 @@
  * step. */
 #include "vit_gemm_int8_ymm.h"
 
-#define K_UNIT 2
+#define RUN_SIZE ((size_t)3 << 15) /* bytes: 3/8 of 256 KiB, the smallest L2 */
+#define K_UNIT   2
 
 static inline void dot_one(__m256i *sum, __m256i w, const char *group)
 {

@@ -6,6 +6,7 @@
 #define FLOATS                  __m512
 #define LANES                   16
 #define TOKENS                  12
+#define RUN_SIZE                ((size_t)3 << 17) /* bytes: 3/8 of 1 MiB, the L2 of most */
 #define K_UNIT                  4
 #define FIRST(n)                ((__mmask16)((1u << (n)) - 1))
 #define LOAD(p)                 _mm512_loadu_si512(p)

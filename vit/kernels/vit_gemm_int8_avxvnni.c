@@ -2,7 +2,8 @@
  * for, and EVEX, by which the tests run it on processors that have AVX-512 only. */
 #include "vit_gemm_int8_ymm.h"
 
-#define K_UNIT 4
+#define RUN_SIZE ((size_t)3 << 17) /* bytes: 3/8 of 1 MiB: L2 is 1.25 MiB and more */
+#define K_UNIT   4
 #if defined(__AVXVNNI__)
 #define VPDPBUSD "%{vex%} vpdpbusd"
 #else

@@ -14,7 +14,7 @@
  *
  * The including file defines VEC (a register of integers), LANES (32-bit numbers in it), TOKENS,
  * K_UNIT, LOAD, ZERO; FLOATS (a register), TO_FLOAT, MUL, ADD, LOAD_FLOATS, BROADCAST_FLOAT, and
- * LOAD_SOME, STORE_SOME for the first n lanes only, all on unaligned memory; and
+ * LOAD_SOME, STORE_SOME for the first n lanes only, all on unaligned memory; RUN_SIZE; and
  *     static void dot_one(VEC *sum, VEC w, const char *group)             *sum += w . the group
  *     static void dot_two(VEC *low, VEC *high, VEC w0, VEC w1, const char *group)
  * These are assembly, broadcast and all: compilers copy sums in and out of destructive
@@ -24,6 +24,7 @@
  *     static __m128i widen(const int8_t *q, size_t n)                     zeros after the n-th */
 #include <stddef.h>
 
+#include "vit_fetch.h"
 #include "vit_unroll.h"
 #include "vitc_size.h"
 
@@ -44,7 +45,8 @@ VIT_INLINE void finish(VEC sum, FLOATS scale, bool accumulate, float *out, size_
 
 /* vectors (1 or 2) and tokens are constants in every call, so that all sums live in registers. */
 VIT_INLINE void multiply(size_t k, const char *w, const char *x, bool accumulate, float *out,
-                         size_t ldo, size_t weights, const size_t vectors, const size_t tokens)
+                         size_t ldo, size_t weights, const size_t vectors, const size_t tokens,
+                         vit_fetch fetch)
 {
     VEC low[TOKENS], high[TOKENS];
     const float *scale_w = (const float *)w, *scale_x = (const float *)x;
@@ -58,6 +60,7 @@ VIT_INLINE void multiply(size_t k, const char *w, const char *x, bool accumulate
     for (size_t i = 0; i < k; i += K_UNIT) {
         const VEC w0 = LOAD(w);
         const VEC w1 = vectors == 2 ? LOAD(w + LANES * GROUP) : w0;
+        vit_fetch_step(&fetch);
         VIT_UNROLL
         for (size_t t = 0; t < tokens; t++) {
             if (vectors == 2)
@@ -82,16 +85,17 @@ VIT_INLINE void multiply(size_t k, const char *w, const char *x, bool accumulate
 #define MULTIPLY(n)                                                                                \
     case n:                                                                                        \
         if (weights > LANES)                                                                       \
-            multiply(k, w, x, accumulate, out, ldo, weights, 2, n);                                \
+            multiply(k, w, x, accumulate, out, ldo, weights, 2, n, fetch);                         \
         else                                                                                       \
-            multiply(k, w, x, accumulate, out, ldo, weights, 1, n);                                \
+            multiply(k, w, x, accumulate, out, ldo, weights, 1, n, fetch);                         \
         break;
 
 static void tile_int8(const vit_gemm *gemm, size_t k, const void *weight_panel,
                       const void *token_panel, bool accumulate, float *out, size_t ldo,
-                      size_t weights, size_t tokens)
+                      size_t weights, size_t tokens, const void *next, size_t next_size)
 {
     const char *w = weight_panel, *x = token_panel;
+    const vit_fetch fetch = vit_fetch_start(next, next_size, k / K_UNIT, w);
     (void)gemm;
     switch (tokens) {
         MULTIPLY(1)
@@ -293,6 +297,6 @@ static void pack_tokens_int8(const vit_gemm *gemm, void *panel, const float *x, 
         .name = (kernel_name), .weight_panel = WEIGHTS, .token_panel = TOKENS, .k_unit = K_UNIT,   \
         .weight_element = GROUP / K_UNIT, .token_element = GROUP / K_UNIT,                         \
         .weight_header = WEIGHT_HEADER, .token_header = TOKEN_HEADER, .k_block = SIZE_MAX,         \
-        .k_max = VIT_INT8_K_MAX, .pack_weights = pack_weights_int8,                                \
+        .run_size = RUN_SIZE, .k_max = VIT_INT8_K_MAX, .pack_weights = pack_weights_int8,          \
         .pack_quantized = pack_quantized_int8, .pack_tokens = pack_tokens_int8, .tile = tile_int8  \
     }

@@ -123,12 +123,14 @@ static void dot_four(int32_t sum[4], const int16_t *w, const int16_t *x, size_t 
 
 static void tile_ref(const vit_gemm *gemm, size_t k, const void *weight_panel,
                      const void *token_panel, bool accumulate, float *out, size_t ldo,
-                     size_t weights, size_t tokens)
+                     size_t weights, size_t tokens, const void *next, size_t next_size)
 {
     const float *scale_w = weight_panel, *scale_x = token_panel;
     const int16_t *w = (const int16_t *)(scale_w + WEIGHTS);
     const int16_t *x = (const int16_t *)(scale_x + TOKENS);
     (void)gemm;
+    (void)next;
+    (void)next_size;
     for (size_t t = 0; t < tokens; t++) {
         for (size_t four = 0; four < weights; four += 4) {
             int32_t sum[4];
@@ -151,6 +153,7 @@ const vit_gemm vit_gemm_int8_ref = {.name = "portable C",
                                     .weight_header = HEADER,
                                     .token_header = HEADER,
                                     .k_block = SIZE_MAX,
+                                    .run_size = SIZE_MAX,
                                     .k_max = VIT_INT8_K_MAX,
                                     .pack_weights = pack_weights_ref,
                                     .pack_quantized = pack_quantized_ref,

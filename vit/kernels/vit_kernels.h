@@ -31,16 +31,18 @@ enum { VIT_TOKEN_PANEL_MAX = 64 };
 typedef struct vit_gemm vit_gemm;
 typedef void (*vit_tile_fn)(const vit_gemm *gemm, size_t k, const void *weight_panel,
                             const void *token_panel, bool accumulate, float *out, size_t ldo,
-                            size_t weights, size_t tokens);
+                            size_t weights, size_t tokens, const void *next, size_t next_size);
 struct vit_gemm {
     const char *name;                     /* of the kernel, for people: "BLIS skx", "VNNI" */
     size_t weight_panel, token_panel;     /* WR, XR: lanes */
     size_t k_unit;                        /* U */
     size_t weight_element, token_element; /* bytes per packed number */
     size_t weight_header, token_header;   /* bytes per lane before the first number */
-    size_t k_block; /* most inputs per pass (multiple of U), so that a weight panel stays in L2;
-                       SIZE_MAX where the format needs the whole sum in one pass */
-    size_t k_max;   /* most inputs that the format can sum; 0: any number */
+    size_t k_block; /* most inputs per pass (multiple of U), so that two weight panels of a pass and
+                       run_size bytes of tokens stay in L2; SIZE_MAX where the format needs the
+                       whole sum in one pass */
+    size_t run_size;
+    size_t k_max; /* most inputs that the format can sum; 0: any number */
 
     /* Packs `rows` <= WR rows of weights into one panel: row r, input i at w[r*row_stride +
      * i*k_stride]. Every row is multiplied by row_scale[r] first; NULL: by 1. */
@@ -56,19 +58,25 @@ struct vit_gemm {
     /* One tile: `weights` <= WR by `tokens` <= XR outputs over k inputs. accumulate false: out is
      * written, never read; true: the sum is added to it. Panels are full width even when the tile
      * is partial. `ldo` is the row stride of out in floats. An element's bits do not depend on
-     * which tile it falls to. */
+     * which tile it falls to. `next_size` bytes from `next` will be read soon and may be fetched
+     * meanwhile; NULL: nothing. */
     vit_tile_fn tile;
 
     const void *context; /* the BLIS context, else NULL */
     void (*blis_kernel)(void);
     bool weights_on_m;               /* the BLIS kernel writes columns: weights take its MR side */
     const struct vit_rows_f32 *rows; /* what pack_weights and pack_tokens of f32 use */
-    vit_tile_fn narrow_tile; /* partial tiles with the BLIS kernel's bits, without its waste */
 };
 
 /* Bytes of one packed panel of k inputs; 0 on overflow or when k > k_max. */
 size_t vit_gemm_weight_panel_size(const vit_gemm *gemm, size_t k);
 size_t vit_gemm_token_panel_size(const vit_gemm *gemm, size_t k);
+
+/* How a product with k inputs is cut: inputs per pass, passes being as even as can be; and the most
+ * tokens (>= 1) that take part in one run over the weights. The first decides in which order sums
+ * are made, so it depends on k and the format only. */
+size_t vit_gemm_pass(const vit_gemm *gemm, size_t k);
+size_t vit_gemm_run(const vit_gemm *gemm, size_t k);
 
 /* ---- rows: the operations on contiguous floats between the GEMMs ---- */
 
@@ -138,19 +146,19 @@ typedef enum vit_blis_config {
     VIT_BLIS_GENERIC     /* portable C */
 } vit_blis_config;
 
-/* Partial tiles of BLIS's float32 micro-kernels of one shape: the same sums, in the same order and
- * with fused multiply-add, but only over the lanes that the tile has. */
-typedef struct vit_gemm_f32_narrow {
+/* The twin of a float32 micro-kernel of BLIS: its shape, its panels, its sums in the same order
+ * with fused multiply-add; but it fetches ahead, and computes only the lanes that a tile has. */
+typedef struct vit_gemm_f32_twin {
     size_t weight_panel, token_panel;
     vit_tile_fn tile;
-} vit_gemm_f32_narrow;
+} vit_gemm_f32_twin;
 
 /* Initializes BLIS once per process, with the wished configuration unless the user's environment
  * sets BLIS_ARCH_TYPE or BLIS runs already, and fills `gemm` (all but the packing) from what BLIS
- * then reports. `narrow` (may be NULL) is used when it has BLIS's shape and gives its bits. */
+ * then reports. `twin` (may be NULL) takes the kernel's place when it has its shape and gives its
+ * bits. */
 VITC_MUST_CHECK vitc_status vit_gemm_f32_blis(vit_gemm *gemm, vit_blis_config wish,
-                                              const vit_gemm_f32_narrow *narrow,
-                                              const vitc_log *log);
+                                              const vit_gemm_f32_twin *twin, const vitc_log *log);
 
 typedef struct vit_blis_info {
     const char *version, *config;
@@ -173,12 +181,12 @@ vit_gemm vit_gemm_bf16_portable(const vit_gemm *f32);
 #if defined(__x86_64__)
 extern const vit_rows_f32 vit_rows_f32_avx2;
 extern const vit_rows_f32 vit_rows_f32_avx512;
-extern const vit_gemm_f32_narrow vit_gemm_f32_narrow_avx2;   /* 16 weights x 6 tokens */
-extern const vit_gemm_f32_narrow vit_gemm_f32_narrow_avx512; /* 32 weights x 12 tokens */
-extern const vit_gemm vit_gemm_int8_avx512vnni; /* 32 x 12, needs VITC_CPU_AVX512_VNNI */
-extern const vit_gemm vit_gemm_int8_avxvnni;    /* 16 x 6, needs VITC_CPU_AVX_VNNI */
-extern const vit_gemm vit_gemm_int8_avx2;       /* 16 x 6 */
-extern const vit_gemm vit_gemm_bf16_avx512;     /* needs VITC_CPU_AVX512_BF16 */
+extern const vit_gemm_f32_twin vit_gemm_f32_avx2;   /* 16 weights x 6 tokens */
+extern const vit_gemm_f32_twin vit_gemm_f32_avx512; /* 32 weights x 12 tokens */
+extern const vit_gemm vit_gemm_int8_avx512vnni;     /* 32 x 12, needs VITC_CPU_AVX512_VNNI */
+extern const vit_gemm vit_gemm_int8_avxvnni;        /* 16 x 6, needs VITC_CPU_AVX_VNNI */
+extern const vit_gemm vit_gemm_int8_avx2;           /* 16 x 6 */
+extern const vit_gemm vit_gemm_bf16_avx512;         /* needs VITC_CPU_AVX512_BF16 */
 #endif
 
 #endif

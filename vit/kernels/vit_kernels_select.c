@@ -12,7 +12,7 @@ typedef struct kernel_row {
     bool blis;                      /* else the scalar reference GEMM */
     vit_blis_config chosen, forced; /* what to ask of BLIS when the row is chosen or forced */
     const vit_rows_f32 *rows;
-    const vit_gemm_f32_narrow *narrow; /* BLIS's partial tiles, or NULL */
+    const vit_gemm_f32_twin *twin; /* of its BLIS kernel, or NULL */
 } kernel_row;
 
 /* Best first. A machine that has none of the x86 rows, or is not x86, runs "generic": BLIS's own
@@ -21,9 +21,9 @@ typedef struct kernel_row {
 static const kernel_row table[] = {
 #if defined(__x86_64__)
     {"avx512", VITC_CPU_AVX512, true, VIT_BLIS_SKX, VIT_BLIS_SKX, &vit_rows_f32_avx512,
-     &vit_gemm_f32_narrow_avx512},
+     &vit_gemm_f32_avx512},
     {"avx2", VITC_CPU_AVX2_FMA, true, VIT_BLIS_HASWELL, VIT_BLIS_HASWELL, &vit_rows_f32_avx2,
-     &vit_gemm_f32_narrow_avx2},
+     &vit_gemm_f32_avx2},
 #endif
     {"generic", 0, true, VIT_BLIS_OWN_CHOICE, VIT_BLIS_GENERIC, &vit_rows_f32_generic, NULL},
     {"ref", 0, false, VIT_BLIS_OWN_CHOICE, VIT_BLIS_OWN_CHOICE, &vit_rows_f32_ref, NULL},
@@ -62,7 +62,7 @@ static vitc_status choose_f32(vit_gemm *gemm, const kernel_row *row, bool forced
 {
     *gemm = vit_gemm_f32_ref;
     if (row->blis)
-        VITC_TRY(vit_gemm_f32_blis(gemm, forced ? row->forced : row->chosen, row->narrow, log));
+        VITC_TRY(vit_gemm_f32_blis(gemm, forced ? row->forced : row->chosen, row->twin, log));
     gemm->rows = row->rows;
     gemm->pack_weights = pack_weights_f32;
     gemm->pack_tokens = pack_tokens_f32;
@@ -151,4 +151,15 @@ size_t vit_gemm_weight_panel_size(const vit_gemm *gemm, size_t k)
 size_t vit_gemm_token_panel_size(const vit_gemm *gemm, size_t k)
 {
     return panel_size(gemm, gemm->token_panel, gemm->token_header, gemm->token_element, k);
+}
+
+size_t vit_gemm_pass(const vit_gemm *gemm, size_t k)
+{
+    const size_t passes = vitc_size_max(1, vitc_size_divide_up(k, gemm->k_block));
+    return vitc_size_round_up(vitc_size_divide_up(k, passes), gemm->k_unit);
+}
+
+size_t vit_gemm_run(const vit_gemm *gemm, size_t k)
+{
+    return vitc_size_max(1, gemm->run_size / (vit_gemm_pass(gemm, k) * gemm->token_element));
 }

@@ -79,7 +79,8 @@ static vitc_status report_nonfinite(const vit_workspace *ws, const vitc_log *log
 
 /* Equation 1. Registers and the distillation token stand between the class token and the patches.
  */
-static void embed(const vit_model *model, vit_workspace *ws, uint32_t batch)
+static void embed(const vit_model *model, vit_workspace *ws, const float *patch_rows,
+                  uint32_t batch)
 {
     const vit_config *config = &model->config;
     const size_t d = config->width, n = vit_config_tokens(config), ld = ws->token_stride;
@@ -87,10 +88,9 @@ static void embed(const vit_model *model, vit_workspace *ws, uint32_t batch)
     const uint32_t prefix = vit_config_prefix_tokens(config);
 
     for (uint32_t b = 0; b < batch; b++)
-        vit_op_linear(ws->tokens + (b * n + prefix) * ld, ld,
-                      ws->patches + b * patches * patch_size, patch_size, patches, NULL,
-                      &model->patch_embedding, VIT_EPILOGUE_BIAS, false, &ws->scratch,
-                      model->kernels.rows);
+        vit_op_linear(ws->tokens + (b * n + prefix) * ld, ld, patch_rows + b * patches * patch_size,
+                      patch_size, patches, NULL, &model->patch_embedding, VIT_EPILOGUE_BIAS, false,
+                      &ws->scratch, model->kernels.rows);
 
 #pragma omp barrier
 #pragma omp for schedule(static)
@@ -225,10 +225,15 @@ static void classify(const vit_model *model, vit_workspace *ws, float *logits, u
 static void run(const vit_model *model, vit_workspace *ws, float *logits, uint32_t batch)
 {
     const uint32_t layers = model->config.layers, all = vit_config_tokens(&model->config);
-    embed(model, ws, batch);
-    for (uint32_t i = 0; i < layers; i++)
-        encoder_block(model, i, ws, batch, i + 1 < layers ? all : pooled_tokens(&model->config));
-    classify(model, ws, logits, batch);
+    for (uint32_t from = 0; from < batch; from += ws->group) {
+        const uint32_t group = batch - from < ws->group ? batch - from : ws->group;
+        embed(model, ws, vit_workspace_patches(ws, from), group);
+        for (uint32_t i = 0; i < layers; i++)
+            encoder_block(model, i, ws, group,
+                          i + 1 < layers ? all : pooled_tokens(&model->config));
+        classify(model, ws, logits + (size_t)from * model->config.classes, group);
+#pragma omp barrier /* the next group takes the place of this one */
+    }
 }
 
 vitc_status vit_forward(const vit_model *model, vit_workspace *workspace, float *logits,

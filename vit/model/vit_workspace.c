@@ -8,6 +8,7 @@
 
 typedef struct workspace_layout {
     vitc_arena arena;
+    uint32_t group;
     size_t token_stride, wide_stride, packed_size, thread_size;
     size_t patches, tokens, attended, wide, pooled, logits, packed, thread;
 } workspace_layout;
@@ -47,6 +48,19 @@ static size_t packed_size(const vit_model *model, size_t tokens, size_t patches,
     return largest;
 }
 
+/* How many images go through the model together: so many that their activations stay in the caches,
+ * since each layer reads what the layer before wrote. Weights are read once more for every group,
+ * but they are fetched ahead. */
+static uint32_t group_size(const vit_config *config, uint32_t batch, size_t threads)
+{
+    enum { THREAD_CACHE = 4096 }; /* KiB of L2 and L3 per thread */
+    const size_t d = config->width, wide = vitc_size_max(3 * d, config->mlp);
+    const size_t image = vit_config_tokens(config) * (2 * d + wide) * sizeof(float) / 1024;
+    size_t images = vitc_size_max(1, threads * THREAD_CACHE / (image + 1));
+    if (images > threads) images -= images % threads;
+    return (uint32_t)vitc_size_min(images, batch);
+}
+
 static workspace_layout lay_out(const vit_model *model, uint32_t batch, int threads)
 {
     const vit_config *config = &model->config;
@@ -55,13 +69,15 @@ static workspace_layout lay_out(const vit_model *model, uint32_t batch, int thre
     const size_t norm = vitc_size_max(vit_op_linear_thread(model->encoder_gemm, d),
                                       vit_op_linear_thread(other_gemm(model), d));
     const size_t head = vit_op_attention_thread(model->attention_gemm, n, d / config->heads);
-    workspace_layout layout = {.token_stride = row_stride(d),
+    const uint32_t group = group_size(config, batch, (size_t)threads);
+    workspace_layout layout = {.group = group,
+                               .token_stride = row_stride(d),
                                .wide_stride = row_stride(vitc_size_max(3 * d, config->mlp)),
                                .thread_size = vitc_size_round_up(vitc_size_max(norm, head), 64)};
     vitc_arena *arena = &layout.arena;
     /* vit_config_check bounds every factor, but their product with the batch may still wrap */
     size_t tokens = 0, patches = 0, patch_floats = 0;
-    if (!vitc_size_mul(batch, n, &tokens) ||
+    if (!vitc_size_mul(group, n, &tokens) ||
         !vitc_size_mul(batch, vit_config_patches(config), &patches) ||
         !vitc_size_mul(patches, patch, &patch_floats))
         arena->overflow = true;
@@ -72,8 +88,8 @@ static workspace_layout lay_out(const vit_model *model, uint32_t batch, int thre
     layout.tokens = vitc_arena_reserve_array(arena, tokens, layout.token_stride * sizeof(float));
     layout.attended = vitc_arena_reserve_array(arena, tokens, layout.token_stride * sizeof(float));
     layout.wide = vitc_arena_reserve_array(arena, tokens, layout.wide_stride * sizeof(float));
-    layout.pooled = vitc_arena_reserve_array(arena, 2 * (size_t)batch, d * sizeof(float));
-    layout.logits = vitc_arena_reserve_array(arena, batch, config->classes * sizeof(float));
+    layout.pooled = vitc_arena_reserve_array(arena, 2 * (size_t)group, d * sizeof(float));
+    layout.logits = vitc_arena_reserve_array(arena, group, config->classes * sizeof(float));
     layout.packed = vitc_arena_reserve(arena, layout.packed_size);
     vitc_arena_reserve(arena, VIT_KERNEL_OVERREAD);
     layout.thread = vitc_arena_reserve_array(arena, (size_t)threads, layout.thread_size);
@@ -104,6 +120,7 @@ vitc_status vit_workspace_create(vit_workspace **out, const vit_model *model, ui
     }
     *workspace = (vit_workspace){.model = model,
                                  .batch = batch,
+                                 .group = layout.group,
                                  .threads = threads,
                                  .arena = layout.arena,
                                  .token_stride = layout.token_stride,

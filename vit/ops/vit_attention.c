@@ -101,13 +101,13 @@ static void attend(const attention *a, float *out, const float *q, const float *
         gemm->pack_tokens(gemm, queries, rows, ldn, panel, a->head_width);
         for (size_t n = 0; n < tokens; n += wr)
             gemm->tile(gemm, a->head_width, keys + n / wr * layout->key_panel, queries, false,
-                       scores + n, lds, vitc_size_min(wr, tokens - n), panel);
+                       scores + n, lds, vitc_size_min(wr, tokens - n), panel, NULL, 0);
         for (size_t n = 0; n < panel; n++)
             inverse[n] = 1.0f / a->rows->softmax(scores + n * lds, tokens, scale);
         gemm->pack_tokens(gemm, weights, scores, lds, panel, tokens);
         for (size_t d = 0; d < a->head_width; d += wr)
             gemm->tile(gemm, tokens, values + d / wr * layout->value_panel, weights, false,
-                       to_rows + d, a->ldo, vitc_size_min(wr, a->head_width - d), panel);
+                       to_rows + d, a->ldo, vitc_size_min(wr, a->head_width - d), panel, NULL, 0);
         a->rows->scale(to_rows, a->ldo, inverse, panel, a->head_width);
     }
 }

@@ -88,26 +88,60 @@ static void prefetch_tile(const float *tile, size_t ldo, size_t outputs, size_t 
     }
 }
 
-/* One weight panel by `tokens` packed tokens: the panel stays in L2 while they pass by. `bias` and
- * out begin at the panel's first output. */
-static void multiply_panel(float *out, size_t ldo, const unsigned char *packed, size_t tokens,
-                           const unsigned char *weights, size_t outputs, size_t in,
-                           const float *bias, vit_epilogue_fn epilogue, bool residual,
-                           const vit_gemm *gemm)
+/* A part's tokens and outputs: out (stride ldo) = packed tokens by the layer's weights. */
+typedef struct product {
+    float *out;
+    size_t ldo;
+    unsigned char *packed;
+    const vit_linear *linear;
+    vit_epilogue_fn epilogue;
+    bool residual;
+    size_t weight_size, token_size; /* bytes of a panel */
+} product;
+
+/* Tokens [from, to) by weight panel `w`, inputs [k0, k0 + k): the panel stays in L2 while they pass
+ * by, and what is `next`, of the same size, is fetched meanwhile. */
+static void multiply_panel(const product *p, size_t from, size_t to, size_t w, size_t k0, size_t k,
+                           const unsigned char *next)
 {
-    const size_t wr = gemm->weight_panel, xr = gemm->token_panel;
-    const size_t token_size = vit_gemm_token_panel_size(gemm, in);
-    for (size_t k0 = 0; k0 < in; k0 += vitc_size_min(gemm->k_block, in - k0)) {
-        const size_t k = vitc_size_min(gemm->k_block, in - k0);
-        const unsigned char *panel = packed + k0 * xr * gemm->token_element;
-        for (size_t t = 0; t < tokens; t += xr, panel += token_size) {
-            const size_t count = vitc_size_min(xr, tokens - t);
-            float *tile = out + t * ldo;
-            prefetch_tile(tile, ldo, outputs, count);
-            gemm->tile(gemm, k, weights + k0 * wr * gemm->weight_element, panel, residual || k0 > 0,
-                       tile, ldo, outputs, count);
-            if (k0 + k == in) /* the tile is still in L1 */
-                epilogue(tile, ldo, count, bias, outputs);
+    const vit_linear *linear = p->linear;
+    const vit_gemm *gemm = linear->gemm;
+    const size_t wr = gemm->weight_panel, xr = gemm->token_panel, o = w * wr;
+    const size_t outputs = vitc_size_min(wr, linear->out - o);
+    const unsigned char *weights =
+        (const unsigned char *)linear->packed + w * p->weight_size + k0 * wr * gemm->weight_element;
+    const unsigned char *panel =
+        p->packed + from / xr * p->token_size + k0 * xr * gemm->token_element;
+    const size_t share = k * wr * gemm->weight_element / vitc_size_divide_up(to - from, xr);
+    for (size_t t = from; t < to; t += xr, panel += p->token_size, next += share) {
+        const size_t count = vitc_size_min(xr, to - t);
+        float *tile = p->out + t * p->ldo + o;
+        prefetch_tile(tile, p->ldo, outputs, count);
+        gemm->tile(gemm, k, weights, panel, p->residual || k0 > 0, tile, p->ldo, outputs, count,
+                   next, share);
+        if (k0 + k == linear->in) /* the tile is still in L1 */
+            p->epilogue(tile, p->ldo, count, linear->bias + o, outputs);
+    }
+}
+
+/* Tokens [from, to) by this member's share of the weights. Inputs are the outermost loop: a run of
+ * tokens and two weight panels, cut to one pass, stay in L2 together. */
+static void multiply(const product *p, size_t from, size_t to, size_t member, size_t members)
+{
+    const vit_linear *linear = p->linear;
+    const vit_gemm *gemm = linear->gemm;
+    const size_t panels = vitc_size_divide_up(linear->out, gemm->weight_panel);
+    const size_t pass = vit_gemm_pass(gemm, linear->in);
+    const size_t input_size = gemm->weight_panel * gemm->weight_element;
+    for (size_t k0 = 0; k0 < linear->in; k0 += pass) {
+        const size_t k = vitc_size_min(pass, linear->in - k0);
+        for (size_t w = member; w < panels; w += members) {
+            /* After a pass comes its next one; after the matrix, in memory, the next matrix. */
+            const bool last = w + members >= panels && k0 + k < linear->in;
+            const unsigned char *next = (const unsigned char *)linear->packed +
+                                        (last ? member * p->weight_size + (k0 + k) * input_size
+                                              : (w + members) * p->weight_size + k0 * input_size);
+            multiply_panel(p, from, to, w, k0, k, next);
         }
     }
 }
@@ -116,42 +150,35 @@ void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t to
                    const vit_norm *norm, const vit_linear *linear, vit_epilogue epilogue,
                    bool residual, const vit_scratch *scratch, const vit_rows_f32 *rows)
 {
-    /* So many tokens find the next weight panel while they are still in a cache. */
-    enum { TOKENS_MAX = 256 };
     const vit_gemm *gemm = linear->gemm;
     const vit_share share = vit_share_tokens(tokens);
-    const size_t wr = gemm->weight_panel, xr = gemm->token_panel, in = linear->in;
-    const size_t weight_size = vit_gemm_weight_panel_size(gemm, in);
-    const size_t token_size = vit_gemm_token_panel_size(gemm, in);
-    const size_t weight_panels = vitc_size_divide_up(linear->out, wr);
-    const size_t token_panels = vitc_size_divide_up(share.to - share.from, xr);
-    const size_t block = vitc_size_divide_up(
-        token_panels, vitc_size_max(1, vitc_size_divide_up(share.to - share.from, TOKENS_MAX)));
-    /* A part's place is the same in every layer: others may be one layer ahead. */
-    unsigned char *packed =
-        scratch->packed + share.part * (scratch->packed_size / share.parts / 64 * 64);
+    const size_t xr = gemm->token_panel, in = linear->in;
+    const product p = {.out = out + share.from * ldo,
+                       .ldo = ldo,
+                       /* A part's place is the same in every layer: others may be one ahead. */
+                       .packed = scratch->packed +
+                                 share.part * (scratch->packed_size / share.parts / 64 * 64),
+                       .linear = linear,
+                       .epilogue = rows->epilogue[epilogue],
+                       .residual = residual,
+                       .weight_size = vit_gemm_weight_panel_size(gemm, in),
+                       .token_size = vit_gemm_token_panel_size(gemm, in)};
     float *normed =
         (float *)(scratch->thread + (size_t)omp_get_thread_num() * scratch->thread_size);
     x += share.from * ldx;
-    out += share.from * ldo;
     tokens = share.to - share.from;
+    const size_t panels = vitc_size_divide_up(tokens, xr);
+    const size_t runs = vitc_size_divide_up(tokens, vit_gemm_run(gemm, in));
+    const size_t run = vitc_size_divide_up(panels, vitc_size_max(1, runs)) * xr;
 
-    for (size_t p = share.member; p < token_panels; p += share.members)
-        pack_panel(packed + p * token_size, x + p * xr * ldx, ldx,
-                   vitc_size_min(xr, tokens - p * xr), norm, linear, normed, rows);
+    for (size_t i = share.member; i < panels; i += share.members)
+        pack_panel(p.packed + i * p.token_size, x + i * xr * ldx, ldx,
+                   vitc_size_min(xr, tokens - i * xr), norm, linear, normed, rows);
     if (share.members > 1) {
 #pragma omp barrier
     }
-    for (size_t t0 = 0; t0 < token_panels; t0 += block) {
-        const size_t count = vitc_size_min(block * xr, tokens - t0 * xr);
-        for (size_t w = share.member; w < weight_panels; w += share.members) {
-            const size_t o = w * wr;
-            multiply_panel(out + t0 * xr * ldo + o, ldo, packed + t0 * token_size, count,
-                           (const unsigned char *)linear->packed + w * weight_size,
-                           vitc_size_min(wr, linear->out - o), in, linear->bias + o,
-                           rows->epilogue[epilogue], residual, gemm);
-        }
-    }
+    for (size_t from = 0; from < tokens; from += run)
+        multiply(&p, from, vitc_size_min(from + run, tokens), share.member, share.members);
     if (share.members > 1) {
 #pragma omp barrier
     }

@@ -12,6 +12,7 @@ static inline __m256i first_lanes(size_t n)
 #define LANES                   ((size_t)8)
 #define TOKENS                  6
 #define LOAD(p)                 _mm256_loadu_ps(p)
+#define STORE(p, value)         _mm256_storeu_ps(p, value)
 #define BROADCAST(p)            _mm256_broadcast_ss(p)
 #define FMA(a, b, c)            _mm256_fmadd_ps(a, b, c)
 #define ADD(a, b)               _mm256_add_ps(a, b)
@@ -19,6 +20,6 @@ static inline __m256i first_lanes(size_t n)
 #define LOAD_SOME(p, n)         _mm256_maskload_ps(p, first_lanes(n))
 #define STORE_SOME(p, value, n) _mm256_maskstore_ps(p, first_lanes(n), value)
 
-#include "vit_gemm_f32_narrow_body.h"
+#include "vit_gemm_f32_body.h"
 
-const vit_gemm_f32_narrow vit_gemm_f32_narrow_avx2 = {2 * LANES, TOKENS, tile_narrow};
+const vit_gemm_f32_twin vit_gemm_f32_avx2 = {2 * LANES, TOKENS, tile_f32};
