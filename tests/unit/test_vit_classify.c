@@ -1,27 +1,15 @@
-/* The facade vit_classify: what it says of each image, and whom it shows pictures to. */
+/* The facade vit_classify: what it says of each image, whom it shows pictures to, and the means
+ * over several views of an image. */
+#include "test_golden_tensors.h"
 #include "vit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <stdio.h>
+#include <math.h>
 #include <string.h>
 
 #define CHECKPOINTS VITC_GOLDEN_DIR "/checkpoints/"
 #define PHOTOS      VITC_GOLDEN_DIR "/photos/"
 
-static void print_line(void *user, vitc_log_level level, const char *message)
-{
-    (void)user;
-    (void)level;
-    fprintf(stderr, "log: %s\n", message);
-}
-
-static const vitc_log log_lines = {print_line, NULL};
+static const vitc_log log_lines = {golden_log_line, NULL};
 
 static vit_model *load(const char *path)
 {
@@ -91,8 +79,147 @@ static void inspects_and_times(void **unused)
     vit_model_free(model);
 }
 
+/* ---- views ---- */
+
+#define VIEWS VITC_GOLDEN_DIR "/views"
+
+/* max |difference| relative to max |logit| */
+#define TOLERANCE 1e-5
+
+static vit_classifier *classifier_of(const vit_model *model, vit_views views, uint32_t batch,
+                                     int threads)
+{
+    const vit_classifier_options options = {.batch = batch,
+                                            .views = views,
+                                            .threads = threads,
+                                            .decode = imgio_decode_options_default()};
+    vit_classifier *classifier;
+    assert_int_equal(vit_classifier_create(&classifier, model, &options, &log_lines), VITC_OK);
+    return classifier;
+}
+
+static void compare_views(const vit_model *model, const char *name, const char *picture,
+                          vit_views views)
+{
+    char key[128], path[512];
+    size_t count;
+    snprintf(key, sizeof key, "%s.%s.%s", name, picture, vit_views_string(views));
+    snprintf(path, sizeof path, PHOTOS "%s", picture);
+    float *expected = golden_read_tensor(VIEWS "/golden.safetensors", key, &count);
+    const vit_config *config = vit_model_describe(model).config;
+    assert_int_equal(count, config->classes);
+    vit_classifier *classifier = classifier_of(model, views, 1, 1);
+    const vit_input input = {.path = path};
+    vit_output output;
+    assert_int_equal(vit_classify(classifier, &output, &input, 1, &log_lines), VITC_OK);
+    assert_int_equal(output.status, VITC_OK);
+    double largest = 0, worst = 0;
+    for (size_t k = 0; k < count; k++) {
+        largest = fmax(largest, fabs((double)expected[k]));
+        worst = fmax(worst, fabs((double)output.logits[k] - (double)expected[k]));
+    }
+    printf("%-40s max |difference| / max |logit| = %.2g\n", key, worst / largest);
+    assert_true(worst <= TOLERANCE * largest);
+    /* the scores are those of the mean, not means of scores */
+    float scores[64];
+    assert_true(count <= 64);
+    vit_scores_compute(config, scores, output.logits);
+    assert_memory_equal(scores, output.scores, count * sizeof *scores);
+    vit_classifier_free(classifier);
+    free(expected);
+}
+
+static void views_equal_pytorch(void **unused)
+{
+    (void)unused;
+    FILE *index = fopen(VIEWS "/index.txt", "re");
+    char line[128], name[64], picture[64], path[512];
+    size_t cases = 0, fives = 0;
+    assert_non_null(index);
+    while (fgets(line, sizeof line, index) != NULL) {
+        assert_int_equal(sscanf(line, "%63s %63s", name, picture), 2);
+        snprintf(path, sizeof path, CHECKPOINTS "%s", name);
+        vit_model *model = load(path);
+        const bool cuts = patches_spec_has_corners(vit_model_describe(model).preprocess);
+        compare_views(model, name, picture, VIT_VIEWS_ONE);
+        compare_views(model, name, picture, VIT_VIEWS_HFLIP);
+        if (cuts) compare_views(model, name, picture, VIT_VIEWS_FIVE);
+        fives += cuts;
+        vit_model_free(model);
+        cases++;
+    }
+    fclose(index);
+    assert_true(cases >= 16 && fives >= 12);
+}
+
+/* The same bits in every batch, at every place, beside bad images, with any number of threads. */
+static void views_do_not_depend_on_the_batch(void **unused)
+{
+    (void)unused;
+    enum { COUNT = 5, BAD = 2 };
+    static const vit_input inputs[COUNT] = {{.path = PHOTOS "cat.jpg"},
+                                            {.path = PHOTOS "rocket.png"},
+                                            {.path = PHOTOS "missing.jpg"},
+                                            {.path = PHOTOS "launch_lossy.webp"},
+                                            {.path = PHOTOS "astronaut.bmp"}};
+    vit_model *model = load(CHECKPOINTS "timm_vit");
+    const uint32_t k = vit_model_describe(model).config->classes;
+    for (int views = VIT_VIEWS_ONE; views < VIT_VIEWS_COUNT; views++) {
+        float alone[COUNT][16];
+        vit_output outputs[COUNT];
+        assert_true(k <= 16);
+        vit_classifier *single = classifier_of(model, (vit_views)views, 1, 1);
+        for (size_t i = 0; i < COUNT; i++) {
+            assert_int_equal(vit_classify(single, outputs, &inputs[i], 1, &log_lines), VITC_OK);
+            if (i != BAD) memcpy(alone[i], outputs[0].logits, k * sizeof(float));
+        }
+        vit_classifier_free(single);
+        for (int threads = 1; threads <= 3; threads++) {
+            vit_classifier *together = classifier_of(model, (vit_views)views, COUNT, threads);
+            assert_int_equal(vit_classify(together, outputs, inputs, COUNT, &log_lines), VITC_OK);
+            for (size_t i = 0; i < COUNT; i++) {
+                assert_int_equal(outputs[i].status == VITC_OK, i != BAD);
+                if (i != BAD) assert_memory_equal(outputs[i].logits, alone[i], k * sizeof(float));
+            }
+            vit_classifier_free(together);
+        }
+    }
+    vit_model_free(model);
+}
+
+static void keep_message(void *user, vitc_log_level level, const char *message)
+{
+    (void)level;
+    snprintf(user, 512, "%s", message);
+}
+
+/* Five views of a picture that is resized to the model's size would be five times the same. */
+static void five_views_need_room(void **unused)
+{
+    (void)unused;
+    char message[512] = "";
+    const vitc_log log = {keep_message, message};
+    vit_classifier_options options = vit_classifier_options_default();
+    vit_classifier *classifier;
+    vit_model *model = load(CHECKPOINTS "hf_vit");
+    options.views = VIT_VIEWS_FIVE;
+    assert_int_equal(vit_classifier_create(&classifier, model, &options, &log),
+                     VITC_ERR_PREPROCESS);
+    assert_null(classifier);
+    assert_non_null(strstr(message, "--crop"));
+    options.views = VIT_VIEWS_COUNT;
+    assert_int_equal(vit_classifier_create(&classifier, model, &options, &log), VITC_ERR_ARGUMENT);
+    vit_model_free(model);
+    const vit_load_options cut = {.crop = 0.8};
+    assert_int_equal(vit_model_load(&model, CHECKPOINTS "hf_vit", &cut, &log_lines), VITC_OK);
+    vit_classifier_free(classifier_of(model, VIT_VIEWS_FIVE, 1, 1));
+    vit_model_free(model);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(inspects_and_times)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(inspects_and_times), cmocka_unit_test(views_equal_pytorch),
+        cmocka_unit_test(views_do_not_depend_on_the_batch), cmocka_unit_test(five_views_need_room)};
     return cmocka_run_group_tests_name("vit_classify", tests, NULL, NULL);
 }
