@@ -13,8 +13,10 @@
 static void write_line(const char *kind, const char *message)
 {
     char *safe = app_text_printable(message);
+    flockfile(stderr); /* the line and what the progress takes away for it, as one */
     app_progress_clear();
     fprintf(stderr, "vitc: %s%s\n", kind, safe != NULL ? safe : "out of memory");
+    funlockfile(stderr);
     free(safe);
 }
 

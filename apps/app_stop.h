@@ -7,7 +7,10 @@
 
 /* From now on the first signal asks the run to stop; a second one ends the program at once. */
 void app_stop_watch(void);
-bool app_stop_asked(void);
-int app_stop_signal(void); /* which it was; 0 = none */
+bool app_stop_asked(void); /* from any thread */
+
+/* The exit status of a run that ended with `exit_status`: 128 and the signal's number where one
+ * asked it to stop, which is what a shell gives for a program that a signal ended. */
+int app_stop_status(int exit_status);
 
 #endif

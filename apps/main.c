@@ -10,6 +10,7 @@
 #include "app_openmp.h"
 #include "app_options.h"
 #include "app_report.h"
+#include "app_stop.h"
 #include "app_text.h"
 #include "vitc_base.h"
 
@@ -92,6 +93,15 @@ const app_command app_commands[] = {
      "bytes: JPEG, PNG, WebP, GIF, BMP, TGA, PGM, PPM, PSD.\n"
      "An input that cannot be used gets a row that says why, and the run goes on.",
      0, SIZE_MAX, app_classify_run},
+    {"eval", "DATA...", "measure how often a model is right",
+     "Measure how often a model is right on labelled images, and how far its scores can be "
+     "trusted. "
+     "DATA is a folder of class folders, tar files of those or of WebDataset pairs (shards{00..99}"
+     ".tar too), a list of path and label (.csv, .tsv, .jsonl), IDX files, or CIFAR's batches; "
+     "several of one kind are one set. Classes are matched to the model's labels by name, never by "
+     "number.\n"
+     "An image that cannot be used is counted beside every accuracy, and never replaced.",
+     1, SIZE_MAX, app_eval_run},
     {"info", "", "describe the model and the machine",
      "Describe the model (architecture, position embeddings, preprocessing, labels, licence, model "
      "card), the memory that it takes, and what was chosen on this machine and why.",
@@ -161,7 +171,7 @@ static int run_command(const app_command *command, int argc, char **argv, char *
             app_options_help(stdout, command);
         return app_stdout_finish(APP_EXIT_DONE);
     }
-    return app_stdout_finish(command->run(&settings));
+    return app_stdout_finish(app_stop_status(command->run(&settings)));
 }
 
 int main(int argc, char **argv)
@@ -177,8 +187,8 @@ int main(int argc, char **argv)
     }
     const app_command *command = app_command_find(argv[1]);
     if (command == NULL) return unknown_command(argv[1]);
-    if (command->run == app_classify_run || command->run == app_quantize_run ||
-        command->run == app_bench_run)
+    if (command->run == app_classify_run || command->run == app_eval_run ||
+        command->run == app_quantize_run || command->run == app_bench_run)
         app_openmp_settle(argv);
     char **typed = calloc((size_t)argc, sizeof *typed);
     if (typed == NULL) {

@@ -46,6 +46,7 @@ typedef struct datasets_options {
     const char *class_names; /* NULL, or a file with one class name per line, from 0: for IDX, CIFAR
                                 and the numbers in tar files' .cls and .json */
     size_t max_file_size;    /* bytes of one image file; 0: imgio's default limit */
+    bool standard_input;     /* not labelled: the path - is one image on standard input */
 
     /* NULL, or asked before an image is read: an image that is not wanted is passed over, which
      * costs no reading of its bytes (of a tar file: no keeping). Indices go on counting. */
@@ -125,6 +126,12 @@ typedef struct datasets_item {
  * item. */
 VITC_API VITC_MUST_CHECK vitc_status datasets_next(datasets_item *item, bool *end,
                                                    datasets_set *set, const vitc_log *log);
+/* Looks ahead, once and before anything is read: up to `count` images, of which none comes after
+ * the first that had to be read to be found. datasets_next gives them all again; until it is called
+ * the *found items are there to be looked at. *end: there are no others. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_peek(const datasets_item **items, size_t *found,
+                                                   bool *end, datasets_set *set, size_t count,
+                                                   const vitc_log *log);
 /* Replaces `file` by `bytes`; a failure goes into the item's status and error. */
 VITC_API void datasets_item_read(datasets_item *item, size_t max_file_size);
 VITC_API void datasets_item_free(datasets_item *item);

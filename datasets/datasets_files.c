@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "vitc_file.h"
 #include "vitc_log.h"
 
 /* Images without labels: one path after the other, each a file, a folder, or a container with a
@@ -33,6 +35,11 @@ static const char *current_path(const files_cursor *c)
     return c->opening->paths[c->next_path - 1];
 }
 
+static bool is_standard_input(const files_cursor *c, const char *path)
+{
+    return c->opening->options->standard_input && strcmp(path, "-") == 0;
+}
+
 /* What the next path itself gives: a file, or nothing where it is to be gone into first. */
 static vitc_status begin_path(datasets_found *found, bool *any, files_cursor *c,
                               const vitc_log *log)
@@ -40,9 +47,10 @@ static vitc_status begin_path(datasets_found *found, bool *any, files_cursor *c,
     const char *path = c->opening->paths[c->next_path++];
     struct stat status;
     *any = false;
-    c->kind = datasets_kind_unlabelled(path);
+    const bool standard_input = is_standard_input(c, path);
+    c->kind = standard_input ? DATASETS_FILES : datasets_kind_unlabelled(path);
     if (c->kind != DATASETS_FILES) return VITC_OK;
-    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+    if (!standard_input && stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
         c->found_any = false;
         return datasets_walk_open(&c->walk, path, log);
     }
@@ -101,6 +109,22 @@ static vitc_status walk_on(datasets_found *found, bool *any, files_cursor *c, co
     return VITC_OK;
 }
 
+/* The one image that comes by standard input, which nothing but reading it through tells about. */
+static vitc_status read_standard_input(datasets_item *item, uint64_t index, const files_cursor *c,
+                                       const datasets_filter *filter, const vitc_log *log)
+{
+    datasets_message message;
+    const vitc_log keeper = datasets_message_log(&message, log);
+    size_t most = c->opening->options->max_file_size;
+    if (most == 0) most = imgio_limits_default().max_file_size;
+    VITC_TRY(datasets_item_start(item, index, "-", DATASETS_UNLABELLED, log));
+    if (filter->counting) return VITC_OK;
+    const vitc_status status =
+        vitc_file_read_fd(&item->bytes, &item->size, STDIN_FILENO, "-", most, &keeper);
+    if (status != VITC_OK) datasets_item_fail(item, status, message.text);
+    return VITC_OK;
+}
+
 static vitc_status files_next(datasets_cursor *cursor, datasets_item *item, bool *end,
                               const datasets_filter *filter, const vitc_log *log)
 {
@@ -120,8 +144,12 @@ static vitc_status files_next(datasets_cursor *cursor, datasets_item *item, bool
             VITC_TRY(walk_on(&found, &any, c, log));
         else
             VITC_TRY(begin_path(&found, &any, c, log));
-        if (any && filter->keep(filter->user, found.below, found.path, DATASETS_UNLABELLED, &index))
-            return datasets_item_found(item, index, &found, DATASETS_UNLABELLED, log);
+        if (!any ||
+            !filter->keep(filter->user, found.below, found.path, DATASETS_UNLABELLED, &index))
+            continue;
+        if (c->walk == NULL && is_standard_input(c, found.path))
+            return read_standard_input(item, index, c, filter, log);
+        return datasets_item_found(item, index, &found, DATASETS_UNLABELLED, log);
     }
 }
 

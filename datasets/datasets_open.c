@@ -15,7 +15,9 @@ struct datasets_set {
     datasets_classes *classes;
     datasets_opening opening; /* of the above */
     datasets_cursor *cursor;
-    uint64_t count; /* images of the part met so far */
+    uint64_t count;       /* images of the part met so far */
+    datasets_item *ahead; /* what datasets_peek has found, from ahead_next on yet to be given */
+    size_t ahead_count, ahead_next;
 };
 
 datasets_options datasets_options_default(void)
@@ -130,6 +132,8 @@ vitc_status datasets_open(datasets_set **set, const char *const *paths, size_t c
 void datasets_close(datasets_set *set)
 {
     if (set == NULL) return;
+    while (set->ahead_next < set->ahead_count) datasets_item_free(&set->ahead[set->ahead_next++]);
+    free(set->ahead);
     if (set->cursor != NULL) set->cursor->close(set->cursor);
     datasets_classes_free(set->classes);
     datasets_strings_free(&set->paths);
@@ -165,12 +169,43 @@ static bool keep_wanted(void *user, const char *below, const char *path, int64_t
            set->options.wanted(set->options.wanted_user, *index, path);
 }
 
-vitc_status datasets_next(datasets_item *item, bool *end, datasets_set *set, const vitc_log *log)
+static vitc_status find_next(datasets_item *item, bool *end, datasets_set *set, const vitc_log *log)
 {
     const datasets_filter filter = {.keep = keep_wanted, .user = set};
     *item = (datasets_item){0};
     *end = false;
     return set->cursor->next(set->cursor, item, end, &filter, log);
+}
+
+vitc_status datasets_next(datasets_item *item, bool *end, datasets_set *set, const vitc_log *log)
+{
+    if (set->ahead_next == set->ahead_count) return find_next(item, end, set, log);
+    *item = set->ahead[set->ahead_next++];
+    *end = false;
+    return VITC_OK;
+}
+
+vitc_status datasets_peek(const datasets_item **items, size_t *found, bool *end, datasets_set *set,
+                          size_t count, const vitc_log *log)
+{
+    bool read = false;
+    *items = NULL;
+    *found = 0;
+    *end = false;
+    if (set->ahead != NULL || set->count != 0)
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "datasets_peek: images were read already");
+    set->ahead = calloc(count, sizeof *set->ahead);
+    if (set->ahead == NULL) return vitc_fail_memory(log, "the next images");
+    while (set->ahead_count < count && !*end && !read) {
+        datasets_item *item = &set->ahead[set->ahead_count];
+        VITC_TRY(find_next(item, end, set, log));
+        if (*end) break;
+        set->ahead_count++;
+        read = item->bytes != NULL || item->image.pixels != NULL;
+    }
+    *items = set->ahead;
+    *found = set->ahead_count;
+    return VITC_OK;
 }
 
 /* ---- surveys ---- */

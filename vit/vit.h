@@ -315,6 +315,9 @@ VITC_API VITC_MUST_CHECK vitc_status vit_classifier_create(vit_classifier **clas
                                                            const vitc_log *log);
 VITC_API void vit_classifier_free(vit_classifier *classifier);
 
+/* Bytes of the workspace of a classifier with these options; 0 on overflow. */
+VITC_API size_t vit_classifier_size(const vit_model *model, const vit_classifier_options *options);
+
 /* One image: set exactly one of `path`, `data` (size bytes of an image file) or `image`. */
 typedef struct vit_input {
     const char *path;

@@ -113,6 +113,17 @@ vitc_status vit_classifier_create(vit_classifier **out, const vit_model *model,
     return VITC_OK;
 }
 
+size_t vit_classifier_size(const vit_model *model, const vit_classifier_options *options)
+{
+    const uint32_t batch = options->batch != 0 ? options->batch : DEFAULT_BATCH;
+    size_t images;
+    if ((unsigned)options->views >= VIT_VIEWS_COUNT ||
+        !vitc_size_mul(batch, view_lists[options->views].count, &images) || images > UINT32_MAX)
+        return 0;
+    return vit_workspace_size(model, (uint32_t)images,
+                              vitc_threads_choose(options->threads, NULL, 0));
+}
+
 void vit_classifier_free(vit_classifier *classifier)
 {
     if (classifier == NULL) return;
