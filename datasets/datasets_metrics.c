@@ -298,7 +298,7 @@ static int compare_pairs(const void *a, const void *b)
     return (x->prediction > y->prediction) - (x->prediction < y->prediction);
 }
 
-/* Moves the pair at `at` down a heap that has its last pair, in the order above, on top. */
+/* Moves the pair at `at` down a heap whose top is its last pair in the order above. */
 static void sink(datasets_confusion *heap, size_t count, size_t at)
 {
     const datasets_confusion pair = heap[at];
@@ -310,6 +310,12 @@ static void sink(datasets_confusion *heap, size_t count, size_t at)
     heap[at] = pair;
 }
 
+static void make_heap(datasets_confusion *pairs, size_t count)
+{
+    for (size_t at = count / 2; at-- > 0;) sink(pairs, count, at);
+}
+
+/* A heap of the most often confused so far, the least of them on top, to be replaced. */
 size_t datasets_metrics_confused(const datasets_metrics *metrics, datasets_confusion *pairs,
                                  size_t count)
 {
@@ -320,7 +326,7 @@ size_t datasets_metrics_confused(const datasets_metrics *metrics, datasets_confu
         if (pair->n == 0) continue;
         if (kept < count) {
             pairs[kept++] = *pair;
-            for (size_t at = count / 2; kept == count && at-- > 0;) sink(pairs, count, at);
+            if (kept == count) make_heap(pairs, count);
         } else if (compare_pairs(pair, &pairs[0]) < 0) {
             pairs[0] = *pair;
             sink(pairs, count, 0);

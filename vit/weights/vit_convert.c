@@ -7,7 +7,6 @@
 
 #include "vit_checkpoint.h"
 #include "vitc_log.h"
-#include "vitc_size.h"
 
 /* What the file is to be. JSON object texts are the source's own where they are NULL. */
 typedef struct request {
