@@ -13,27 +13,34 @@
 
 /* ---- one set by itself ---- */
 
+typedef struct sized {
+    uint64_t pixels;
+    const app_image *image;
+} sized;
+
 static int compare_sizes(const void *a, const void *b)
 {
-    const app_image *x = *(const app_image *const *)a, *y = *(const app_image *const *)b;
-    const uint64_t p = (uint64_t)x->width * x->height, q = (uint64_t)y->width * y->height;
-    if (p != q) return p > q ? 1 : -1;
-    return (x > y) - (x < y);
+    const sized *x = a, *y = b;
+    if (x->pixels != y->pixels) return x->pixels > y->pixels ? 1 : -1;
+    return (x->image > y->image) - (x->image < y->image);
 }
 
 static bool find_sizes(app_check_set *set, const app_scan *scan, size_t number)
 {
     const size_t begin = scan->sets[number].begin, end = scan->sets[number].end;
     size_t count = 0;
-    const app_image **order = calloc(end - begin + 1, sizeof *order);
+    sized *order = calloc(end - begin + 1, sizeof *order);
     if (order == NULL) return false;
-    for (size_t i = begin; i < end; i++)
-        if (scan->images[i].status == VITC_OK) order[count++] = &scan->images[i];
+    for (size_t i = begin; i < end; i++) {
+        const app_image *image = &scan->images[i];
+        if (image->status == VITC_OK)
+            order[count++] = (sized){(uint64_t)image->width * image->height, image};
+    }
     qsort(order, count, sizeof *order, compare_sizes);
     if (count > 0) {
-        set->smallest = order[0];
-        set->median = order[count / 2];
-        set->largest = order[count - 1];
+        set->smallest = order[0].image;
+        set->median = order[count / 2].image;
+        set->largest = order[count - 1].image;
     }
     free(order);
     return true;

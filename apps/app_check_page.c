@@ -300,6 +300,7 @@ static int write_page(page_state *p, const char *path)
              d->distance);
     put_groups(p, "alike", "Alike", alike, d->alike, d->alike_count, false);
     put_images(p);
+    p->page = NULL;
     return app_html_close(&page, check->settings);
 }
 

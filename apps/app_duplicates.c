@@ -25,9 +25,9 @@ static double correlation(const uint8_t *a, const uint8_t *b)
     for (size_t i = 0; i < PIXELS; i++) {
         sum_a += a[i];
         sum_b += b[i];
-        aa += a[i] * a[i];
-        bb += b[i] * b[i];
-        ab += a[i] * b[i];
+        aa += (int64_t)a[i] * a[i];
+        bb += (int64_t)b[i] * b[i];
+        ab += (int64_t)a[i] * b[i];
     }
     const double n = PIXELS;
     const double variance_a = (double)(PIXELS * aa - sum_a * sum_a) / (n * n);

@@ -163,7 +163,7 @@ static app_image *add_image(app_scan *scan)
 {
     if (scan->count == scan->capacity) {
         size_t bytes;
-        const size_t capacity = scan->capacity == 0 ? 256 : scan->capacity * 2;
+        const size_t capacity = vitc_size_max(256, scan->capacity * 2);
         if (!vitc_size_mul(capacity, sizeof *scan->images, &bytes)) return NULL;
         app_image *images = realloc(scan->images, bytes);
         if (images == NULL) return NULL;

@@ -14,8 +14,11 @@
 /* ---- hashes ---- */
 
 enum {
-    HASH_SIDE = 8,      /* a hash is 8 x 8 bits */
-    FREQUENCY_SIDE = 32 /* the grey pixels that the transform sees, each way */
+    SIDE = 8, /* a hash is 8 x 8 bits */
+    BITS = SIDE * SIDE,
+    SAMPLES = 32, /* the grey pixels that the transform sees, each way */
+    GREY = SAMPLES * SAMPLES,
+    TURN = 4 * SAMPLES /* cosines of a full turn that it takes */
 };
 
 /* The picture in grey, Pillow's convert("L"), as RGB with three equal channels. */
@@ -48,12 +51,12 @@ static vitc_status shrink(uint8_t *pixels, uint32_t width, uint32_t height,
 
 vitc_status datasets_hash_difference(uint64_t *hash, const imgio_image *image, const vitc_log *log)
 {
-    enum { WIDTH = HASH_SIDE + 1 };
-    uint8_t pixels[WIDTH * HASH_SIDE];
+    enum { WIDTH = SIDE + 1 };
+    uint8_t pixels[WIDTH * SIDE];
     *hash = 0;
-    VITC_TRY(shrink(pixels, WIDTH, HASH_SIDE, image, log));
-    for (size_t y = 0; y < HASH_SIDE; y++)
-        for (size_t x = 0; x < HASH_SIDE; x++)
+    VITC_TRY(shrink(pixels, WIDTH, SIDE, image, log));
+    for (size_t y = 0; y < SIDE; y++)
+        for (size_t x = 0; x < SIDE; x++)
             *hash = *hash << 1 | (pixels[y * WIDTH + x + 1] > pixels[y * WIDTH + x]);
     return VITC_OK;
 }
@@ -62,14 +65,14 @@ vitc_status datasets_hash_difference(uint64_t *hash, const imgio_image *image, c
  * which no comparison sees. Samples at equal distance from the middle have the same cosine but for
  * the sign and are joined first; so a symmetric picture's odd coefficients are exactly 0. */
 static void transform(double *out, size_t out_stride, const double *in, size_t stride,
-                      const double cosines[4 * FREQUENCY_SIDE])
+                      const double cosines[TURN])
 {
-    for (size_t k = 0; k < HASH_SIDE; k++) {
+    for (size_t k = 0; k < SIDE; k++) {
         double sum = 0;
-        for (size_t n = 0; n < FREQUENCY_SIDE / 2; n++) {
-            const double near = in[n * stride], far = in[(FREQUENCY_SIDE - 1 - n) * stride];
+        for (size_t n = 0; n < SAMPLES / 2; n++) {
+            const double near = in[n * stride], far = in[(SAMPLES - 1 - n) * stride];
             const double both = k % 2 == 0 ? near + far : near - far;
-            sum += both * cosines[(2 * n + 1) * k % (4 * FREQUENCY_SIDE)];
+            sum += both * cosines[(2 * n + 1) * k % TURN];
         }
         out[k * out_stride] = sum;
     }
@@ -84,26 +87,24 @@ static int compare_doubles(const void *a, const void *b)
 vitc_status datasets_hash_frequency(uint64_t *hash, const imgio_image *image, const vitc_log *log)
 {
     static const double pi = 3.14159265358979323846;
-    uint8_t pixels[FREQUENCY_SIDE * FREQUENCY_SIDE];
+    uint8_t pixels[GREY];
     *hash = 0;
-    VITC_TRY(shrink(pixels, FREQUENCY_SIDE, FREQUENCY_SIDE, image, log));
+    VITC_TRY(shrink(pixels, SAMPLES, SAMPLES, image, log));
 
-    double cosines[4 * FREQUENCY_SIDE]; /* a full turn */
-    for (size_t i = 0; i < 4 * FREQUENCY_SIDE; i++)
-        cosines[i] = cos(pi * (double)i / (2 * FREQUENCY_SIDE));
-    double samples[FREQUENCY_SIDE * FREQUENCY_SIDE];
-    double rows[FREQUENCY_SIDE * HASH_SIDE]; /* transformed along y: [8][32] */
-    double low[HASH_SIDE * HASH_SIDE], sorted[HASH_SIDE * HASH_SIDE];
-    for (size_t i = 0; i < FREQUENCY_SIDE * FREQUENCY_SIDE; i++) samples[i] = pixels[i];
-    for (size_t x = 0; x < FREQUENCY_SIDE; x++)
-        transform(rows + x, FREQUENCY_SIDE, samples + x, FREQUENCY_SIDE, cosines);
-    for (size_t y = 0; y < HASH_SIDE; y++)
-        transform(low + y * HASH_SIDE, 1, rows + y * FREQUENCY_SIDE, 1, cosines);
+    double cosines[TURN];
+    for (size_t i = 0; i < TURN; i++) cosines[i] = cos(2 * pi * (double)i / TURN);
+    double samples[GREY];
+    double rows[SAMPLES * SIDE]; /* transformed along y: [8][32] */
+    double low[BITS], sorted[BITS];
+    for (size_t i = 0; i < GREY; i++) samples[i] = pixels[i];
+    for (size_t x = 0; x < SAMPLES; x++)
+        transform(rows + x, SAMPLES, samples + x, SAMPLES, cosines);
+    for (size_t y = 0; y < SIDE; y++) transform(low + y * SIDE, 1, rows + y * SAMPLES, 1, cosines);
 
     memcpy(sorted, low, sizeof low);
-    qsort(sorted, HASH_SIDE * HASH_SIDE, sizeof *sorted, compare_doubles);
+    qsort(sorted, BITS, sizeof *sorted, compare_doubles);
     const double median = (sorted[31] + sorted[32]) / 2;
-    for (size_t i = 0; i < HASH_SIDE * HASH_SIDE; i++) *hash = *hash << 1 | (low[i] > median);
+    for (size_t i = 0; i < BITS; i++) *hash = *hash << 1 | (low[i] > median);
     return VITC_OK;
 }
 
@@ -155,7 +156,7 @@ static bool add_pair(search *s, size_t a, size_t b, unsigned distance)
 {
     if (s->pair_count == s->pair_capacity) {
         size_t bytes;
-        const size_t capacity = s->pair_capacity == 0 ? 256 : s->pair_capacity * 2;
+        const size_t capacity = vitc_size_max(256, s->pair_capacity * 2);
         if (!vitc_size_mul(capacity, sizeof *s->pairs, &bytes)) return false;
         datasets_pair *pairs = realloc(s->pairs, bytes);
         if (pairs == NULL) return false;
