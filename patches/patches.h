@@ -90,15 +90,15 @@ VITC_API bool patches_spec_output_size(const patches_spec *spec, uint32_t height
 
 /* The spec for a model that takes images of another size: width x height pixels, 0 as the spec
  * makes them. What is cut away keeps its share: where a spec resizes to r pixels and crops c of
- * them, the new one resizes to floor(c' / f), f being the shortest decimal fraction with
- * floor(c / f) = r; that is timm's rule, whose f is crop_pct (224 of 256 is 0.875, 224 of 248 is
- * 0.9), so that timm's own specs become what timm makes of them. `crop`, when it is not 0, is that
- * fraction instead, 0 < crop <= 1; a spec that resized to the model's size without a crop gets one.
- * A shortest-side resize becomes COVER where height and width change unlike each other, and COVER
- * becomes shortest-side for a square, both as in timm. `out` may be `spec`.
- * VITC_ERR_ARGUMENT for a crop outside 0-1; VITC_ERR_PREPROCESS where the spec does not make images
- * of one size (nothing to start from), has no resize that a crop fraction could change, or where
- * the new sizes are beyond patches_spec_check's. */
+ * them, the new one resizes to floor(c' / f), f being the roundest fraction with floor(c / f) = r;
+ * that is timm's rule, whose f is crop_pct (224 of 256 is 0.875, 224 of 248 is 0.9), so that timm's
+ * own specs become what timm makes of them. Where there is no such fraction it is r c' / c, rounded
+ * down. `crop`, when it is not 0, is the fraction instead, 0 < crop <= 1; a spec that resized to
+ * the model's size without a crop gets one. A shortest-side resize becomes COVER where height and
+ * width change unlike each other, and COVER becomes shortest-side for a square, both as in timm.
+ * `out` may be `spec`. VITC_ERR_ARGUMENT for a crop outside 0-1; VITC_ERR_PREPROCESS where the spec
+ * does not make images of one size (nothing to start from), has no resize that a crop fraction
+ * could change, or where the new sizes are beyond patches_spec_check's. */
 VITC_API VITC_MUST_CHECK vitc_status patches_spec_with_size(patches_spec *out,
                                                             const patches_spec *spec,
                                                             uint32_t width, uint32_t height,

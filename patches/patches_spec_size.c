@@ -5,15 +5,16 @@
 #include "patches_private.h"
 #include "vitc_log.h"
 
-/* The f of timm's rule, resize = floor(crop / f): of the decimals that give this resize one of the
- * shortest, and of these the largest. */
+/* The f of timm's rule, resize = floor(crop / f), that this resize was made with: of the fractions
+ * that give it the one people write, and of several the largest; 0 where none of them does. */
 static double crop_fraction(uint32_t crop, uint32_t resize)
 {
-    for (double unit = 10; unit <= 1e5; unit *= 10) {
-        const double f = floor(crop * unit / resize) / unit;
+    static const double steps_of_one[] = {10, 20, 40, 100, 200, 1000};
+    for (size_t i = 0; i < sizeof steps_of_one / sizeof steps_of_one[0]; i++) {
+        const double f = floor(crop * steps_of_one[i] / resize) / steps_of_one[i];
         if (f > 0 && floor(crop / f) == resize) return f;
     }
-    return (double)crop / resize;
+    return 0;
 }
 
 /* The side to resize to before `crop` is cut out, where it was `resize` for an `old` crop; with the
@@ -21,7 +22,8 @@ static double crop_fraction(uint32_t crop, uint32_t resize)
 static uint32_t scale_side(uint32_t resize, uint32_t old, uint32_t crop, double f)
 {
     if (f == 0 && crop == old) return resize;
-    const double scaled = floor(crop / (f != 0 ? f : crop_fraction(old, resize)));
+    if (f == 0) f = crop_fraction(old, resize);
+    const double scaled = f != 0 ? floor(crop / f) : (double)((uint64_t)crop * resize / old);
     return scaled < UINT32_MAX ? (uint32_t)scaled : UINT32_MAX;
 }
 

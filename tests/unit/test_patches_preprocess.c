@@ -246,13 +246,124 @@ static void test_reduced(void **state)
     imgio_image_free(&in);
 }
 
+/* ---- views ---- */
+
+enum { VIEW_COUNT = PATCHES_VIEW_BOTTOM_RIGHT + 1 };
+
+static const patches_view all_views[VIEW_COUNT] = {
+    PATCHES_VIEW_CENTER,    PATCHES_VIEW_MIRROR,      PATCHES_VIEW_TOP_LEFT,
+    PATCHES_VIEW_TOP_RIGHT, PATCHES_VIEW_BOTTOM_LEFT, PATCHES_VIEW_BOTTOM_RIGHT};
+
+/* Where a view begins in a picture that numbers its columns (or rows): at one end where there is
+ * room, else where the centre crop does. */
+static int64_t expected_offset(const patches_spec *spec, uint32_t length, uint32_t crop, int end)
+{
+    if (end == 0 || length <= crop) return patches_crop_offset(spec->crop_rule, length, crop);
+    return end < 0 ? 0 : (int64_t)length - crop;
+}
+
+static void expect_view(const imgio_image *out, const imgio_image *in, const patches_spec *spec,
+                        patches_view view)
+{
+    const int down = view <= PATCHES_VIEW_MIRROR ? 0 : view <= PATCHES_VIEW_TOP_RIGHT ? -1 : 1;
+    const bool right = view == PATCHES_VIEW_TOP_RIGHT || view == PATCHES_VIEW_BOTTOM_RIGHT;
+    const int64_t top = expected_offset(spec, in->height, out->height, down);
+    const int64_t left = expected_offset(spec, in->width, out->width,
+                                         down == 0 ? 0
+                                         : right   ? 1
+                                                   : -1);
+    for (uint32_t y = 0; y < out->height; y++)
+        for (uint32_t x = 0; x < out->width; x++) {
+            const uint32_t from = view == PATCHES_VIEW_MIRROR ? out->width - 1 - x : x;
+            const uint8_t *p = out->pixels + ((size_t)y * out->width + x) * 3;
+            const int64_t sx = left + from, sy = top + y;
+            const bool inside = sx >= 0 && sx < in->width && sy >= 0 && sy < in->height;
+            const uint8_t want[] = {inside ? (uint8_t)sx : 7, inside ? (uint8_t)sy : 8,
+                                    inside ? 200 : 9};
+            assert_memory_equal(p, want, 3);
+        }
+}
+
+/* Every view of pictures that are larger, smaller, or both, than the crop. */
+static void test_views(void **state)
+{
+    static const uint32_t sides[] = {1, 2, 5, 8, 9};
+    enum { N = sizeof sides / sizeof *sides };
+    static const uint8_t fill[] = {7, 8, 9};
+    (void)state;
+    for (size_t k = 0; k < (size_t)N * N * N * N * 2; k++) {
+        imgio_image in = numbered_image(sides[k % N], sides[k / N % N]), out[VIEW_COUNT];
+        patches_spec spec = {.crop = true,
+                             .crop_width = sides[k / N / N % N],
+                             .crop_height = sides[k / N / N / N % N],
+                             .crop_rule = (patches_crop_rule)(k / N / N / N / N),
+                             .rescale = 1};
+        memcpy(spec.fill, fill, sizeof fill);
+        assert_int_equal(patches_preprocess_views(out, all_views, VIEW_COUNT, &in, &spec, NULL),
+                         VITC_OK);
+        for (size_t v = 0; v < VIEW_COUNT; v++) {
+            assert_int_equal(out[v].width, spec.crop_width);
+            assert_int_equal(out[v].height, spec.crop_height);
+            expect_view(&out[v], &in, &spec, all_views[v]);
+            imgio_image_free(&out[v]);
+        }
+        imgio_image_free(&in);
+    }
+}
+
+/* Without a crop all views but the mirror image are the picture; so they are where the resize gives
+ * the crop's size, and there is no corner then. */
+static void test_views_without_room(void **state)
+{
+    patches_spec spec = {.resize = PATCHES_RESIZE_EXACT,
+                         .resize_height = 6,
+                         .resize_width = 9,
+                         .filter = IMGIO_BILINEAR,
+                         .rescale = 1};
+    imgio_image in = numbered_image(40, 30), whole, out[VIEW_COUNT];
+    (void)state;
+    assert_int_equal(patches_preprocess_image(&whole, &in, &spec, NULL), VITC_OK);
+    for (int crop = 0; crop < 2; crop++) {
+        spec.crop = crop != 0;
+        spec.crop_height = crop != 0 ? 6 : 0;
+        spec.crop_width = crop != 0 ? 9 : 0;
+        assert_false(patches_spec_has_corners(&spec));
+        assert_int_equal(patches_preprocess_views(out, all_views, VIEW_COUNT, &in, &spec, NULL),
+                         VITC_OK);
+        for (size_t v = 0; v < VIEW_COUNT; v++) {
+            const int differs = memcmp(out[v].pixels, whole.pixels, (size_t)6 * 9 * 3);
+            assert_int_equal(differs != 0, all_views[v] == PATCHES_VIEW_MIRROR);
+            imgio_image_free(&out[v]);
+        }
+    }
+    spec.crop_width = 8;
+    assert_true(patches_spec_has_corners(&spec));
+    spec.resize = PATCHES_RESIZE_SHORTEST;
+    spec.crop_width = 9;
+    spec.resize_width = 0;
+    assert_true(patches_spec_has_corners(&spec));
+
+    /* an unknown view: nothing is left behind */
+    const patches_view bad[] = {PATCHES_VIEW_CENTER, (patches_view)VIEW_COUNT};
+    assert_int_equal(patches_preprocess_views(out, bad, 2, &in, &spec, NULL), VITC_ERR_ARGUMENT);
+    assert_null(out[0].pixels);
+    assert_null(out[1].pixels);
+    imgio_image_free(&in);
+    imgio_image_free(&whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crop_offset), cmocka_unit_test(test_crop_windows),
-        cmocka_unit_test(test_untouched),   cmocka_unit_test(test_resize_then_crop),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_decode_options),
+        cmocka_unit_test(test_crop_offset),
+        cmocka_unit_test(test_crop_windows),
+        cmocka_unit_test(test_untouched),
+        cmocka_unit_test(test_resize_then_crop),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_decode_options),
         cmocka_unit_test(test_reduced),
+        cmocka_unit_test(test_views),
+        cmocka_unit_test(test_views_without_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -736,6 +736,177 @@ static void test_describe(void **state)
     }
 }
 
+/* ---- another size ---- */
+
+/* timm's configuration with a model's size, a crop_pct and a mode. */
+static void parse_timm(patches_spec *spec, uint32_t height, uint32_t width, double crop_pct,
+                       const char *mode)
+{
+    char json[256];
+    snprintf(
+        json, sizeof json,
+        "{\"architecture\": \"vit_base_patch16_224\", \"pretrained_cfg\": {\"input_size\": [3, "
+        "%u, %u], \"crop_pct\": %.9g, \"crop_mode\": \"%s\"}}",
+        height, width, crop_pct, mode);
+    parse_ok(spec, json, NULL);
+}
+
+static void expect_same_spec(const patches_spec *found, const patches_spec *wanted)
+{
+    char a[256], b[256];
+    patches_spec_describe(found, a, sizeof a);
+    patches_spec_describe(wanted, b, sizeof b);
+    if (memcmp(found, wanted, sizeof *found) != 0) fail_msg("%s\nwanted: %s", a, b);
+}
+
+/* What timm makes of a configuration of the new size is what the spec of the old one becomes; the
+ * crop fractions are those of timm's Vision Transformers. */
+static void test_size_as_timm(void **state)
+{
+    static const double fractions[] = {0.875, 0.9, 0.95, 0.96, 0.965, 1.0, 0.8};
+    static const char *const modes[] = {"center", "squash", "border"};
+    static const struct {
+        uint32_t height, width;
+    } sizes[] = {{224, 224}, {384, 384}, {160, 160}, {448, 448}, {512, 512},
+                 {96, 96},   {224, 320}, {320, 192}, {240, 240}};
+    (void)state;
+    for (size_t f = 0; f < COUNT(fractions); f++)
+        for (size_t m = 0; m < COUNT(modes); m++)
+            for (size_t from = 0; from < 2; from++)
+                for (size_t to = 0; to < COUNT(sizes); to++) {
+                    const uint32_t height = sizes[to].height, width = sizes[to].width;
+                    patches_spec spec, wanted, other;
+                    parse_timm(&spec, sizes[from].height, sizes[from].width, fractions[f],
+                               modes[m]);
+                    parse_timm(&wanted, height, width, fractions[f], modes[m]);
+                    assert_int_equal(patches_spec_with_size(&other, &spec, width, height, 0, NULL),
+                                     VITC_OK);
+                    expect_same_spec(&other, &wanted);
+                    /* a given fraction is timm's --crop-pct; in place */
+                    parse_timm(&wanted, height, width, 0.7, modes[m]);
+                    assert_int_equal(patches_spec_with_size(&spec, &spec, width, height, 0.7, NULL),
+                                     VITC_OK);
+                    expect_same_spec(&spec, &wanted);
+                }
+    /* a wide model made wider, and square */
+    patches_spec spec, wanted;
+    parse_timm(&spec, 192, 320, 0.9, "center");
+    parse_timm(&wanted, 224, 448, 0.9, "center");
+    assert_int_equal(patches_spec_with_size(&spec, &spec, 448, 224, 0, NULL), VITC_OK);
+    expect_same_spec(&spec, &wanted);
+    parse_timm(&wanted, 256, 256, 0.9, "center");
+    assert_int_equal(patches_spec_with_size(&spec, &spec, 256, 256, 0, NULL), VITC_OK);
+    expect_same_spec(&spec, &wanted);
+}
+
+#define VIT_SPEC  "{\"image_processor_type\": \"ViTImageProcessor\""
+#define CLIP_SPEC "{\"image_processor_type\": \"CLIPImageProcessor\""
+
+/* Sizes in, sizes out. */
+static void test_size(void **state)
+{
+    static const struct {
+        const char *json;
+        uint32_t width, height;
+        double crop;
+        const char *begins;
+    } cases[] = {
+        /* nothing asked for, or what it is already: nothing changes */
+        {VIT_SPEC "}", 0, 0, 0, "resize to 224x224 (bilinear), scale"},
+        {VIT_SPEC "}", 224, 224, 1, "resize to 224x224 (bilinear), scale"},
+        {CLIP_SPEC ", \"size\": 257}", 0, 0, 0,
+         "resize the shorter side to 257 (bicubic), centre crop 224x224"},
+        /* no crop: the picture as a whole, unless a fraction is given */
+        {VIT_SPEC "}", 384, 0, 0, "resize to 384 wide, 224 high (bilinear), scale"},
+        {VIT_SPEC "}", 0, 96, 0, "resize to 224 wide, 96 high (bilinear), scale"},
+        {VIT_SPEC "}", 0, 0, 0.875, "resize to 256x256 (bilinear), centre crop 224x224"},
+        {VIT_SPEC "}", 384, 384, 0.96, "resize to 400x400 (bilinear), centre crop 384x384"},
+        {VIT_SPEC "}", 200, 100, 0.5,
+         "resize to 400 wide, 200 high (bilinear), centre crop 200 wide, 100 high"},
+        /* a resize that no short fraction explains is scaled by what it is */
+        {CLIP_SPEC ", \"size\": 701}", 448, 448, 0,
+         "resize the shorter side to 1402 (bicubic), centre crop 448x448"},
+        /* smaller than the crop: padding keeps its share */
+        {CLIP_SPEC ", \"size\": 200}", 448, 448, 0,
+         "resize the shorter side to 400 (bicubic), centre crop 448x448"},
+        {CLIP_SPEC ", \"size\": {\"shortest_edge\": 224, \"longest_edge\": 448}}", 112, 112, 0,
+         "resize the shorter side to 112 and the longer to at most 224 (bicubic), centre crop "
+         "112x112"},
+        {CLIP_SPEC ", \"size\": {\"shortest_edge\": 224, \"longest_edge\": 448}}", 112, 224, 0,
+         "resize to cover 112 wide, 224 high (bicubic), centre crop 112 wide, 224 high"},
+        /* only a crop */
+        {CLIP_SPEC ", \"do_resize\": false}", 112, 96, 0,
+         "no resize, centre crop 112 wide, 96 high"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        patches_spec spec;
+        capture c;
+        char text[256];
+        const vitc_log log = capture_log(&c);
+        parse_ok(&spec, cases[i].json, NULL);
+        const vitc_status status = patches_spec_with_size(&spec, &spec, cases[i].width,
+                                                          cases[i].height, cases[i].crop, &log);
+        if (status != VITC_OK) fail_msg("%s: %s", cases[i].json, c.text);
+        patches_spec_describe(&spec, text, sizeof text);
+        if (strncmp(text, cases[i].begins, strlen(cases[i].begins)) != 0)
+            fail_msg("case %zu: %s", i, text);
+    }
+}
+
+/* With its own size and its own fraction a spec is what it was: any crop and any resize. */
+static void test_size_stays(void **state)
+{
+    uint64_t rng = 15;
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        const uint32_t crop = random_range(&rng, 1, 700), resize = random_range(&rng, 1, 900);
+        patches_spec spec, same, twice;
+        parse_ok(&spec, CLIP_SPEC "}", NULL);
+        spec.crop_height = spec.crop_width = crop;
+        spec.resize_height = resize;
+        assert_int_equal(patches_spec_with_size(&same, &spec, crop, crop, 0, NULL), VITC_OK);
+        expect_same_spec(&same, &spec);
+        /* there and back is within one pixel per factor */
+        assert_int_equal(patches_spec_with_size(&twice, &spec, 2 * crop, 2 * crop, 0, NULL),
+                         VITC_OK);
+        assert_true(twice.resize_height >= 2 * resize && twice.resize_height <= 2 * resize + 1);
+    }
+}
+
+static void test_size_refused(void **state)
+{
+    static const struct {
+        const char *json;
+        uint32_t width, height;
+        double crop;
+        vitc_status status;
+        const char *part;
+    } cases[] = {
+        {VIT_SPEC "}", 0, 0, -1, VITC_ERR_ARGUMENT, "crop"},
+        {VIT_SPEC "}", 0, 0, 1.01, VITC_ERR_ARGUMENT, "crop"},
+        {VIT_SPEC "}", 0, 0, (double)NAN, VITC_ERR_ARGUMENT, "crop"},
+        {VIT_SPEC "}", 0, 0, 1e-9, VITC_ERR_PREPROCESS, "resize"},
+        {VIT_SPEC "}", 70000, 0, 0, VITC_ERR_PREPROCESS, "70000"},
+        {VIT_SPEC ", \"do_resize\": false}", 224, 224, 0, VITC_ERR_PREPROCESS, "one size"},
+        {CLIP_SPEC ", \"do_center_crop\": false}", 96, 96, 0, VITC_ERR_PREPROCESS, "one size"},
+        {CLIP_SPEC ", \"do_resize\": false}", 96, 96, 0.5, VITC_ERR_PREPROCESS, "does not resize"},
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        patches_spec spec, before;
+        capture c;
+        const vitc_log log = capture_log(&c);
+        parse_ok(&spec, cases[i].json, NULL);
+        before = spec;
+        assert_int_equal(patches_spec_with_size(&spec, &spec, cases[i].width, cases[i].height,
+                                                cases[i].crop, &log),
+                         cases[i].status);
+        capture_expect(&c, cases[i].part);
+        expect_same_spec(&spec, &before);
+    }
+}
+
 static void test_round_half_even(void **state)
 {
     (void)state;
@@ -766,6 +937,10 @@ int main(void)
         cmocka_unit_test(test_output_size),
         cmocka_unit_test(test_output_size_refused),
         cmocka_unit_test(test_describe),
+        cmocka_unit_test(test_size_as_timm),
+        cmocka_unit_test(test_size),
+        cmocka_unit_test(test_size_stays),
+        cmocka_unit_test(test_size_refused),
         cmocka_unit_test(test_round_half_even),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

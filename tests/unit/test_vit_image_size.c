@@ -269,7 +269,7 @@ static void preprocessing_follows(void **unused)
         {"hf_vit", {.crop = 0.8}, "resize to 40x40 (bilinear), centre crop 32x32, scale"},
         {"hf_deit_distilled",
          {.image_height = 64, .image_width = 64},
-         "resize to 72x72 (bicubic), centre crop 64x64, scale"},
+         "resize to 73x73 (bicubic), centre crop 64x64, scale"},
         {"timm_vit",
          {.image_height = 64, .image_width = 64},
          "resize the shorter side to 71 (bicubic), centre crop 64x64, scale"},
