@@ -262,5 +262,5 @@ int app_eval_run(const app_settings *settings)
     if (c.temporary[0] != 0) unlink(c.temporary);
     vitc_json_free(c.json);
     app_marks_free(&c.marks);
-    return result;
+    return app_stop_status(result);
 }

@@ -434,6 +434,10 @@ static int deliver(void *user, const datasets_item *item, const app_answer *answ
 {
     run *r = user;
     app_row row;
+    if (answer->status == VITC_ERR_MEMORY) { /* which says nothing about the image */
+        app_error("%s: out of memory", item->path);
+        return APP_EXIT_INTERNAL;
+    }
     int result = fill_row(r, &row, item, answer);
     if (result == APP_EXIT_DONE && r->writer != NULL) {
         char *text = app_row_format(&row, r->m->model);

@@ -7,6 +7,7 @@
 
 #include "app_report.h"
 #include "app_text.h"
+#include "datasets.h"
 #include "vit.h"
 
 enum { HELP_COLUMN = 26, HELP_WIDTH = 80, ALL_MAX = 64 };
@@ -39,7 +40,10 @@ static const option options[] = {
     {"classify info bench preprocess", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
      "The model: a Hugging Face directory, a timm directory, or one .safetensors file written by "
      "vitc convert. Default: the model built into this program."},
-    {"classify info bench preprocess convert quantize", 0, "preprocess", OPTION_TEXT, "FILE",
+    {"eval", 'm', "model", OPTION_LIST, "PATH", FIELD(models), 0, 0, NULL,
+     "The model, as in vitc classify. Given several times, all of them are measured on the same "
+     "images and compared with the first. Default: the model built into this program."},
+    {"classify eval info bench preprocess convert quantize", 0, "preprocess", OPTION_TEXT, "FILE",
      FIELD(preprocess), 0, 0, NULL,
      "A preprocessing spec that replaces the model's own: preprocessor_config.json, timm's "
      "config.json, or vitc's JSON."},
@@ -55,6 +59,39 @@ static const option options[] = {
      "five, the crop in the four corners and the centre."},
     {"classify", 'k', "top-k", OPTION_COUNT, "N", FIELD(top), 1, UINT32_MAX, NULL,
      "How many labels to give for each image (default 5)."},
+    {"eval", 'k', "top-k", OPTION_COUNT, "N", FIELD(top), 1, UINT32_MAX, NULL,
+     "How many labels each row of --rows has (default 5)."},
+    {"eval", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
+     "One JSON object; an array of them for several models."},
+    {"eval", 0, "rows", OPTION_TEXT, "FILE.jsonl", FIELD(rows), 0, 0, NULL,
+     "Write a line for each image as it is done: JSON with path, label, prediction, scores."},
+    {"eval", 0, "resume", OPTION_FLAG, NULL, FIELD(resume), 0, 0, NULL,
+     "Continue the run that wrote the rows of --rows, or begin it. What is another model, other "
+     "data or another option is told, and nothing is changed."},
+    {"eval", 0, "report", OPTION_TEXT, "FILE.html", FIELD(report_file), 0, 0, NULL,
+     "Write a page for people: numbers, charts, the worst errors with their pictures. One file, "
+     "which needs no network."},
+    {"eval", 0, "calibrate", OPTION_TEXT, "FILE", FIELD(calibrate), 0, 0, NULL,
+     "Fit the temperature of the scores on these images, and write the model with it. Numbers are "
+     "then to be reported on other images than these."},
+    {"eval", 0, "val-split", OPTION_SHARE, "F", FIELD(val_split), 0, 0, NULL,
+     "Hold out about this share of the images (0.2), chosen by their names and --seed, and "
+     "evaluate on these only."},
+    {"eval", 0, "subset", OPTION_CHOICE, "val|rest", FIELD(subset), DATASETS_CHOSEN, 0, NULL,
+     "With --val-split: the images held out (default), or the rest."},
+    {"eval", 0, "seed", OPTION_COUNT, "N", FIELD(seed), 0, INT64_MAX, NULL,
+     "With --val-split: another number is another choice (default 0)."},
+    {"eval quantize", 0, "map", OPTION_TEXT, "FILE", FIELD(map), 0, 0, NULL,
+     "Which label of the model each class of the data is: lines of class, comma or TAB, label. "
+     "Other classes are matched by name."},
+    {"eval quantize", 0, "class-names", OPTION_TEXT, "FILE", FIELD(class_names), 0, 0, NULL,
+     "The names of the classes of IDX or CIFAR files, one to a line."},
+    {"eval", 0, "strict", OPTION_FLAG, NULL, FIELD(strict), 0, 0, NULL,
+     "Stop at the first image that cannot be used."},
+    {"eval", 0, "max-bad", OPTION_COUNT, "N", FIELD(max_bad), 0, INT64_MAX, NULL,
+     "Stop when more than N images cannot be used."},
+    {"eval", 0, "no-times", OPTION_FLAG, NULL, FIELD(no_times), 0, 0, NULL,
+     "Leave times out of rows and output: runs that are alike then give the same bytes."},
     {"classify", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
      "One JSON object per input, one to a line, as they are ready."},
     {"info preprocess quantize", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
@@ -100,9 +137,9 @@ static const option options[] = {
     {"quantize", 0, "dtype", OPTION_CHOICE, "bf16|int8", FIELD(dtype), VIT_DTYPE_BF16, 0, NULL,
      "What the weight matrices become: int8 (default) with a scale per output feature, those of "
      "the encoder only; or bf16. The rest is always float32."},
-    {"quantize", 0, "data", OPTION_TEXT, "FOLDER", FIELD(data), 0, 0, NULL,
-     "Measure on labelled images, one folder per class, named like the model's label, and write "
-     "the result into the file. Without it the file says that it is unmeasured."},
+    {"quantize", 0, "data", OPTION_TEXT, "DATA", FIELD(data), 0, 0, NULL,
+     "Measure on labelled images, any that vitc eval takes, and write the result into the file. "
+     "Without it the file says that it is unmeasured."},
     {"quantize", 0, "report", OPTION_FLAG, NULL, FIELD(report), 0, 0, NULL,
      "With --data: show for each matrix how far the outputs move when only it is changed."},
     {"check", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
@@ -116,15 +153,16 @@ static const option options[] = {
      "(default 10), and their thumbnails agree."},
     {"convert", 0, "card", OPTION_TEXT, "FILE", FIELD(card), 0, 0, NULL,
      "A model card to store: a JSON object. Default: the card of the source, if any."},
-    {"classify preprocess check", 0, "no-exif", OPTION_FLAG, NULL, FIELD(no_exif), 0, 0, NULL,
+    {"classify eval preprocess check", 0, "no-exif", OPTION_FLAG, NULL, FIELD(no_exif), 0, 0, NULL,
      "Take photos as stored instead of turning them upright."},
-    {"classify preprocess", 0, "fast-decode", OPTION_FLAG, NULL, FIELD(fast_decode), 0, 0, NULL,
+    {"classify eval preprocess", 0, "fast-decode", OPTION_FLAG, NULL, FIELD(fast_decode), 0, 0,
+     NULL,
      "Decode JPEG photos that are much larger than the model's input at 1/2, 1/4 or 1/8 of their "
      "size. Faster, and pixels differ a little."},
-    {"classify preprocess check", 0, "max-pixels", OPTION_COUNT, "N", FIELD(max_pixels), 1,
+    {"classify eval preprocess check", 0, "max-pixels", OPTION_COUNT, "N", FIELD(max_pixels), 1,
      UINT32_MAX *(uint64_t)UINT32_MAX, NULL,
      "Refuse images of more than N pixels (default 100000000)."},
-    {"classify info", 0, "precision", OPTION_CHOICE, "f32|bf16|int8|auto", FIELD(precision),
+    {"classify eval info", 0, "precision", OPTION_CHOICE, "f32|bf16|int8|auto", FIELD(precision),
      VIT_PRECISION_F32, 0, NULL,
      "Arithmetic of the encoder. Default: int8 for a model that vitc quantize made int8, else f32. "
      "auto: the fastest that this CPU has for what the model holds. bf16 rounds; int8 needs int8 "
@@ -132,25 +170,26 @@ static const option options[] = {
     {"quantize", 0, "precision", OPTION_CHOICE, "f32|bf16|int8|auto", FIELD(precision),
      VIT_PRECISION_F32, 0, NULL,
      "With --data: measure the new weights with this arithmetic. Default: that of --dtype."},
-    {"classify quantize", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
+    {"classify eval quantize", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
      "The most images computed together (default 8). Results do not depend on it."},
     {"info", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
      "Show the memory for batches of N images (default 8)."},
-    {"classify info quantize check", 0, "threads", OPTION_COUNT, "N", FIELD(threads), 1, 1024, NULL,
+    {"classify eval info quantize check", 0, "threads", OPTION_COUNT, "N", FIELD(threads), 1, 1024,
+     NULL,
      "Threads (default: VITC_THREADS, OMP_NUM_THREADS, or the CPUs this process may use). Results "
      "do not depend on it."},
     {"classify", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No progress, no warnings, no message for an input that fails: its row says it."},
     {"info bench preprocess convert check", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0,
      NULL, "No warnings; errors only."},
-    {"quantize", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
+    {"eval quantize", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No progress, no warnings, no message for an image that cannot be used: it is counted."},
-    {"classify info bench preprocess convert quantize check", 'v', "verbose", OPTION_FLAG, NULL,
-     FIELD(verbose), 0, 0, NULL, "Say on standard error what was chosen and why."},
+    {"classify eval info bench preprocess convert quantize check", 'v', "verbose", OPTION_FLAG,
+     NULL, FIELD(verbose), 0, 0, NULL, "Say on standard error what was chosen and why."},
     {"help", 0, "list", OPTION_FLAG, NULL, FIELD(list), 0, 0, NULL,
      "List every option of every command, one to a line."},
-    {"classify info bench preprocess convert quantize check completion version help", 'h', "help",
-     OPTION_FLAG, NULL, FIELD(help), 0, 0, NULL, "Show this help."},
+    {"classify eval info bench preprocess convert quantize check completion version help", 'h',
+     "help", OPTION_FLAG, NULL, FIELD(help), 0, 0, NULL, "Show this help."},
 };
 
 static const size_t option_count = sizeof options / sizeof *options;

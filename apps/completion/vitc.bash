@@ -25,7 +25,7 @@ _vitc() {
     local current=${COMP_WORDS[COMP_CWORD]}
     local previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command=${COMP_WORDS[1]}
-    local commands="classify info bench preprocess convert quantize check completion version help"
+    local commands="classify eval info bench preprocess convert quantize check completion version help"
     local options
     COMPREPLY=()
 
@@ -40,6 +40,12 @@ _vitc() {
             --files-from -0 --null
             --no-exif --fast-decode --max-pixels --precision --batch --threads -q --quiet
             -v --verbose -h --help"
+        ;;
+    eval)
+        options="-m --model --preprocess --img-size --crop --tta -k --top-k --json --rows --resume
+            --report --calibrate --val-split --subset --seed --map --class-names --strict --max-bad
+            --no-times --no-exif --fast-decode --max-pixels --precision --batch --threads
+            -q --quiet -v --verbose -h --help"
         ;;
     info)
         options="-m --model --preprocess --img-size --crop --json --precision --batch --threads
@@ -57,8 +63,8 @@ _vitc() {
         options="--preprocess --img-size --crop -o --output --dtype --card -q --quiet -v --verbose -h --help"
         ;;
     quantize)
-        options="--preprocess -o --output --dtype --data --report --precision --json --batch
-            --threads -q --quiet -v --verbose -h --help"
+        options="--preprocess -o --output --dtype --data --map --class-names --report --precision
+            --json --batch --threads -q --quiet -v --verbose -h --help"
         ;;
     check)
         options="--json --csv --report --distance --no-exif --max-pixels --threads -q --quiet
@@ -76,7 +82,7 @@ _vitc() {
         previous=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     case $previous in
-    -m | --model | -o | --output)
+    -m | --model | -o | --output | --calibrate)
         _vitc_files safetensors
         return
         ;;
@@ -93,13 +99,13 @@ _vitc() {
         return
         ;;
     --report)
-        if [[ $command == check ]]; then
+        if [[ $command == check || $command == eval ]]; then
             _vitc_files html
             return
         fi
         ;;
     --data)
-        _vitc_files
+        _vitc_files csv tsv jsonl tar tar.gz tgz gz bin
         return
         ;;
     --svg)
@@ -108,6 +114,18 @@ _vitc() {
         ;;
     --config)
         _vitc_words "vit-ti16 vit-s16 vit-b16 vit-l16 vit-h14 testing"
+        return
+        ;;
+    --rows)
+        _vitc_files jsonl
+        return
+        ;;
+    --map | --class-names)
+        _vitc_files txt csv tsv
+        return
+        ;;
+    --subset)
+        _vitc_words "val rest"
         return
         ;;
     --tta)
@@ -130,7 +148,8 @@ _vitc() {
         fi
         return
         ;;
-    -k | --top-k | --batch | --threads | --max-pixels | --seconds | --warmup | --distance | --img-size | --crop)
+    -k | --top-k | --batch | --threads | --max-pixels | --seconds | --warmup | --distance | \
+        --val-split | --seed | --max-bad | --img-size | --crop)
         return
         ;;
     esac
@@ -145,7 +164,7 @@ _vitc() {
             '[gG][iI][fF]' '[bB][mM][pP]' '[tT][gG][aA]' '[pP][gG][mM]' '[pP][pP][mM]' '[pP][sS][dD]'
         ;;
     convert | quantize) _vitc_files safetensors ;;
-    check) _vitc_files csv tsv jsonl tar tar.gz tgz gz bin ;;
+    check | eval) _vitc_files csv tsv jsonl tar tar.gz tgz gz bin ;;
     completion) _vitc_words "bash" ;;
     help) _vitc_words "$commands" ;;
     esac

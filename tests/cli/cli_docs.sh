@@ -82,7 +82,8 @@ ask vitc quantize --dtype ''
 printf '%s\n' bf16 int8 >want
 check "dtypes of quantize" diff want out
 ask vitc quantize --data ''
-check "folders" test "$(cat out)" = dir
+printf '%s\n' dir other.bin >want
+check "folders and files of images" diff want out
 ask vitc classify --top-k ''
 check "nothing for a number" test -z "$(cat out)"
 
