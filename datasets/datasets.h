@@ -59,19 +59,22 @@ VITC_API datasets_options datasets_options_default(void); /* labelled, all, imgi
 /* Opens what `paths` name together, in their order; of which kind they are is seen by looking:
  *   a folder of class folders    each folder below it is a class, files at any depth below that
  *                                its images; classes and files in natural order (img2, img10)
- *   .csv .tsv .jsonl, file name  columns or keys `path` and `label`; without a header line the
- *                                first and second column; paths are relative to the list
+ *   .csv .tsv .jsonl, file name  columns or keys `path` and `label` (or file_name, filename, file,
+ *                                image; class); without a header line the first and second column.
+ *                                Paths are relative to the list; one that is there twice counts
+ *                                once, with a warning, and with two labels is VITC_ERR_CORRUPT
  *   a tar file (.tar .tar.gz     the class of a file is the folder that holds it; or pairs of one
  *   .tgz), also prefix{000..9}   name up to its first dot, next to each other: an image and a .cls
  *                                (a name or a number) or a .json (label, cls or class), of which
  *                                the first 16 names tell
- *   an IDX file of images        labels in the file of the same name, images-idx3 -> labels-idx1;
- *                                a folder that holds such files and no class folders works too
- *   CIFAR's .bin batches         or the folder that holds them; names from batches.meta.txt or
- *                                fine_label_names.txt beside them
+ *   an IDX file of images        labels in the file of the same name, images-idx3 -> labels-idx1
+ *   CIFAR's .bin batches         names from batches.meta.txt or fine_label_names.txt beside them
+ *   a folder without folders     that holds one list, one IDX file of images, tar files or batches
  * Not labelled, folders are searched at any depth, and any other file is one image, unless it is
- * one of the files above. Hidden files, Thumbs.db and desktop.ini are left out; symbolic links are
- * followed, never into a circle; names do not decide whether a file is an image.
+ * one of the files above; one of those that breaks off is a failed image, and the rest go on.
+ * Hidden files, Thumbs.db and desktop.ini are left out; symbolic links are followed, never into a
+ * circle; names do not decide whether a file is an image. What looks wrong but can be used is a
+ * warning: class folders without a file, files beside class folders, a single class.
  *
  * Several paths are one set when they are of one kind; else VITC_ERR_ARGUMENT. Failures: VITC_ERR_
  * UNREADABLE, VITC_ERR_CORRUPT and VITC_ERR_TRUNCATED (lists, IDX), VITC_ERR_UNSUPPORTED (no
@@ -84,8 +87,9 @@ VITC_API void datasets_close(datasets_set *set);
 VITC_API datasets_kind datasets_set_kind(const datasets_set *set);
 
 /* The classes known so far, in the order of their first appearance: for folders, lists, IDX, CIFAR
- * and plain tar files all of them from the start; for compressed tar files as they come. Names live
- * as long as the set. */
+ * and plain tar files all of them from the start; for compressed tar files, and for a folder to
+ * which one is added meanwhile, as they come. Names live as long as the set; both may be asked for
+ * in any thread. */
 VITC_API size_t datasets_class_count(const datasets_set *set);
 VITC_API const char *datasets_class_name(const datasets_set *set, size_t label);
 

@@ -69,7 +69,7 @@ static vitc_status add_entry(contents *in, datasets_classes *classes, const char
     return status;
 }
 
-static void warn(const contents *in, const char *folder, const vitc_log *log)
+static void tell_contents(const contents *in, const char *folder, const vitc_log *log)
 {
     if (in->files.total > 0)
         vitc_log_write(
@@ -99,7 +99,7 @@ static vitc_status add_classes(datasets_classes *classes, const char *folder, co
         return vitc_fail(log, VITC_ERR_UNSUPPORTED,
                          "%s: none of its %zu class folder%s holds a file", folder, in.folders,
                          in.folders == 1 ? "" : "s");
-    warn(&in, folder, log);
+    tell_contents(&in, folder, log);
     return VITC_OK;
 }
 

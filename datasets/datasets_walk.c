@@ -218,7 +218,7 @@ vitc_status datasets_walk_next(datasets_found *found, bool *end, datasets_walk *
     *end = false;
     while (walk->depth > 0) {
         level *here = &walk->levels[walk->depth - 1];
-        if (here->next == here->names.count) {
+        if (here->names.at == NULL || here->next == here->names.count) {
             if (leave(found, walk)) return VITC_OK;
             continue;
         }
