@@ -1,4 +1,4 @@
-/* The pages of `vitc eval --report` and `vitc check --html`. Everything here works on what the page
+/* The pages of `vitc eval --report` and `vitc check --report`. Everything here works on what the page
  * already holds; without it the page still shows all but the large confusion matrix and the table
  * of all images. */
 "use strict";
