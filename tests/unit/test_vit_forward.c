@@ -1,6 +1,7 @@
 /* The forward pass on random weights: against a plain reading of the paper, and bit for bit against
  * itself over batches and threads. ctest runs this once per kernel row (VITC_ISA). */
 #include "vit_model_layout.h"
+#include "vit_workspace.h"
 #include "vit_test_support.h"
 
 static const vitc_log log_lines = {test_log_line, NULL};
@@ -258,6 +259,51 @@ static void every_option_equals_the_paper_and_keeps_its_bits(void **unused)
     for (size_t i = 0; i < count; i++) check_config(&configs[i]);
 }
 
+/* A workspace for many large images computes them group by group; here groups are made small. */
+static void groups_of_images_keep_the_bits(void **unused)
+{
+    (void)unused;
+    test_kernels_or_skip();
+    vit_config configs[CONFIGS_MAX];
+    const size_t configs_count = make_configs(configs);
+    for (size_t i = 0; i < configs_count; i++) {
+        random_model m = make_model(&configs[i]);
+        const uint32_t k = m.config.classes;
+        const size_t count =
+            (size_t)vit_config_patches(&m.config) * 3 * m.config.patch * m.config.patch;
+        float *patches = test_random_floats(IMAGES * count, 1, 5);
+        float *whole = test_floats(IMAGES * k), *grouped = test_floats(IMAGES * k);
+        vit_workspace *ws = NULL;
+        assert_int_equal(vit_workspace_create(&ws, m.model, IMAGES, 2, &log_lines), VITC_OK);
+        assert_int_equal(ws->group, IMAGES);
+        fill(ws, 0, patches, IMAGES * count);
+        assert_int_equal(vit_forward(m.model, ws, whole, IMAGES, &log_lines), VITC_OK);
+        for (ws->group = 1; ws->group < IMAGES; ws->group += 2) {
+            assert_int_equal(vit_forward(m.model, ws, grouped, IMAGES, &log_lines), VITC_OK);
+            assert_memory_equal(grouped, whole, IMAGES * k * sizeof *whole);
+        }
+        vit_workspace_free(ws);
+        vitc_aligned_free(patches);
+        vitc_aligned_free(whole);
+        vitc_aligned_free(grouped);
+        free_model(&m);
+    }
+}
+
+static void workspaces_are_sized_by_the_group(void **unused)
+{
+    (void)unused;
+    test_kernels_or_skip();
+    vit_config config;
+    assert_int_equal(vit_config_named(&config, "vit-b16", &log_lines), VITC_OK);
+    config.layers = 1;
+    random_model m = make_model(&config);
+    const size_t patches = vit_config_patches(&config) * 3 * 16 * 16 * sizeof(float);
+    const size_t one = vit_workspace_size(m.model, 1, 1), many = vit_workspace_size(m.model, 64, 1);
+    assert_true(many > 64 * patches && many < one + 64 * patches); /* 63 more, and padding */
+    free_model(&m);
+}
+
 static void named_configs_have_the_published_sizes(void **unused)
 {
     (void)unused;
@@ -449,6 +495,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_option_equals_the_paper_and_keeps_its_bits),
+        cmocka_unit_test(groups_of_images_keep_the_bits),
+        cmocka_unit_test(workspaces_are_sized_by_the_group),
         cmocka_unit_test(named_configs_have_the_published_sizes),
         cmocka_unit_test(bad_configs_are_refused),
         cmocka_unit_test(workspaces_are_checked),

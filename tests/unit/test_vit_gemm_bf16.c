@@ -314,7 +314,7 @@ static void run_tile(const problem *p, bool accumulate, size_t weights, size_t t
         gemm->tile(gemm, smaller(step, p->k - k),
                    (const char *)p->wp + k * gemm->weight_panel * gemm->weight_element,
                    (const char *)p->xp + k * gemm->token_panel * gemm->token_element,
-                   accumulate || k > 0, p->out, p->ldo, weights, tokens);
+                   accumulate || k > 0, p->out, p->ldo, weights, tokens, NULL, 0);
 }
 
 /* Against the same sum of the rounded operands in double, whose products are exact. The kernel adds

@@ -155,8 +155,10 @@ static void check_tile(const operands *o, size_t weights, size_t tokens)
     const size_t ldo = gemm->weight_panel + 3, count = (gemm->token_panel + 1) * ldo;
     float *out = test_floats(count);
     float *before = test_random_floats(count, 1, 3), *added = test_random_floats(count, 1, 3);
-    gemm->tile(gemm, o->k, o->weight_panel, o->token_panel, false, out, ldo, weights, tokens);
-    gemm->tile(gemm, o->k, o->weight_panel, o->token_panel, true, added, ldo, weights, tokens);
+    gemm->tile(gemm, o->k, o->weight_panel, o->token_panel, false, out, ldo, weights, tokens, NULL,
+               0);
+    gemm->tile(gemm, o->k, o->weight_panel, o->token_panel, true, added, ldo, weights, tokens, NULL,
+               0);
     for (size_t t = 0; t <= gemm->token_panel; t++)
         for (size_t w = 0; w < ldo; w++) {
             const size_t at = t * ldo + w;
@@ -217,10 +219,10 @@ static void bits_do_not_depend_on_the_lane(void **state)
     const size_t wr = gemm->weight_panel, xr = gemm->token_panel, k = 211;
     operands o = make(gemm, wr, xr, k);
     float *full = test_floats(xr * wr), *alone = test_floats(wr);
-    gemm->tile(gemm, k, o.weight_panel, o.token_panel, false, full, wr, wr, xr);
+    gemm->tile(gemm, k, o.weight_panel, o.token_panel, false, full, wr, wr, xr, NULL, 0);
     for (size_t t = 0; t < xr; t++) {
         gemm->pack_tokens(gemm, o.token_panel, o.x + t * k, k, 1, k);
-        gemm->tile(gemm, k, o.weight_panel, o.token_panel, false, alone, wr, wr, 1);
+        gemm->tile(gemm, k, o.weight_panel, o.token_panel, false, alone, wr, wr, 1, NULL, 0);
         assert_memory_equal(alone, full + t * wr, wr * sizeof *alone);
     }
     vitc_aligned_free(full);
@@ -237,7 +239,7 @@ static void error_against_float_is_bounded(void **state)
     const size_t wr = gemm->weight_panel, xr = gemm->token_panel, k = 768;
     operands o = make(gemm, wr, xr, k);
     float *out = test_floats(xr * wr);
-    gemm->tile(gemm, k, o.weight_panel, o.token_panel, false, out, wr, wr, xr);
+    gemm->tile(gemm, k, o.weight_panel, o.token_panel, false, out, wr, wr, xr, NULL, 0);
     for (size_t t = 0; t < xr; t++)
         for (size_t w = 0; w < wr; w++) {
             const double a = (double)o.scale_x[t], s = (double)o.scale_w[w];
@@ -286,7 +288,7 @@ static void halves_round_to_even(void **state)
         memset(o.w, 0, k * sizeof *o.w);
         o.w[i] = 127;
         pack(&o);
-        gemm->tile(gemm, k, o.weight_panel, o.token_panel, false, &out, 1, 1, 1);
+        gemm->tile(gemm, k, o.weight_panel, o.token_panel, false, &out, 1, 1, 1, NULL, 0);
         assert_true(out == 127 * nearbyintf(o.x[i]));
     }
     drop(&o);

@@ -32,7 +32,7 @@ static void check_tile(size_t k, size_t weights, size_t tokens, bool accumulate)
     pack(wp, w, weights, k, wr);
     pack(xp, x, tokens, k, xr);
     if (accumulate) memcpy(out, before, xr * ldo * sizeof *out);
-    gemm->tile(gemm, k, wp, xp, accumulate, out, ldo, weights, tokens);
+    gemm->tile(gemm, k, wp, xp, accumulate, out, ldo, weights, tokens, NULL, 0);
     for (size_t t = 0; t < xr; t++) {
         for (size_t o = 0; o < ldo; o++) {
             const float got = out[t * ldo + o];
@@ -77,13 +77,13 @@ static void tile_bits_do_not_depend_on_the_edge(void **unused)
     float *full = test_floats(xr * wr), *one = test_floats(xr * wr);
     pack(wp, w, wr, k, wr);
     pack(xp, x, xr, k, xr);
-    gemm->tile(gemm, k, wp, xp, false, full, wr, wr, xr);
-    gemm->tile(gemm, k, wp, xp, true, full, wr, wr, xr);
+    gemm->tile(gemm, k, wp, xp, false, full, wr, wr, xr, NULL, 0);
+    gemm->tile(gemm, k, wp, xp, true, full, wr, wr, xr, NULL, 0);
     for (size_t t = 0; t < xr; t++) {
         for (size_t weights = 1; weights <= wr; weights += 3) {
             pack(xp, x + t * k, 1, k, xr);
-            gemm->tile(gemm, k, wp, xp, false, one, wr, weights, 1);
-            gemm->tile(gemm, k, wp, xp, true, one, wr, weights, 1);
+            gemm->tile(gemm, k, wp, xp, false, one, wr, weights, 1, NULL, 0);
+            gemm->tile(gemm, k, wp, xp, true, one, wr, weights, 1, NULL, 0);
             assert_memory_equal(one, full + t * wr, weights * sizeof *one);
         }
     }
@@ -93,6 +93,23 @@ static void tile_bits_do_not_depend_on_the_edge(void **unused)
     vitc_aligned_free(xp);
     vitc_aligned_free(full);
     vitc_aligned_free(one);
+}
+
+static void passes_are_even_and_fill_the_sum(void **unused)
+{
+    (void)unused;
+    static const size_t sums[] = {1, 3, 64, 192, 768, 769, 1024, 1280, 3072, 5120, 8192};
+    const vit_gemm *gemms[] = {&kernels.f32, &kernels.bf16, &kernels.int8};
+    for (size_t g = 0; g < 3; g++)
+        for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) {
+            const vit_gemm *gemm = gemms[g];
+            const size_t k = sums[i], pass = vit_gemm_pass(gemm, k);
+            const size_t passes = (k + pass - 1) / pass;
+            assert_int_equal(pass % gemm->k_unit, 0);
+            assert_true(passes * pass < k + passes * gemm->k_unit);
+            assert_true(gemm->k_block == SIZE_MAX || pass < gemm->k_block + gemm->k_unit);
+            assert_true(vit_gemm_run(gemm, k) >= 1);
+        }
 }
 
 /* ---- rows ---- */
@@ -322,6 +339,7 @@ int main(void)
         cmocka_unit_test(selection_names_every_row),
         cmocka_unit_test(tile_equals_its_formula_at_every_edge),
         cmocka_unit_test(tile_bits_do_not_depend_on_the_edge),
+        cmocka_unit_test(passes_are_even_and_fill_the_sum),
         cmocka_unit_test(epilogues_are_accurate_over_their_range),
         cmocka_unit_test(epilogues_handle_extremes),
         cmocka_unit_test(epilogues_touch_their_rows),

@@ -76,12 +76,12 @@ static workspace_layout lay_out(const vit_model *model, uint32_t batch, int thre
                                .thread_size = vitc_size_round_up(vitc_size_max(norm, head), 64)};
     vitc_arena *arena = &layout.arena;
     /* vit_config_check bounds every factor, but their product with the batch may still wrap */
-    size_t tokens = 0, patches = 0, patch_floats = 0;
+    size_t tokens = 0, patch_floats = 0;
     if (!vitc_size_mul(group, n, &tokens) ||
-        !vitc_size_mul(batch, vit_config_patches(config), &patches) ||
-        !vitc_size_mul(patches, patch, &patch_floats))
+        !vitc_size_mul3(batch, vit_config_patches(config), patch, &patch_floats))
         arena->overflow = true;
-    layout.packed_size = packed_size(model, tokens, patches, (size_t)threads);
+    layout.packed_size =
+        packed_size(model, tokens, vit_config_patches(config), (size_t)threads); /* one image's */
     if (norm == 0 || head == 0 || layout.packed_size == 0) arena->overflow = true;
 
     layout.patches = vitc_arena_reserve_array(arena, patch_floats, sizeof(float));
