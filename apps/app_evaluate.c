@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app_classes.h"
 #include "app_model.h"
 #include "app_output.h"
 #include "app_progress.h"
 #include "app_report.h"
-#include "vitc_file.h"
+#include "app_stream.h"
+#include "vitc_size.h"
 
 static int no_memory(void)
 {
@@ -16,37 +18,173 @@ static int no_memory(void)
     return APP_EXIT_INTERNAL;
 }
 
-/* ---- images as bytes, so that a file is read once for its hash and for both models ---- */
-
-typedef struct loaded {
-    const app_labelled *from;
-    unsigned char *bytes;
-    size_t size;
-    vit_output read; /* whether and why not */
-} loaded;
-
-static void keep_message(void *user, vitc_log_level level, const char *message)
+static uint32_t first_label(const float *logits, const vit_model *model)
 {
-    vit_output *output = user;
-    if (level == VITC_LOG_ERROR && output->error[0] == 0)
-        snprintf(output->error, sizeof output->error, "%s", message);
+    uint32_t first;
+    vit_top_k(&first, 1, logits, vit_model_describe(model).config->classes);
+    return first;
 }
 
-static void load(loaded *image, const app_labelled *from)
+/* ---- the set ---- */
+
+/* Opens the set of --data again; what is strange about it has been told the first time. */
+static int open_data(datasets_set **set, const datasets_options *options, bool again,
+                     const app_settings *settings)
 {
-    *image = (loaded){.from = from};
-    const vitc_log log = {keep_message, &image->read};
-    image->read.status = vitc_file_read(&image->bytes, &image->size, from->path,
-                                        imgio_limits_default().max_file_size, &log);
+    app_settings here = *settings;
+    here.quiet = here.quiet || again;
+    const vitc_log log = app_log(&here);
+    return app_exit_status(datasets_open(set, &settings->data, 1, options, &log));
 }
 
-static void report_bad(const app_labelled *image, const vit_output *output,
-                       const app_settings *settings)
+/* ---- both models on all images ---- */
+
+#define NO_ANSWER UINT32_MAX
+
+/* One model's way through the set. */
+typedef struct pass {
+    app_comparison *c;
+    const app_settings *settings;
+    const vit_model *model;
+    app_classes *classes;
+    vitc_sha256 hash;  /* of the first pass */
+    bool second;       /* what the first model answered is known */
+    uint32_t *answers; /* of the first model, by image; NO_ANSWER for a bad one */
+    size_t seen, count, capacity;
+} pass;
+
+/* An image's size as 8 bytes (all ones where it cannot be read) and its bytes, or pixels. */
+static void add_to_hash(vitc_sha256 *hash, const datasets_item *item)
 {
-    if (!settings->quiet)
-        app_error("%s: %s", image->path,
-                  app_output_reason(output->status, output->error, image->path));
+    const imgio_image *image = &item->image;
+    const void *data = item->bytes != NULL ? (const void *)item->bytes : image->pixels;
+    uint64_t size = item->bytes != NULL ? item->size : (uint64_t)image->width * image->height * 3;
+    if (item->status != VITC_OK) size = UINT64_MAX;
+    unsigned char bytes[8];
+    for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)(size >> 8 * i);
+    vitc_sha256_add(hash, bytes, sizeof bytes);
+    if (item->status == VITC_OK) vitc_sha256_add(hash, data, (size_t)size);
 }
+
+static int keep_answer(pass *p, uint32_t answer)
+{
+    if (p->count == p->capacity) {
+        const size_t capacity = p->capacity != 0 ? 2 * p->capacity : 4096;
+        size_t size;
+        if (!vitc_size_mul(capacity, sizeof *p->answers, &size)) return no_memory();
+        uint32_t *grown = realloc(p->answers, size);
+        if (grown == NULL) return no_memory();
+        p->answers = grown;
+        p->capacity = capacity;
+    }
+    p->answers[p->count++] = answer;
+    return APP_EXIT_DONE;
+}
+
+static void count_answer(app_comparison *c, uint32_t label, uint32_t full, uint32_t reduced)
+{
+    c->images++;
+    c->right_full += full == label;
+    c->right_reduced += reduced == label;
+    c->agree += full == reduced;
+    c->lost += full == label && reduced != label;
+    c->gained += full != label && reduced == label;
+}
+
+/* The first label that the model gives, and the true one. */
+static int judge_answer(pass *p, uint32_t *answer, uint32_t *label, const datasets_item *item,
+                        const app_answer *found)
+{
+    *answer = NO_ANSWER;
+    *label = NO_ANSWER;
+    if (found->status == VITC_ERR_MEMORY) return no_memory();
+    if (item->label >= 0) {
+        const int result = app_classes_label(label, p->classes, item->label);
+        if (result != APP_EXIT_DONE) return result;
+    }
+    if (found->status == VITC_OK && item->label >= 0) {
+        *answer = first_label(found->logits, p->model);
+    } else if (!p->second && !p->settings->quiet) {
+        app_error("%s: %s", item->path,
+                  found->status != VITC_OK
+                      ? app_output_reason(found->status, found->error, item->path)
+                      : "has no label");
+    }
+    return APP_EXIT_DONE;
+}
+
+static int deliver(void *user, const datasets_item *item, const app_answer *found)
+{
+    pass *p = user;
+    uint32_t answer, label;
+    const int result = judge_answer(p, &answer, &label, item, found);
+    if (result != APP_EXIT_DONE) return result;
+    if (!p->second) {
+        add_to_hash(&p->hash, item);
+        return keep_answer(p, answer);
+    }
+    const size_t at = p->seen++;
+    if (at >= p->count || p->answers[at] == NO_ANSWER || answer == NO_ANSWER)
+        p->c->bad++;
+    else
+        count_answer(p->c, label, p->answers[at], answer);
+    return APP_EXIT_DONE;
+}
+
+static int run_pass(pass *p, const vit_model *model, datasets_survey *survey)
+{
+    const app_settings *settings = p->settings;
+    const vitc_log log = app_log(settings);
+    const datasets_options options = app_classes_options(settings);
+    datasets_set *set;
+    app_times times = {0};
+    p->model = model;
+    int result = open_data(&set, &options, p->second, settings);
+    if (result == APP_EXIT_DONE)
+        result = app_exit_status(datasets_survey_set(survey, set, NULL, NULL, &log));
+    if (result == APP_EXIT_DONE) result = app_classes_match(&p->classes, set, model, settings);
+    const app_stream stream = {.settings = settings,
+                               .model = model,
+                               .set = set,
+                               .images = survey->counted ? survey->images : UINT64_MAX,
+                               .deliver = deliver,
+                               .user = p};
+    if (result == APP_EXIT_DONE) {
+        if (!p->second) vitc_sha256_add(&p->hash, survey->fingerprint, strlen(survey->fingerprint));
+        result = app_stream_run(&stream, &times);
+    }
+    app_classes_free(p->classes);
+    p->classes = NULL;
+    datasets_close(set);
+    return result;
+}
+
+int app_evaluate_compare(app_comparison *c, const vit_model *full, const vit_model *reduced,
+                         const app_settings *settings)
+{
+    pass p = {.c = c, .settings = settings, .hash = vitc_sha256_start()};
+    datasets_survey first = {0}, second = {0};
+    *c = (app_comparison){0};
+    int result = run_pass(&p, full, &first);
+    vitc_sha256_finish(c->data_hash, &p.hash);
+    p.second = true;
+    if (result == APP_EXIT_DONE) result = run_pass(&p, reduced, &second);
+    if (result == APP_EXIT_DONE &&
+        (p.seen != p.count || strcmp(first.fingerprint, second.fingerprint) != 0)) {
+        app_error("%s: changed while it was measured; measure again", settings->data);
+        result = APP_EXIT_MODEL;
+    }
+    if (result == APP_EXIT_DONE && c->images == 0) {
+        app_error("%s: no image there can be used", settings->data);
+        result = APP_EXIT_MODEL;
+    }
+    free(p.answers);
+    return result;
+}
+
+/* ---- one matrix at a time, on a few images ---- */
+
+enum { SENSITIVITY_IMAGES = 32 };
 
 /* These say nothing about the image: something is wrong with the whole run. */
 static bool ends_the_run(vitc_status status)
@@ -55,7 +193,7 @@ static bool ends_the_run(vitc_status status)
            status == VITC_ERR_INTERNAL || status == VITC_ERR_MEMORY;
 }
 
-/* A model ready to classify batches of loaded images. */
+/* A model ready to classify batches of images in memory. */
 typedef struct judge {
     vit_classifier *classifier;
     const vit_model *model;
@@ -85,19 +223,20 @@ static void judge_close(judge *j)
     free(j->outputs);
 }
 
-/* outputs[i] belongs to images[i]; what could not be read keeps its reason. */
-static int judge_run(judge *j, const loaded *images, size_t count, const app_settings *settings)
+/* outputs[i] belongs to items[i], each with its bytes or pixels. */
+static int judge_run(judge *j, const datasets_item *items, size_t count,
+                     const app_settings *settings)
 {
     const vitc_log log = app_log(settings);
-    size_t readable = 0;
-    for (size_t i = 0; i < count; i++)
-        if (images[i].read.status == VITC_OK)
-            j->inputs[readable++] = (vit_input){
-                .data = images[i].bytes, .size = images[i].size, .name = images[i].from->path};
-    const vitc_status status = vit_classify(j->classifier, j->outputs, j->inputs, readable, &log);
+    for (size_t i = 0; i < count; i++) {
+        const datasets_item *item = &items[i];
+        j->inputs[i] =
+            item->bytes != NULL
+                ? (vit_input){.data = item->bytes, .size = item->size, .name = item->path}
+                : (vit_input){.image = &item->image, .name = item->path};
+    }
+    const vitc_status status = vit_classify(j->classifier, j->outputs, j->inputs, count, &log);
     if (status != VITC_OK) return app_exit_status(status);
-    for (size_t i = count; i-- > 0;) /* from the end: outputs move up */
-        j->outputs[i] = images[i].read.status == VITC_OK ? j->outputs[--readable] : images[i].read;
     for (size_t i = 0; i < count; i++)
         if (ends_the_run(j->outputs[i].status)) {
             app_error("%s", j->outputs[i].error);
@@ -106,130 +245,77 @@ static int judge_run(judge *j, const loaded *images, size_t count, const app_set
     return APP_EXIT_DONE;
 }
 
-static uint32_t first_label(const float *logits, const vit_model *model)
-{
-    uint32_t first;
-    vit_top_k(&first, 1, logits, vit_model_describe(model).config->classes);
-    return first;
-}
-
-/* ---- both models on all images ---- */
-
-/* A file's name, its size as 8 bytes (all ones where it cannot be read) and its bytes. */
-static void add_to_hash(vitc_sha256 *hash, const loaded *image)
-{
-    const bool read = image->read.status == VITC_OK;
-    const uint64_t size = read ? image->size : UINT64_MAX;
-    unsigned char bytes[8];
-    for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)(size >> 8 * i);
-    vitc_sha256_add(hash, image->from->name, strlen(image->from->name) + 1);
-    vitc_sha256_add(hash, bytes, sizeof bytes);
-    if (read) vitc_sha256_add(hash, image->bytes, image->size);
-}
-
-static void count_answer(app_comparison *c, uint32_t label, uint32_t full, uint32_t reduced)
-{
-    c->images++;
-    c->right_full += full == label;
-    c->right_reduced += reduced == label;
-    c->agree += full == reduced;
-    c->lost += full == label && reduced != label;
-    c->gained += full != label && reduced == label;
-}
-
-static int compare_batch(app_comparison *c, judge *full, judge *reduced, const loaded *images,
-                         size_t count, const app_settings *settings)
-{
-    int result = judge_run(full, images, count, settings);
-    if (result == APP_EXIT_DONE) result = judge_run(reduced, images, count, settings);
-    for (size_t i = 0; i < count && result == APP_EXIT_DONE; i++) {
-        const vit_output *a = &full->outputs[i], *b = &reduced->outputs[i];
-        if (a->status != VITC_OK || b->status != VITC_OK) {
-            c->bad++;
-            report_bad(images[i].from, a->status != VITC_OK ? a : b, settings);
-        } else {
-            count_answer(c, images[i].from->label, first_label(a->logits, full->model),
-                         first_label(b->logits, reduced->model));
-        }
-    }
-    return result;
-}
-
-int app_evaluate_compare(app_comparison *c, const app_data *data, const vit_model *full,
-                         const vit_model *reduced, const app_settings *settings)
-{
-    const size_t batch = (size_t)settings->batch;
-    judge judges[2] = {{0}, {0}};
-    vitc_sha256 hash = vitc_sha256_start();
-    *c = (app_comparison){0};
-    loaded *images = calloc(batch, sizeof *images);
-    int result = images == NULL ? no_memory() : judge_open(&judges[0], full, batch, settings);
-    if (result == APP_EXIT_DONE) result = judge_open(&judges[1], reduced, batch, settings);
-    app_progress_start(data->count, settings->quiet);
-    for (size_t done = 0; done < data->count && result == APP_EXIT_DONE;) {
-        const size_t left = data->count - done, count = left < batch ? left : batch;
-        for (size_t i = 0; i < count; i++) {
-            load(&images[i], &data->items[done + i]);
-            add_to_hash(&hash, &images[i]);
-        }
-        result = compare_batch(c, &judges[0], &judges[1], images, count, settings);
-        for (size_t i = 0; i < count; i++) free(images[i].bytes);
-        done += count;
-        app_progress_update(done);
-    }
-    app_progress_finish();
-    vitc_sha256_finish(c->data_hash, &hash);
-    if (result == APP_EXIT_DONE && c->images == 0) {
-        app_error("%s: no image there can be used", settings->data);
-        result = APP_EXIT_MODEL;
-    }
-    judge_close(&judges[0]);
-    judge_close(&judges[1]);
-    free(images);
-    return result;
-}
-
-/* ---- one matrix at a time, on a few images ---- */
-
-enum { SENSITIVITY_IMAGES = 32 };
-
 typedef struct sample {
-    loaded images[SENSITIVITY_IMAGES]; /* only such that can be used */
+    datasets_item images[SENSITIVITY_IMAGES]; /* only such that can be used */
     size_t count;
+    uint64_t of; /* images of the set */
     uint32_t classes;
     float *logits; /* of the full model: count * classes */
 } sample;
 
 static void sample_close(sample *s)
 {
-    for (size_t i = 0; i < s->count; i++) free(s->images[i].bytes);
+    for (size_t i = 0; i < s->count; i++) datasets_item_free(&s->images[i]);
     free(s->logits);
 }
 
-/* Images from all over the data, and what the full model says of them. */
-static int sample_open(sample *s, const app_data *data, const vit_model *full,
+/* Images from all over the data: every so many. */
+static bool is_sampled(void *user, uint64_t index, const char *path)
+{
+    const sample *s = user;
+    (void)path;
+    if (s->of <= SENSITIVITY_IMAGES) return true;
+    return index * SENSITIVITY_IMAGES / s->of != (index + 1) * SENSITIVITY_IMAGES / s->of;
+}
+
+/* Keeps the image where the full model can use it, and what it says of it. */
+static int sample_add(sample *s, datasets_item *item, judge *j, const app_settings *settings)
+{
+    if (item->file != NULL) datasets_item_read(item, 0);
+    int result = APP_EXIT_DONE;
+    bool good = item->status == VITC_OK && s->count < SENSITIVITY_IMAGES;
+    if (good) {
+        result = judge_run(j, item, 1, settings);
+        good = result == APP_EXIT_DONE && j->outputs[0].status == VITC_OK;
+    }
+    if (!good) {
+        datasets_item_free(item); /* the evaluation has reported it */
+        return result;
+    }
+    memcpy(s->logits + s->count * s->classes, j->outputs[0].logits, s->classes * sizeof *s->logits);
+    s->images[s->count++] = *item;
+    return APP_EXIT_DONE;
+}
+
+static int sample_fill(sample *s, judge *j, const app_settings *settings)
+{
+    const vitc_log log = app_log(settings);
+    datasets_options options = app_classes_options(settings);
+    datasets_set *set;
+    options.wanted = is_sampled;
+    options.wanted_user = s;
+    int result = open_data(&set, &options, true, settings);
+    while (result == APP_EXIT_DONE) {
+        datasets_item item;
+        bool end;
+        result = app_exit_status(datasets_next(&item, &end, set, &log));
+        if (result != APP_EXIT_DONE || end) break;
+        result = sample_add(s, &item, j, settings);
+    }
+    datasets_close(set);
+    return result;
+}
+
+static int sample_open(sample *s, uint64_t count, const vit_model *full,
                        const app_settings *settings)
 {
     judge j;
-    *s = (sample){.classes = vit_model_describe(full).config->classes};
+    *s = (sample){.of = count, .classes = vit_model_describe(full).config->classes};
     s->logits = calloc((size_t)SENSITIVITY_IMAGES * s->classes, sizeof *s->logits);
     int result = s->logits == NULL ? no_memory() : APP_EXIT_DONE;
     const int opened = judge_open(&j, full, 1, settings);
     if (result == APP_EXIT_DONE) result = opened;
-    const size_t wanted = data->count < SENSITIVITY_IMAGES ? data->count : SENSITIVITY_IMAGES;
-    for (size_t i = 0; i < wanted && result == APP_EXIT_DONE; i++) {
-        loaded *image = &s->images[s->count];
-        load(image, &data->items[i * data->count / wanted]);
-        result = judge_run(&j, image, 1, settings);
-        if (result == APP_EXIT_DONE && j.outputs[0].status == VITC_OK) {
-            memcpy(s->logits + s->count * s->classes, j.outputs[0].logits,
-                   s->classes * sizeof *s->logits);
-            s->count++;
-        } else {
-            free(image->bytes); /* the evaluation has reported it */
-            *image = (loaded){0};
-        }
-    }
+    if (result == APP_EXIT_DONE) result = sample_fill(s, &j, settings);
     if (result == APP_EXIT_DONE && s->count == 0) {
         app_error("%s: no image for the report can be used", settings->data);
         result = APP_EXIT_MODEL;
@@ -281,7 +367,7 @@ static int compare_rows(const void *a, const void *b)
 {
     const app_sensitivity *p = a, *q = b;
     if (p->error != q->error) return p->error > q->error ? -1 : 1;
-    return app_inputs_compare(p->matrix, q->matrix);
+    return strcmp(p->matrix, q->matrix);
 }
 
 void app_sensitivities_free(app_sensitivities *table)
@@ -290,14 +376,14 @@ void app_sensitivities_free(app_sensitivities *table)
     *table = (app_sensitivities){0};
 }
 
-int app_evaluate_sensitivity(app_sensitivities *table, const app_data *data, const vit_model *full,
+int app_evaluate_sensitivity(app_sensitivities *table, uint64_t count, const vit_model *full,
                              app_reduce_fn reduce, void *user, const app_settings *settings)
 {
     sample s;
     *table = (app_sensitivities){0};
     while (vit_model_matrix(full, table->count) != NULL) table->count++;
     table->rows = calloc(table->count, sizeof *table->rows);
-    int result = sample_open(&s, data, full, settings);
+    int result = sample_open(&s, count, full, settings);
     if (result == APP_EXIT_DONE && table->rows == NULL) result = no_memory();
     table->images = (uint32_t)s.count;
     if (result == APP_EXIT_DONE)

@@ -21,7 +21,6 @@ typedef struct run {
     char *spec;               /* what options.preprocess points into */
     vit_precision precision;  /* that the reduced model is measured with */
     vit_model *full, *reduced;
-    app_data data;
     app_comparison comparison;
     app_sensitivities sensitivities;
     vitc_json *measurement; /* NULL: unmeasured */
@@ -45,9 +44,13 @@ static int check_settings(run *r)
         app_error("quantize needs --output FILE, the file to write");
         return APP_EXIT_USAGE;
     }
-    if (settings->data == NULL && (settings->report || asked != VIT_PRECISION_DEFAULT)) {
-        app_error("%s needs --data FOLDER, the images to measure with",
-                  settings->report ? "--report" : "--precision");
+    const char *of_data = settings->report                 ? "--report"
+                          : asked != VIT_PRECISION_DEFAULT ? "--precision"
+                          : settings->map != NULL          ? "--map"
+                          : settings->class_names != NULL  ? "--class-names"
+                                                           : NULL;
+    if (settings->data == NULL && of_data != NULL) {
+        app_error("%s needs --data DATA, the images to measure with", of_data);
         return APP_EXIT_USAGE;
     }
     const bool possible = r->dtype == VIT_DTYPE_INT8
@@ -145,13 +148,12 @@ static vitc_json *describe(const run *r)
 static int measure(run *r)
 {
     int result = load_models(r);
+    const app_comparison *c = &r->comparison;
     if (result == APP_EXIT_DONE)
-        result = app_data_collect(&r->data, r->settings->data, r->full, r->settings);
-    if (result == APP_EXIT_DONE)
-        result = app_evaluate_compare(&r->comparison, &r->data, r->full, r->reduced, r->settings);
+        result = app_evaluate_compare(&r->comparison, r->full, r->reduced, r->settings);
     if (result == APP_EXIT_DONE && r->settings->report)
-        result = app_evaluate_sensitivity(&r->sensitivities, &r->data, r->full, load_reduced, r,
-                                          r->settings);
+        result = app_evaluate_sensitivity(&r->sensitivities, c->images + c->bad, r->full,
+                                          load_reduced, r, r->settings);
     if (result != APP_EXIT_DONE) return result;
     r->measurement = describe(r);
     return r->measurement != NULL ? APP_EXIT_DONE : APP_EXIT_INTERNAL;
@@ -203,7 +205,7 @@ static void show(const run *r)
            app_text_bytes(size, sizeof size, file_size(r->settings->output)));
     free(out);
     if (r->measurement == NULL) {
-        puts("  accuracy    unmeasured; --data FOLDER measures it on labelled images");
+        puts("  accuracy    unmeasured; --data DATA measures it on labelled images");
         return;
     }
     const vit_model_info info = vit_model_describe(r->reduced);
@@ -289,7 +291,6 @@ int app_quantize_run(const app_settings *settings)
         if (result == APP_EXIT_DONE && r.comparison.bad > 0) result = APP_EXIT_INPUTS;
     }
     app_sensitivities_free(&r.sensitivities);
-    app_data_free(&r.data);
     vitc_json_free(r.measurement);
     vit_model_free(r.full);
     vit_model_free(r.reduced);

@@ -147,8 +147,12 @@ leaves_nothing
 mkdir empty
 run quantize "$model" -o new.safetensors --data empty
 exits 3
-err_has "holds no folders"
+err_has "an empty folder"
 mkdir empty/espresso
+run quantize "$model" -o new.safetensors --data empty
+exits 3
+err_has "none of its 1 class folder holds a file"
+echo "no image" >empty/espresso/text.jpg
 run quantize "$model" -o new.safetensors --data empty
 exits 3
 err_has "no image there can be used"
@@ -158,9 +162,32 @@ run quantize "$model" -o new.safetensors --data data
 exits 3
 err_has "dog"
 err_has "Tabby"
-err_has "the labels: tabby cat, espresso"
+err_has 'no class has: Kuchen-Käse, grey "fox"'
 leaves_nothing
 rmdir data/dog data/Tabby
+
+# Other sets than folders, and other names than the labels.
+cp -r data flat
+mv "flat/rocket, projectile/deep/er/y.bmp" "flat/rocket, projectile"
+tar -cf data.tar -C flat .
+run quantize "$model" -o new.safetensors --data data.tar --json
+exits 0
+check "images of a tar file" test "$(field measurement images)" = 4
+check "the same answers" test "$(field measurement lost)" = "$lost"
+mv data/tabby_cat data/kitty
+echo "kitty,tabby cat" >map.csv
+run quantize "$model" -o new.safetensors --data data
+exits 3
+err_has kitty
+run quantize "$model" -o new.safetensors --data data --map map.csv --json
+exits 0
+check "mapped" test "$(field measurement images)" = 4
+check "the same answers" test "$(field measurement lost)" = "$lost"
+mv data/kitty data/tabby_cat
+run quantize "$model" -o new.safetensors --map map.csv
+exits 2
+err_has "--map needs --data"
+rm -f new.safetensors
 
 # Not over the input, in whatever form; nowhere; a full disk.
 run convert "$model" -o f32.safetensors
