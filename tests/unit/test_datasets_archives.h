@@ -9,13 +9,16 @@
 /* A growing block of bytes. */
 typedef struct bytes {
     unsigned char *data;
-    size_t size;
+    size_t size, room;
 } bytes;
 
 static inline void bytes_add(bytes *to, const void *data, size_t size)
 {
-    to->data = realloc(to->data, to->size + size + 1);
-    assert_non_null(to->data);
+    if (to->data == NULL || to->size + size > to->room) {
+        to->room = 2 * (to->size + size) + 64;
+        to->data = realloc(to->data, to->room);
+        assert_non_null(to->data);
+    }
     if (size > 0) memcpy(to->data + to->size, data, size);
     to->size += size;
 }
