@@ -1,3 +1,5 @@
+#include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,20 +11,27 @@
 #include "app_output.h"
 #include "app_progress.h"
 #include "app_report.h"
-#include "vitc_file.h"
+#include "app_sort.h"
+#include "app_stop.h"
+#include "app_stream.h"
+#include "vit.h"
+
+/* So many images are looked for before the first is read: how many there are says how the threads
+ * are best used, and their paths how wide a column has to be. */
+enum { KNOWN_MOST = 1024 };
 
 /* The state of one run; zeroed, then filled from the top. */
 typedef struct run {
     const app_settings *settings;
     app_inputs inputs;
     vit_model *model;
-    vit_classifier *classifier;
+    datasets_set *set;
+    app_known known;
     app_output output;
-    size_t batch;
-    vit_input *batch_inputs;   /* those of a batch that have something to decode */
-    vit_output *batch_outputs; /* what became of them */
-    unsigned char *standard_input;
+    app_sort sort;
     bool rows_are_seen; /* rows and messages go to one terminal: no need to say things twice */
+    bool reader_gone;   /* of standard output */
+    uint64_t done;
     int exit_status;
 } run;
 
@@ -34,144 +43,95 @@ static bool same_terminal(void)
            out.st_rdev == err.st_rdev;
 }
 
-static int prepare(run *r)
+/* ---- how many images there are, counted while they are classified ---- */
+
+typedef struct counting {
+    datasets_set *set; /* the same once more */
+    bool running;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    bool ended; /* nobody needs the number any more */
+} counting;
+
+static bool go_on_counting(void *user, uint64_t images)
 {
-    const app_settings *settings = r->settings;
-    const vitc_log log = app_log(settings);
-    int result = app_inputs_collect(&r->inputs, settings);
-    if (result != APP_EXIT_DONE) return result;
-    result = app_model_load(&r->model, settings);
-    if (result != APP_EXIT_DONE) return result;
+    counting *c = user;
+    (void)images;
+    pthread_mutex_lock(&c->mutex);
+    const bool go_on = !c->ended;
+    pthread_mutex_unlock(&c->mutex);
+    return go_on;
+}
 
-    r->batch = settings->batch < r->inputs.count ? (size_t)settings->batch : r->inputs.count;
-    vit_classifier_options options = vit_classifier_options_default();
-    options.batch = (uint32_t)r->batch;
-    options.threads = (int)settings->threads;
-    options.views = (vit_views)settings->views;
-    options.decode = app_decode_options(settings);
-    result = app_exit_status(vit_classifier_create(&r->classifier, r->model, &options, &log));
-    if (result != APP_EXIT_DONE) return result;
+static void *count_images(void *user)
+{
+    counting *c = user;
+    datasets_survey survey;
+    if (datasets_survey_set(&survey, c->set, go_on_counting, c, NULL) == VITC_OK && survey.counted)
+        app_progress_total(survey.images);
+    return NULL;
+}
 
-    r->batch_inputs = calloc(r->batch, sizeof *r->batch_inputs);
-    r->batch_outputs = calloc(r->batch, sizeof *r->batch_outputs);
-    if (r->batch_inputs == NULL || r->batch_outputs == NULL ||
-        !app_output_open(&r->output, settings, r->model, &r->inputs)) {
-        app_error("out of memory for the results");
-        return APP_EXIT_INTERNAL;
+/* Only where somebody sees the number. The run does without it where it cannot be had. */
+static void begin_counting(counting *c, const run *r)
+{
+    app_settings silent = *r->settings;
+    silent.quiet = true;
+    *c = (counting){.mutex = PTHREAD_MUTEX_INITIALIZER};
+    if (r->known.all || !app_progress_wanted(r->settings->quiet) ||
+        app_inputs_open(&c->set, &r->inputs, &silent) != APP_EXIT_DONE)
+        return;
+    c->running = pthread_create(&c->thread, NULL, count_images, c) == 0;
+}
+
+static void end_counting(counting *c)
+{
+    if (c->running) {
+        pthread_mutex_lock(&c->mutex);
+        c->ended = true;
+        pthread_mutex_unlock(&c->mutex);
+        pthread_join(c->thread, NULL);
     }
-    r->rows_are_seen = !settings->json && !settings->csv && same_terminal();
-    return APP_EXIT_DONE;
+    datasets_close(c->set);
 }
 
-static void failed(vit_output *output, vitc_status status, const char *reason)
-{
-    *output = (vit_output){.status = status};
-    snprintf(output->error, sizeof output->error, "%s", reason);
-}
+/* ---- one image ---- */
 
-/* Reading from a pipe reports like reading a file: into the row. */
-static void keep_message(void *user, vitc_log_level level, const char *message)
+static void report_failure(const run *r, const char *path, const app_answer *answer)
 {
-    vit_output *output = user;
-    if (level == VITC_LOG_ERROR && output->error[0] == 0)
-        snprintf(output->error, sizeof output->error, "%s", message);
-}
-
-static bool read_standard_input(run *r, vit_input *input, vit_output *output)
-{
-    const vitc_log log = {keep_message, output};
-    size_t size;
-    *output = (vit_output){.status = VITC_OK};
-    output->status = vitc_file_read_fd(&r->standard_input, &size, STDIN_FILENO, "-",
-                                       imgio_limits_default().max_file_size, &log);
-    *input = (vit_input){.data = r->standard_input, .size = size, .name = "-"};
-    return output->status == VITC_OK;
+    if (!r->settings->quiet && !r->rows_are_seen)
+        app_error("%s: %s", path, app_output_reason(answer->status, answer->error, path));
 }
 
 /* One row and, for a failure, one message and the run's exit status. */
-static int finish_input(run *r, const char *path, const vit_output *output)
+static int deliver(void *user, const datasets_item *item, const app_answer *answer)
 {
-    if (output->status == VITC_ERR_MEMORY)
+    run *r = user;
+    const bool ok = answer->status == VITC_OK;
+    if (answer->status == VITC_ERR_MEMORY)
         r->exit_status = APP_EXIT_INTERNAL;
-    else if (output->status != VITC_OK && r->exit_status == APP_EXIT_DONE)
+    else if (!ok && r->exit_status == APP_EXIT_DONE)
         r->exit_status = APP_EXIT_INPUTS;
-    if (output->status != VITC_OK && !r->settings->quiet && !r->rows_are_seen)
-        app_error("%s: %s", path, app_output_reason(output->status, output->error, path));
+    if (!ok) report_failure(r, item->path, answer);
     app_progress_clear();
-    if (app_output_row(&r->output, path, output)) return APP_EXIT_DONE;
-    app_error("out of memory for the row of %s", path);
-    return APP_EXIT_INTERNAL;
-}
-
-/* Inputs first .. first + count - 1. Those that failed while they were looked for are not decoded,
- * but keep their place among the rows. */
-static int run_batch(run *r, size_t first, size_t count)
-{
-    const vitc_log log = app_log(r->settings);
-    vit_output unread;
-    size_t decoded = 0;
-    bool unread_input = false;
-    for (size_t i = 0; i < count; i++) {
-        const app_input *input = &r->inputs.items[first + i];
-        if (input->error != NULL) continue;
-        vit_input *to = &r->batch_inputs[decoded];
-        *to = (vit_input){.path = input->path};
-        if (input->standard_input && !read_standard_input(r, to, &unread)) {
-            unread_input = true;
-            continue;
-        }
-        decoded++;
+    if (!app_output_row(&r->output, item->path, answer)) {
+        app_error("out of memory for the row of %s", item->path);
+        return APP_EXIT_INTERNAL;
     }
-    vitc_status status =
-        vit_classify(r->classifier, r->batch_outputs, r->batch_inputs, decoded, &log);
-    free(r->standard_input);
-    r->standard_input = NULL;
-    if (status != VITC_OK) return app_exit_status(status);
-
-    size_t next = 0;
-    for (size_t i = 0; i < count; i++) {
-        const app_input *input = &r->inputs.items[first + i];
-        vit_output lost;
-        const vit_output *output;
-        if (input->error != NULL) {
-            failed(&lost, VITC_ERR_UNREADABLE, input->error);
-            output = &lost;
-        } else if (input->standard_input && unread_input) {
-            output = &unread;
-        } else {
-            output = &r->batch_outputs[next++];
-        }
-        /* These say nothing about the image: something is wrong with the whole run. */
-        if (output->status == VITC_ERR_PREPROCESS || output->status == VITC_ERR_ARGUMENT ||
-            output->status == VITC_ERR_INTERNAL) {
-            app_error("%s", output->error);
-            return app_exit_status(output->status);
-        }
-        const int result = finish_input(r, input->path, output);
+    if (!app_stdout_flush(&r->reader_gone)) return APP_EXIT_INTERNAL;
+    if (ok && r->settings->sort_into != NULL) {
+        const int result =
+            app_sort_image(&r->sort, item, r->output.ranking[0], r->output.uncertain);
         if (result != APP_EXIT_DONE) return result;
     }
+    r->done++;
     return APP_EXIT_DONE;
 }
 
-static int run_all(run *r)
-{
-    app_progress_start(r->inputs.count, r->settings->quiet);
-    for (size_t done = 0; done < r->inputs.count;) {
-        const size_t left = r->inputs.count - done;
-        const size_t count = left < r->batch ? left : r->batch;
-        const int result = run_batch(r, done, count);
-        if (result != APP_EXIT_DONE) return result;
-        bool gone;
-        if (!app_stdout_flush(&gone)) return gone ? r->exit_status : APP_EXIT_INTERNAL;
-        done += count;
-        app_progress_update(done);
-    }
-    return r->exit_status;
-}
+/* ---- the run ---- */
 
-int app_classify_run(const app_settings *settings)
+static int check_settings(const app_settings *settings)
 {
-    run r = {.settings = settings};
     if (settings->json && settings->csv) {
         app_error("--json and --csv: choose one");
         return APP_EXIT_USAGE;
@@ -180,14 +140,81 @@ int app_classify_run(const app_settings *settings)
         app_error("--logits needs --json or --csv");
         return APP_EXIT_USAGE;
     }
-    int result = prepare(&r);
+    if (settings->sort_copies && settings->sort_into == NULL) {
+        app_error("--sort-copies says how --sort-into puts images into folders, but that is not "
+                  "given");
+        return APP_EXIT_USAGE;
+    }
+    return APP_EXIT_DONE;
+}
+
+static int load_model(run *r)
+{
+    const int result = app_model_load(&r->model, r->settings);
+    if (result != APP_EXIT_DONE) return result;
+    if (r->settings->min_score > 0 &&
+        vit_model_describe(r->model).config->scores == VIT_SCORES_RAW) {
+        app_error("--min-score needs scores from 0 to 1; those of this model are its raw outputs");
+        return APP_EXIT_USAGE;
+    }
+    return APP_EXIT_DONE;
+}
+
+static int open_set(run *r)
+{
+    const vitc_log log = app_log(r->settings);
+    app_known *known = &r->known;
+    const int result = app_inputs_open(&r->set, &r->inputs, r->settings);
+    if (result != APP_EXIT_DONE) return result;
+    return app_exit_status(
+        datasets_peek(&known->items, &known->count, &known->all, r->set, KNOWN_MOST, &log));
+}
+
+static int prepare(run *r)
+{
+    int result = app_inputs_collect(&r->inputs, r->settings);
+    if (result == APP_EXIT_DONE) result = app_sort_prepare(r->settings, &r->inputs);
+    if (result == APP_EXIT_DONE) result = load_model(r);
+    if (result == APP_EXIT_DONE) result = open_set(r);
+    if (result != APP_EXIT_DONE) return result;
+    r->rows_are_seen = !r->settings->json && !r->settings->csv && same_terminal();
+    if (!app_output_open(&r->output, r->settings, r->model, &r->known)) {
+        app_error("out of memory for the results");
+        return APP_EXIT_INTERNAL;
+    }
+    return r->settings->sort_into != NULL ? app_sort_open(&r->sort, r->settings, r->model)
+                                          : APP_EXIT_DONE;
+}
+
+static int run_all(run *r)
+{
+    const app_stream stream = {.settings = r->settings,
+                               .model = r->model,
+                               .set = r->set,
+                               .images = r->known.all ? r->known.count : UINT64_MAX,
+                               .deliver = deliver,
+                               .user = r};
+    app_times times = {0};
+    counting c;
+    app_stop_watch();
+    begin_counting(&c, r);
+    const int result = app_stream_run(&stream, &times);
+    end_counting(&c);
+    if (app_stop_asked())
+        app_error("stopped by a signal: %" PRIu64 " image%s done", r->done,
+                  r->done == 1 ? "" : "s");
+    return result == APP_EXIT_DONE || r->reader_gone ? r->exit_status : result;
+}
+
+int app_classify_run(const app_settings *settings)
+{
+    run r = {.settings = settings};
+    int result = check_settings(settings);
+    if (result == APP_EXIT_DONE) result = prepare(&r);
     if (result == APP_EXIT_DONE) result = run_all(&r);
-    app_progress_finish();
+    app_sort_close(&r.sort);
     app_output_close(&r.output);
-    free(r.batch_inputs);
-    free(r.batch_outputs);
-    free(r.standard_input);
-    vit_classifier_free(r.classifier);
+    datasets_close(r.set);
     vit_model_free(r.model);
     app_inputs_free(&r.inputs);
     return result;

@@ -120,6 +120,13 @@ static const option options[] = {
      "Comma-separated values (RFC 4180) with a header line, one record per input."},
     {"classify", 0, "logits", OPTION_FLAG, NULL, FIELD(logits), 0, 0, NULL,
      "With --json or --csv: add the raw outputs of all classes."},
+    {"classify", 0, "min-score", OPTION_SHARE, "S", FIELD(min_score), 0, 1, NULL,
+     "Say of each image whether it is uncertain: its highest score is below S."},
+    {"classify", 0, "sort-into", OPTION_TEXT, "DIR", FIELD(sort_into), 0, 0, NULL,
+     "Put a symbolic link to each image into a folder of DIR named like its first label, or "
+     "uncertain by --min-score; images out of tar files are copied. Nothing is overwritten."},
+    {"classify", 0, "sort-copies", OPTION_FLAG, NULL, FIELD(sort_copies), 0, 0, NULL,
+     "With --sort-into: copy the files instead of linking to them."},
     {"classify", 0, "files-from", OPTION_TEXT, "FILE", FIELD(files_from), 0, 0, NULL,
      "Also read paths from FILE (- is standard input), one per line, or separated by NUL bytes "
      "where the list holds any."},

@@ -40,6 +40,8 @@ typedef struct app_settings {
     const char *config, *precisions, *batches, *thread_counts, *seconds, *svg; /* of bench */
     const char *rows, *report_file, *calibrate; /* of eval: files to write */
     const char *map, *class_names;              /* which label a class is; classes of IDX, CIFAR */
+    const char *sort_into;                      /* of classify: a folder */
+    double min_score;                           /* 0: none */
     app_list models;                            /* of eval; none: the bundled one */
     uint64_t threads;                           /* 0: chosen by the library */
     uint64_t batch, top, max_pixels, warmup;
@@ -52,7 +54,7 @@ typedef struct app_settings {
     double val_split;       /* 0: all images */
     uint64_t distance;      /* of check: bits */
     int subset;             /* datasets_part; DATASETS_ALL where it is not given */
-    bool resume, no_times, strict;
+    bool resume, no_times, strict, sort_copies;
     bool json, csv, logits, null_separated, no_exif, fast_decode, report, profile, quiet, verbose,
         help, list;
     const char *const *operands; /* what is not an option, in order */

@@ -15,6 +15,9 @@ enum {
     SCORE_COLUMNS = 8
 };
 
+#define UNCERTAIN "uncertain"
+enum { UNCERTAIN_COLUMNS = sizeof UNCERTAIN - 1 + 2 };
+
 const char *app_output_status(vitc_status status)
 {
     switch (status) {
@@ -44,18 +47,19 @@ const char *app_output_reason(vitc_status status, const char *error, const char 
 }
 
 bool app_output_open(app_output *output, const app_settings *settings, const vit_model *model,
-                     const app_inputs *inputs)
+                     const app_known *known)
 {
     const vit_config *config = vit_model_describe(model).config;
     *output = (app_output){.settings = settings, .model = model, .classes = config->classes};
     output->top =
         settings->top < config->classes ? (uint32_t)settings->top : (uint32_t)config->classes;
-    output->single = inputs->count == 1;
+    output->single = known->all && known->count == 1;
     output->ranking = malloc(sizeof *output->ranking * output->top);
     if (output->ranking == NULL) return false;
     output->terminal = app_terminal_of(stdout);
     if (settings->csv) {
         fputs("path,status,width,height", stdout);
+        if (settings->min_score > 0) fputs(",uncertain", stdout);
         for (uint32_t i = 1; i <= output->top; i++) printf(",label%u,score%u", i, i);
         for (uint32_t i = 0; i < output->classes && settings->logits; i++) printf(",logit%u", i);
         fputs(",error\r\n", stdout);
@@ -68,8 +72,8 @@ bool app_output_open(app_output *output, const app_settings *settings, const vit
     }
     output->label_width =
         vitc_size_min(output->label_width, output->single ? LABEL_COLUMNS_SINGLE : LABEL_COLUMNS);
-    for (size_t i = 0; i < inputs->count; i++) {
-        char *path = app_text_printable(inputs->items[i].path);
+    for (size_t i = 0; i < known->count; i++) {
+        char *path = app_text_printable(known->items[i].path);
         if (path == NULL) return false;
         const size_t width = app_text_width(path);
         if (width > output->path_width) output->path_width = width;
@@ -90,7 +94,7 @@ void app_output_close(app_output *output)
 
 /* ---- JSON ---- */
 
-static bool write_json(const app_output *o, const char *path, const vit_output *row)
+static bool write_json(const app_output *o, const char *path, const app_answer *row)
 {
     vitc_json *object = vitc_json_object();
     if (object == NULL) return false;
@@ -103,6 +107,8 @@ static bool write_json(const app_output *o, const char *path, const vit_output *
         ok = ok && vitc_json_set_string(object, "error",
                                         app_output_reason(row->status, row->error, path));
     } else {
+        if (o->settings->min_score > 0)
+            ok = ok && vitc_json_set_bool(object, "uncertain", o->uncertain);
         vitc_json *top = vitc_json_array();
         for (uint32_t i = 0; i < o->top; i++) {
             const uint32_t index = o->ranking[i];
@@ -125,7 +131,7 @@ static bool write_json(const app_output *o, const char *path, const vit_output *
 
 /* ---- CSV ---- */
 
-static void write_csv(const app_output *o, const char *path, const vit_output *row)
+static void write_csv(const app_output *o, const char *path, const app_answer *row)
 {
     app_text_csv(stdout, path);
     printf(",%s,", app_output_status(row->status));
@@ -133,6 +139,8 @@ static void write_csv(const app_output *o, const char *path, const vit_output *r
         printf("%u,%u", row->width, row->height);
     else
         putchar(',');
+    if (o->settings->min_score > 0)
+        printf(",%s", row->status != VITC_OK ? "" : o->uncertain ? "true" : "false");
     for (uint32_t i = 0; i < o->top; i++) {
         putchar(',');
         if (row->status == VITC_OK) app_text_csv(stdout, vit_model_label(o->model, o->ranking[i]));
@@ -208,7 +216,14 @@ static void write_bar(const app_output *o, float score, size_t columns)
     color(o, "0");
 }
 
-static void write_failure(const app_output *o, const char *path, const vit_output *row)
+static void write_uncertain(const app_output *o)
+{
+    color(o, "33");
+    fputs(UNCERTAIN, stdout);
+    color(o, "0");
+}
+
+static void write_failure(const app_output *o, const char *path, const app_answer *row)
 {
     color(o, "31");
     fputs(app_output_status(row->status), stdout);
@@ -221,14 +236,19 @@ static void write_failure(const app_output *o, const char *path, const vit_outpu
 
 /* One image: its labels below each other, with bars on a terminal. */
 static void write_single(const app_output *o, const char *path, const char *shown,
-                         const vit_output *row)
+                         const app_answer *row)
 {
     if (row->status != VITC_OK) {
         printf("%s  ", shown);
         write_failure(o, path, row);
         return;
     }
-    printf("%s  %ux%u\n", shown, row->width, row->height);
+    printf("%s  %ux%u", shown, row->width, row->height);
+    if (o->uncertain) {
+        fputs("  ", stdout);
+        write_uncertain(o);
+    }
+    putchar('\n');
     const size_t used = 2 + o->label_width + 2 + SCORE_COLUMNS + 2;
     const size_t room = o->terminal.columns > used + 1 ? o->terminal.columns - used - 1 : 0;
     for (uint32_t i = 0; i < o->top; i++) {
@@ -249,7 +269,7 @@ static void write_single(const app_output *o, const char *path, const char *show
 
 /* Many images: a line each, as many labels as the terminal's width takes. */
 static void write_line(const app_output *o, const char *path, const char *shown,
-                       const vit_output *row)
+                       const app_answer *row)
 {
     write_column(o, shown, o->path_width, true);
     fputs("  ", stdout);
@@ -261,10 +281,15 @@ static void write_line(const app_output *o, const char *path, const char *shown,
     size_t count = o->top;
     if (o->terminal.terminal) {
         const size_t columns = o->terminal.columns;
-        const size_t room = columns > o->path_width + 2 ? columns - o->path_width - 2 : 0;
+        const size_t used =
+            o->path_width + 2 + (o->settings->min_score > 0 ? UNCERTAIN_COLUMNS : 0);
+        const size_t room = columns > used ? columns - used : 0;
         count = vitc_size_min(count, (room + 2) / entry);
         if (count == 0) count = 1;
     }
+    if (o->uncertain) write_uncertain(o);
+    if (o->settings->min_score > 0)
+        printf("%*s", (int)(UNCERTAIN_COLUMNS - (o->uncertain ? strlen(UNCERTAIN) : 0)), "");
     for (size_t i = 0; i < count; i++) {
         if (i != 0) fputs("  ", stdout);
         if (i == 0) color(o, "1");
@@ -276,9 +301,13 @@ static void write_line(const app_output *o, const char *path, const char *shown,
     putchar('\n');
 }
 
-bool app_output_row(app_output *o, const char *path, const vit_output *row)
+bool app_output_row(app_output *o, const char *path, const app_answer *row)
 {
-    if (row->status == VITC_OK) vit_top_k(o->ranking, o->top, row->scores, o->classes);
+    o->uncertain = false;
+    if (row->status == VITC_OK) {
+        vit_top_k(o->ranking, o->top, row->scores, o->classes);
+        o->uncertain = (double)row->scores[o->ranking[0]] < o->settings->min_score;
+    }
     if (o->settings->json) return write_json(o, path, row);
     if (o->settings->csv) {
         write_csv(o, path, row);

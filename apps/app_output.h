@@ -2,10 +2,9 @@
 #ifndef VITC_APP_OUTPUT_H
 #define VITC_APP_OUTPUT_H
 
-#include "app_inputs.h"
 #include "app_options.h"
+#include "app_stream.h"
 #include "app_text.h"
-#include "vit.h"
 
 /* "ok", "truncated", "corrupt", "unsupported", "too_large", "unreadable". */
 const char *app_output_status(vitc_status status);
@@ -21,14 +20,23 @@ typedef struct app_output {
     bool single; /* one input in all: one label per line */
     app_terminal terminal;
     size_t path_width, label_width; /* columns, for people */
-    uint32_t *ranking;              /* top indices */
+    /* Of the last row, where it was ok: */
+    uint32_t *ranking; /* top indices */
+    bool uncertain;    /* the highest score is below --min-score */
 } app_output;
+
+/* The first images of a run, as far as they are known beforehand. */
+typedef struct app_known {
+    const datasets_item *items;
+    size_t count;
+    bool all; /* there are no others */
+} app_known;
 
 /* False without memory. */
 bool app_output_open(app_output *output, const app_settings *settings, const vit_model *model,
-                     const app_inputs *inputs);
+                     const app_known *known);
 /* One row on standard output. False without memory. */
-bool app_output_row(app_output *output, const char *path, const vit_output *row);
+bool app_output_row(app_output *output, const char *path, const app_answer *row);
 void app_output_close(app_output *output);
 
 #endif

@@ -37,13 +37,13 @@ _vitc() {
     case $command in
     classify)
         options="-m --model --preprocess --img-size --crop --tta -k --top-k --json --csv --logits
-            --files-from -0 --null
+            --files-from -0 --null --min-score --sort-into --sort-copies
             --no-exif --fast-decode --max-pixels --precision --batch --threads -q --quiet
             -v --verbose -h --help"
         ;;
     eval)
         options="-m --model --preprocess --img-size --crop --tta -k --top-k --json --rows --resume
-            --report --calibrate --val-split --subset --seed --map --class-names --strict --max-bad
+            --report --calibrate --val-split --subset --seed --map --class-names --train-data --strict --max-bad
             --no-times --no-exif --fast-decode --max-pixels --precision --batch --threads
             -q --quiet -v --verbose -h --help"
         ;;
@@ -67,8 +67,8 @@ _vitc() {
             --json --batch --threads -q --quiet -v --verbose -h --help"
         ;;
     check)
-        options="--json --csv --report --distance --no-exif --max-pixels --threads -q --quiet
-            -v --verbose -h --help"
+        options="-m --model --map --class-names --json --csv --report --distance --no-exif
+            --max-pixels --batch --threads -q --quiet -v --verbose -h --help"
         ;;
     help) options="--list -h --help" ;;
     completion | version) options="-h --help" ;;
@@ -116,6 +116,10 @@ _vitc() {
         _vitc_words "vit-ti16 vit-s16 vit-b16 vit-l16 vit-h14 testing"
         return
         ;;
+    --train-data)
+        _vitc_files csv tsv jsonl tar tar.gz tgz gz bin
+        return
+        ;;
     --rows)
         _vitc_files jsonl
         return
@@ -130,6 +134,10 @@ _vitc() {
         ;;
     --tta)
         _vitc_words "hflip five"
+        return
+        ;;
+    --sort-into)
+        _vitc_files
         return
         ;;
     --files-from)
@@ -149,7 +157,7 @@ _vitc() {
         return
         ;;
     -k | --top-k | --batch | --threads | --max-pixels | --seconds | --warmup | --distance | \
-        --val-split | --seed | --max-bad | --img-size | --crop)
+        --val-split | --seed | --max-bad | --img-size | --crop | --min-score)
         return
         ;;
     esac
@@ -160,6 +168,7 @@ _vitc() {
     fi
     case $command in
     classify | preprocess)
+        [[ $command == classify ]] && _vitc_files csv tsv jsonl tar tar.gz tgz
         _vitc_files '[jJ][pP][gG]' '[jJ][pP][eE][gG]' '[pP][nN][gG]' '[wW][eE][bB][pP]' \
             '[gG][iI][fF]' '[bB][mM][pP]' '[tT][gG][aA]' '[pP][gG][mM]' '[pP][pP][mM]' '[pP][sS][dD]'
         ;;
