@@ -103,7 +103,7 @@ static int examine(app_check *check)
     const app_settings *settings = check->settings;
     app_scan *scan = &check->scan;
     for (size_t i = 0; i < settings->operand_count; i++) {
-        const int result = app_scan_add(scan, settings->operands[i], settings);
+        const int result = app_scan_add(scan, &settings->operands[i], 1, NULL, settings);
         if (result != APP_EXIT_DONE) return result;
     }
     for (size_t i = 0; i < scan->set_count; i++) {
@@ -122,6 +122,8 @@ static int examine(app_check *check)
         for (size_t a = 0; a < b && result == APP_EXIT_DONE; a++)
             result = app_duplicates_overlap(&check->overlaps[a][b], &check->duplicates, scan, a, b,
                                             settings);
+    if (result == APP_EXIT_DONE && settings->model != NULL)
+        result = app_doubts_find(&check->doubts, scan, settings);
     check->errors = has_errors(check);
     return result;
 }
@@ -130,6 +132,10 @@ static bool settings_are_good(const app_settings *settings)
 {
     if (settings->json && settings->csv) {
         app_error("--json and --csv are two forms of the same findings; choose one");
+        return false;
+    }
+    if (settings->map != NULL && settings->model == NULL) {
+        app_error("--map says which label of a model each class is; give --model too");
         return false;
     }
     if (settings->operand_count > APP_SCAN_SETS) {
@@ -172,6 +178,7 @@ int app_check_run(const app_settings *settings)
         result = app_check_page(settings->report_file, &check);
     if (result == APP_EXIT_DONE && check.errors) result = APP_EXIT_INPUTS;
     for (size_t i = 0; i < check.scan.set_count; i++) free(check.sets[i].class_images);
+    app_doubts_free(&check.doubts);
     app_duplicates_free(&check.duplicates);
     app_scan_free(&check.scan);
     return result;

@@ -2,6 +2,7 @@
 #ifndef VITC_APP_CHECK_H
 #define VITC_APP_CHECK_H
 
+#include "app_doubts.h"
 #include "app_duplicates.h"
 #include "app_scan.h"
 #include "vitc_json.h"
@@ -22,6 +23,7 @@ typedef struct app_check {
     const app_settings *settings;
     app_scan scan;
     app_duplicates duplicates;
+    app_doubts doubts; /* with --model */
     app_check_set sets[APP_SCAN_SETS];
     app_overlap overlaps[APP_SCAN_SETS][APP_SCAN_SETS]; /* [a][b], a < b: of b, what is in a */
     uint64_t broken, flat, misnamed;                    /* in all sets */

@@ -14,6 +14,7 @@
 enum {
     SHOWN_GROUPS = 48, /* in each section */
     SHOWN_MEMBERS = 6, /* of a group */
+    SHOWN_DOUBTS = 96,
     SHOWN_ROWS = 1000
 };
 
@@ -53,9 +54,17 @@ static void want_groups(page_state *p, const app_group *groups, size_t count, bo
     }
 }
 
+static void want_doubts(page_state *p)
+{
+    for (size_t i = 0; i < p->check->doubts.count && i < SHOWN_DOUBTS; i++) {
+        const app_image *image = image_at(p, p->check->doubts.items[i].image);
+        p->indices[image->set][p->index_count[image->set]++] = image->index;
+    }
+}
+
 static int load_pictures(page_state *p)
 {
-    enum { MOST = 4 * SHOWN_GROUPS * SHOWN_MEMBERS };
+    enum { MOST = 4 * SHOWN_GROUPS * SHOWN_MEMBERS + SHOWN_DOUBTS };
     const app_check *check = p->check;
     const app_duplicates *d = &check->duplicates;
     for (size_t s = 0; s < check->scan.set_count; s++) {
@@ -69,6 +78,7 @@ static int load_pictures(page_state *p)
         want_groups(p, d->identical, d->identical_count, differ != 0);
         want_groups(p, d->alike, d->alike_count, differ != 0);
     }
+    want_doubts(p);
     int result = APP_EXIT_DONE;
     for (size_t s = 0; s < check->scan.set_count && result == APP_EXIT_DONE; s++)
         result = app_pictures_load(&p->pictures[s], p->indices[s], p->index_count[s],
@@ -180,7 +190,8 @@ static void put_overlaps(const page_state *p)
 
 /* ---- groups ---- */
 
-static void put_member(const page_state *p, const app_image *image)
+/* `said` is NULL, or what a model takes it for. */
+static void put_member(const page_state *p, const app_image *image, const char *said)
 {
     const app_scan *scan = &p->check->scan;
     const char *label = app_scan_class(scan, image->label);
@@ -189,6 +200,7 @@ static void put_member(const page_state *p, const app_image *image)
                      label != NULL ? label : "an image");
     app_html_put(p->page, "<figcaption>");
     if (label != NULL) app_html_element(p->page, "strong", NULL, label);
+    if (said != NULL) app_html_element(p->page, "span", "said", said);
     app_html_element(p->page, "span", "path", app_scan_path(scan, image));
     app_html_put(p->page, "</figcaption></figure>\n");
 }
@@ -198,7 +210,7 @@ static void put_group(const page_state *p, const app_group *group)
     app_html_put(p->page, "<h3>%zu images%s</h3>\n<div class=\"gallery\">\n", group->count,
                  group->sets_differ ? ", in more than one set" : "");
     for (size_t i = 0; i < group->count && i < SHOWN_MEMBERS; i++)
-        put_member(p, image_at(p, p->check->duplicates.members[group->begin + i]));
+        put_member(p, image_at(p, p->check->duplicates.members[group->begin + i]), NULL);
     app_html_put(p->page, "</div>\n");
 }
 
@@ -219,6 +231,24 @@ static void put_groups(const page_state *p, const char *id, const char *heading,
         shown++;
     }
     app_html_put(p->page, "</section>\n");
+}
+
+static void put_doubts(const page_state *p)
+{
+    const app_doubts *doubts = &p->check->doubts;
+    if (doubts->count == 0) return;
+    app_html_section(p->page, "doubted", "Labels that the model doubts");
+    app_html_put(p->page, "<p>");
+    put_number(p->page, doubts->count);
+    app_html_put(p->page,
+                 ". Look at them: the model takes each for another class, with more confidence "
+                 "than it has on average in the images of that class. The least likely labels come "
+                 "first%s.</p>\n<div class=\"gallery\">\n",
+                 doubts->count > SHOWN_DOUBTS ? "; --csv lists all" : "");
+    for (size_t i = 0; i < doubts->count && i < SHOWN_DOUBTS; i++)
+        put_member(p, image_at(p, doubts->items[i].image),
+                   vit_model_label(doubts->model, doubts->items[i].guess));
+    app_html_put(p->page, "</div>\n</section>\n");
 }
 
 /* ---- single images ---- */
@@ -291,6 +321,7 @@ static int write_page(page_state *p, const char *path)
                "At least one label of each is wrong.", d->identical, d->identical_count, true);
     put_groups(p, "suspicious", "Alike, with different labels",
                "Look at them: one of the labels may be wrong.", d->alike, d->alike_count, true);
+    put_doubts(p);
     put_overlaps(p);
     put_groups(p, "identical", "Identical", "Keep one image of each.", d->identical,
                d->identical_count, false);

@@ -245,6 +245,27 @@ static void print_overlaps(const app_check *check)
         }
 }
 
+static void print_doubts(const app_check *check)
+{
+    const app_doubts *doubts = &check->doubts;
+    size_t shown = 0;
+    if (doubts->count == 0) return;
+    printf("\nLabels that the model doubts (look at them; it must not have learned them): %s\n",
+           number(doubts->count).text);
+    for (; shown < doubts->count && shown < SHOWN_IMAGES; shown++) {
+        const app_doubt *doubt = &doubts->items[shown];
+        const app_image *image = &check->scan.images[doubt->image];
+        fputs("  ", stdout);
+        print_safe(app_scan_path(&check->scan, image));
+        fputs("  ", stdout);
+        print_safe(app_scan_class(&check->scan, image->label));
+        printf(" %.3g, ", (double)doubt->score_label);
+        print_safe(vit_model_label(doubts->model, doubt->guess));
+        printf(" %.3g\n", (double)doubt->score_guess);
+    }
+    print_more(check, doubts->count, shown);
+}
+
 void app_check_print(const app_check *check)
 {
     const app_duplicates *d = &check->duplicates;
@@ -256,6 +277,7 @@ void app_check_print(const app_check *check)
                  "Identical images with different labels (at least one label is wrong)");
     print_groups(check, d->alike, d->alike_count, true,
                  "Images that look alike with different labels (look at them)");
+    print_doubts(check);
     print_overlaps(check);
     print_groups(check, d->identical, d->identical_count, false,
                  "Identical images (keep one of each group)");
@@ -269,7 +291,9 @@ void app_check_print(const app_check *check)
         printf("\nSo many images look alike that %u bits were allowed instead of %u%s\n",
                d->distance, (unsigned)check->settings->distance,
                d->complete ? "" : ", and still not all were compared");
-    if (check->broken + check->flat + check->misnamed + d->identical_count + d->alike_count == 0 &&
+    if (check->doubts.count + check->broken + check->flat + check->misnamed + d->identical_count +
+                d->alike_count ==
+            0 &&
         !check->errors)
         puts("\nNothing to repair was found");
 }
@@ -431,6 +455,23 @@ static vitc_json *overlaps_json(const app_check *check)
     return NULL;
 }
 
+static vitc_json *doubts_json(const app_check *check)
+{
+    vitc_json *list = vitc_json_array();
+    bool ok = list != NULL;
+    for (size_t i = 0; i < check->doubts.count && ok; i++) {
+        const app_doubt *doubt = &check->doubts.items[i];
+        vitc_json *o = image_json(&check->scan, &check->scan.images[doubt->image]);
+        ok = o != NULL && vitc_json_set_number(o, "score", (double)doubt->score_label) &&
+             vitc_json_set_string(o, "guess", vit_model_label(check->doubts.model, doubt->guess)) &&
+             vitc_json_set_number(o, "guess_score", (double)doubt->score_guess);
+        ok = vitc_json_append(list, o) && ok;
+    }
+    if (ok) return list;
+    vitc_json_free(list);
+    return NULL;
+}
+
 vitc_json *app_check_json(const app_check *check)
 {
     const app_scan *scan = &check->scan;
@@ -454,6 +495,7 @@ vitc_json *app_check_json(const app_check *check)
         vitc_json_set(o, "alike", groups_json(check, d->alike, d->alike_count, false)) &&
         vitc_json_set(o, "one_colour", images_json(scan, is_flat)) &&
         vitc_json_set(o, "misnamed", images_json(scan, is_misnamed));
+    if (check->doubts.model != NULL) ok = ok && vitc_json_set(o, "doubted", doubts_json(check));
     if (ok) return o;
     vitc_json_free(o);
     return NULL;
@@ -510,6 +552,9 @@ void app_check_csv(const app_check *check)
     put_images(scan, "broken", is_broken);
     put_groups(check, "identical", d->identical, d->identical_count, 1);
     put_groups(check, "alike", d->alike, d->alike_count, d->identical_count + 1);
+    for (size_t i = 0; i < check->doubts.count; i++)
+        put_record(scan, "doubted", 0, &scan->images[check->doubts.items[i].image],
+                   vit_model_label(check->doubts.model, check->doubts.items[i].guess));
     put_images(scan, "one_colour", is_flat);
     put_images(scan, "misnamed", is_misnamed);
 }

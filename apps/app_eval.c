@@ -8,6 +8,7 @@
 #include "app_guard.h"
 #include "app_measure.h"
 #include "app_model.h"
+#include "app_overlap.h"
 #include "app_report.h"
 #include "app_stop.h"
 #include "app_text.h"
@@ -21,6 +22,8 @@ typedef struct command {
     app_measure measures[APP_LIST_MAX];
     app_evaluation evaluations[APP_LIST_MAX];
     app_marks marks; /* of the first of several models */
+    app_overlap overlap;
+    bool overlap_known;
     vitc_json *json; /* the one object, or an array of one for each model */
     char temporary[4096];
 } command;
@@ -220,6 +223,7 @@ static int evaluate(command *c, size_t index)
                        .marks = c->models > 1 ? &c->marks : NULL,
                        .first = index == 0};
     int result = app_measure_run(m, e);
+    e->overlap = c->overlap_known ? &c->overlap : NULL;
     if (e->n > 0 && (result <= APP_EXIT_INPUTS || e->stopped != NULL)) {
         if (settings->calibrate != NULL) result = worse(result, calibrate(m, e));
         result = worse(result, tell(c, e));
@@ -257,6 +261,9 @@ int app_eval_run(const app_settings *settings)
     if (result == APP_EXIT_DONE) result = make_temporary(&c);
     if (result == APP_EXIT_DONE) {
         app_stop_watch();
+        result = app_overlap_find(&c.overlap, &c.overlap_known, settings);
+    }
+    if (result == APP_EXIT_DONE && !app_stop_asked()) {
         result = evaluate_all(&c);
     }
     if (c.temporary[0] != 0) unlink(c.temporary);

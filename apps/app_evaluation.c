@@ -160,6 +160,18 @@ static bool put_times(vitc_json *o, const app_evaluation *e)
     return vitc_json_set(o, "times", entry) && ok;
 }
 
+static bool put_overlap(vitc_json *o, const app_overlap *overlap)
+{
+    vitc_json *shared = vitc_json_object();
+    const bool ok =
+        shared != NULL && vitc_json_set_integer(shared, "identical", (int64_t)overlap->identical) &&
+        vitc_json_set_integer(shared, "identical_other_label",
+                              (int64_t)overlap->identical_other_label) &&
+        vitc_json_set_integer(shared, "alike", (int64_t)overlap->alike) &&
+        vitc_json_set_integer(shared, "alike_other_label", (int64_t)overlap->alike_other_label);
+    return vitc_json_set(o, "in_train_data", shared) && ok;
+}
+
 vitc_json *app_evaluation_json(const app_evaluation *e)
 {
     const vit_model_info info = vit_model_describe(e->model);
@@ -178,6 +190,7 @@ vitc_json *app_evaluation_json(const app_evaluation *e)
          vitc_json_set_integer(o, "n_bad", (int64_t)e->n_bad) && put_bad(o, e) &&
          put_results(o, &e->results) && put_bins(o, &e->results) && put_classes(o, e) &&
          put_confusions(o, e);
+    if (e->overlap != NULL) ok = ok && put_overlap(o, e->overlap);
     if (e->compared) ok = ok && put_comparison(o, e);
     if (e->calibrated) ok = ok && put_calibration(o, e);
     if (!e->settings->no_times) ok = ok && put_times(o, e);
@@ -282,6 +295,9 @@ static void print_counts(const printer *p)
         printf("  INCOMPLETE %s: the numbers are those of the images so far\n", e->stopped);
         color(p, "0");
     }
+    if (e->overlap != NULL)
+        printf("  leaked     %s are in --train-data too, %s look like images of it\n",
+               count_text(ok, e->overlap->identical), count_text(bad, e->overlap->alike));
     if (e->changed) {
         color(p, "31");
         puts("  CHANGED    the data was another at the end of the run than at its beginning");

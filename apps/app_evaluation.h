@@ -2,6 +2,7 @@
 #ifndef VITC_APP_EVALUATION_H
 #define VITC_APP_EVALUATION_H
 
+#include "app_duplicates.h"
 #include "app_rows.h"
 #include "app_stream.h"
 #include "datasets.h"
@@ -26,7 +27,8 @@ typedef struct app_evaluation {
     const char *stopped; /* NULL, or why not all images were seen */
     bool changed;        /* the data was not the same at the end as at the beginning */
     const char *rows;    /* the file that holds the rows: --rows, or a temporary one for --report */
-    bool compared;       /* with the first of several models, on the images that both could use: */
+    const app_overlap *overlap; /* NULL, or which of the images are in --train-data too */
+    bool compared; /* with the first of several models, on the images that both could use: */
     uint64_t lost, gained; /* only that one was right; only this one */
     bool calibrated;
     datasets_temperature calibration;

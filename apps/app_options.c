@@ -81,11 +81,15 @@ static const option options[] = {
      "With --val-split: the images held out (default), or the rest."},
     {"eval", 0, "seed", OPTION_COUNT, "N", FIELD(seed), 0, INT64_MAX, NULL,
      "With --val-split: another number is another choice (default 0)."},
-    {"eval quantize", 0, "map", OPTION_TEXT, "FILE", FIELD(map), 0, 0, NULL,
+    {"eval quantize check", 0, "map", OPTION_TEXT, "FILE", FIELD(map), 0, 0, NULL,
      "Which label of the model each class of the data is: lines of class, comma or TAB, label. "
      "Other classes are matched by name."},
-    {"eval quantize", 0, "class-names", OPTION_TEXT, "FILE", FIELD(class_names), 0, 0, NULL,
+    {"eval quantize check", 0, "class-names", OPTION_TEXT, "FILE", FIELD(class_names), 0, 0, NULL,
      "The names of the classes of IDX or CIFAR files, one to a line."},
+    {"eval", 0, "train-data", OPTION_LIST, "DATA", FIELD(train_data), 0, 0, NULL,
+     "The data that the model was trained on, to warn of images that are in both: identical "
+     "pixels, "
+     "or alike as vitc check has it. Can be given several times for one set."},
     {"eval", 0, "strict", OPTION_FLAG, NULL, FIELD(strict), 0, 0, NULL,
      "Stop at the first image that cannot be used."},
     {"eval", 0, "max-bad", OPTION_COUNT, "N", FIELD(max_bad), 0, INT64_MAX, NULL,
@@ -149,6 +153,10 @@ static const option options[] = {
      "Without it the file says that it is unmeasured."},
     {"quantize", 0, "report", OPTION_FLAG, NULL, FIELD(report), 0, 0, NULL,
      "With --data: show for each matrix how far the outputs move when only it is changed."},
+    {"check", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
+     "Also say which labels this model doubts: images that it takes for another class with more "
+     "confidence than it has on average in the images of that class (confident learning). It must "
+     "not have been trained on these images, whose labels it would repeat."},
     {"check", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
      "One JSON object with all findings."},
     {"check", 0, "csv", OPTION_FLAG, NULL, FIELD(csv), 0, 0, NULL,
@@ -177,7 +185,7 @@ static const option options[] = {
     {"quantize", 0, "precision", OPTION_CHOICE, "f32|bf16|int8|auto", FIELD(precision),
      VIT_PRECISION_F32, 0, NULL,
      "With --data: measure the new weights with this arithmetic. Default: that of --dtype."},
-    {"classify eval quantize", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
+    {"classify eval quantize check", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
      "The most images computed together (default 8). Results do not depend on it."},
     {"info", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
      "Show the memory for batches of N images (default 8)."},

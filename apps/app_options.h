@@ -42,6 +42,7 @@ typedef struct app_settings {
     const char *map, *class_names;              /* which label a class is; classes of IDX, CIFAR */
     const char *sort_into;                      /* of classify: a folder */
     double min_score;                           /* 0: none */
+    app_list train_data;                        /* of eval */
     app_list models;                            /* of eval; none: the bundled one */
     uint64_t threads;                           /* 0: chosen by the library */
     uint64_t batch, top, max_pixels, warmup;

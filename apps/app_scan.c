@@ -9,6 +9,7 @@
 #include "app_output.h"
 #include "app_progress.h"
 #include "app_report.h"
+#include "app_stop.h"
 #include "vitc_log.h"
 #include "vitc_size.h"
 #include "vitc_threads.h"
@@ -253,16 +254,16 @@ static vitc_status join_classes(app_scan *scan, const vitc_log *log)
 /* ---- sets ---- */
 
 /* Labelled where it can be; a message only where it can be neither. */
-static vitc_status open_set(datasets_set **set, datasets_options *options, const char *path,
-                            const app_settings *settings, const vitc_log *log)
+static vitc_status open_any(datasets_set **set, datasets_options *options, const char *const *paths,
+                            size_t count, const app_settings *settings, const vitc_log *log)
 {
     const vitc_log silent = {0};
     *options = datasets_options_default();
     options->class_names = settings->class_names;
-    const vitc_status status = datasets_open(set, &path, 1, options, &silent);
+    const vitc_status status = datasets_open(set, paths, count, options, &silent);
     if (status == VITC_OK) return status;
     options->labelled = status != VITC_ERR_UNSUPPORTED;
-    return datasets_open(set, &path, 1, options, log);
+    return datasets_open(set, paths, count, options, log);
 }
 
 /* The number of images, for the progress line; 1 where only reading everything would tell. */
@@ -289,6 +290,12 @@ static void keep_and_pass(void *user, vitc_log_level level, const char *message)
     s->next->write(s->next->user, level, message);
 }
 
+static bool is_stopped(void *user)
+{
+    (void)user;
+    return app_stop_asked();
+}
+
 /* A set that is damaged further on has given what it could: its error is kept. */
 static vitc_status read_set(run *r, datasets_set *set, const vitc_log *log)
 {
@@ -301,7 +308,8 @@ static vitc_status read_set(run *r, datasets_set *set, const vitc_log *log)
                                     .result_size = sizeof(examined),
                                     .work = examine,
                                     .deliver = take,
-                                    .user = r};
+                                    .user = r,
+                                    .stop = is_stopped};
     app_progress_start(count_images(set, r->settings), r->settings->quiet);
     const vitc_status status = datasets_load(set, &loader, NULL, &passing);
     app_progress_finish();
@@ -311,7 +319,8 @@ static vitc_status read_set(run *r, datasets_set *set, const vitc_log *log)
     return *error != NULL ? VITC_OK : vitc_fail_memory(log, "what was found");
 }
 
-int app_scan_add(app_scan *scan, const char *path, const app_settings *settings)
+int app_scan_add(app_scan *scan, const char *const *paths, size_t count,
+                 const datasets_options *options, const app_settings *settings)
 {
     const vitc_log log = app_log(settings);
     const size_t number = scan->set_count, begin = scan->count;
@@ -322,11 +331,14 @@ int app_scan_add(app_scan *scan, const char *path, const app_settings *settings)
         return APP_EXIT_USAGE;
     }
     datasets_set *set;
-    vitc_status status = open_set(&set, &scan->sets[number].options, path, settings, &log);
+    datasets_options *opening = &scan->sets[number].options;
+    if (options != NULL) *opening = *options;
+    vitc_status status = options != NULL ? datasets_open(&set, paths, count, options, &log)
+                                         : open_any(&set, opening, paths, count, settings, &log);
     if (status != VITC_OK) return app_exit_status(status);
     scan->set_count++;
     scan->sets[number].set = set;
-    scan->sets[number].name = path;
+    scan->sets[number].name = paths[0];
     scan->sets[number].begin = begin;
     status = read_set(&r, set, &log);
     scan->sets[number].end = scan->count;

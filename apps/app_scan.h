@@ -45,7 +45,7 @@ typedef struct app_scan {
     struct {
         datasets_set *set;        /* open until the end, for its names */
         datasets_options options; /* how it was opened */
-        const char *name;         /* as it was given */
+        const char *name;         /* its first path, as it was given */
         size_t begin, end;        /* its images */
         uint32_t classes;         /* where its own classes begin in `same` */
         char *error;              /* why it could not be read to its end; NULL: it could */
@@ -54,11 +54,13 @@ typedef struct app_scan {
     uint32_t class_count;
 } app_scan;
 
-/* Opens, reads and decodes what `path` names, as one more set, in parallel: labelled, or, where
- * that is no labelled set, all images below it. Broken images are not errors, nor is a set that
- * cannot be read to its end: that was said, and what came before the damage counts. An exit status
+/* Opens, reads and decodes what `paths` name together, as one more set, in parallel; with `options`
+ * NULL labelled, or, where that is no labelled set, all images below it. Broken images are not
+ * errors, nor is a set that cannot be read to its end: that was said, and what came before the
+ * damage counts. It ends early after a signal (app_stop.h). Paths outlive the scan. An exit status
  * as everywhere. */
-int app_scan_add(app_scan *scan, const char *path, const app_settings *settings);
+int app_scan_add(app_scan *scan, const char *const *paths, size_t count,
+                 const datasets_options *options, const app_settings *settings);
 void app_scan_free(app_scan *scan);
 
 const char *app_scan_path(const app_scan *scan, const app_image *image);

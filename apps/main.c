@@ -188,7 +188,8 @@ int main(int argc, char **argv)
     const app_command *command = app_command_find(argv[1]);
     if (command == NULL) return unknown_command(argv[1]);
     if (command->run == app_classify_run || command->run == app_eval_run ||
-        command->run == app_quantize_run || command->run == app_bench_run)
+        command->run == app_quantize_run || command->run == app_check_run ||
+        command->run == app_bench_run)
         app_openmp_settle(argv);
     char **typed = calloc((size_t)argc, sizeof *typed);
     if (typed == NULL) {

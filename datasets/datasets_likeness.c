@@ -29,7 +29,8 @@ static vitc_status make_grey(imgio_image *grey, const imgio_image *image, const 
     for (size_t i = 0; i < pixels; i++) {
         const uint8_t *rgb = image->pixels + 3 * i;
         const uint32_t sum = 19595U * rgb[0] + 38470U * rgb[1] + 7471U * rgb[2] + 0x8000U;
-        memset(grey->pixels + 3 * i, (int)(sum >> 16), 3);
+        uint8_t *out = grey->pixels + 3 * i;
+        out[0] = out[1] = out[2] = (uint8_t)(sum >> 16);
     }
     return VITC_OK;
 }

@@ -190,6 +190,85 @@ else
     skip "no tar"
 fi
 
+# A model that doubts labels: photos in folders of what it says they are, but one that it is sure of
+# in another folder. The same again in awk: a class is a candidate where an image's score reaches the
+# mean score of the images that are labelled so; the candidate with the highest score is the guess.
+doubts_in_awk() {
+    awk -F, 'NR > 1 && $2 == "ok" {
+        n++; path[n] = $1; split($1, part, "/"); label[n] = part[2]
+        for (i = 5; i < 25; i += 2) score[n, $i] = $(i + 1)
+        sum[label[n]] += score[n, label[n]]; count[label[n]]++
+    } END {
+        for (i = 1; i <= n; i++) {
+            guess = label[i]; best = -1
+            for (c in count)
+                if (score[i, c] >= sum[c] / count[c] - 1e-6 && score[i, c] > best) {
+                    guess = c; best = score[i, c]
+                }
+            if (guess != label[i]) print score[i, label[i]] "," path[i] "," guess
+        }
+    }' | sort -g | cut -d, -f2-
+}
+model=$ROOT/models/vitc-cifar10-interim.safetensors
+if [ -e "$model" ]; then
+    run classify -m "$model" -k 1 --csv "$photos"/*.jpg "$photos"/*.png
+    while IFS=, read -r path status _ _ label score _; do
+        [ "$status" = ok ] || continue
+        mkdir -p "said/$label"
+        cp "$path" "said/$label/"
+        echo "$score $label ${path##*/}"
+    done <out | sort -r >scores
+    read -r _ label name <scores
+    other=$(cut -d' ' -f2 scores | sort -u | grep -vx "$label" | tail -1)
+    mv "said/$label/$name" "said/$other/$name"
+    run classify -m "$model" -k 10 --csv said
+    doubts_in_awk <out >want
+    run check said -m "$model" --csv
+    exits 0
+    tr -d '\r' <out | awk -F, '$1 == "doubted" { print $4 "," $7 }' >doubted
+    check "there are doubts" test -s want
+    check "doubts" diff want doubted
+    check "the one in the wrong folder" grep -qx "said/$other/$name,$label" doubted
+    run check said -m "$model" --json --threads 2 --batch 3
+    exits 0
+    is "\"$(head -1 want | cut -d, -f1)\"" doubted 0 path
+    is "\"$(head -1 want | cut -d, -f2)\"" doubted 0 guess
+    run check said -m "$model"
+    out_has "Labels that the model doubts"
+    out_has "said/$other/$name  $other "
+    run check said -m "$model" --report page.html
+    exits 0
+    check "in the page" grep -q 'id="doubted"' page.html
+    run check train -m "$model" --map gone.txt
+    exits 3
+    mkdir -p unknown/zebra
+    cp "$photos/cat.jpg" unknown/zebra
+    run check unknown -m "$model"
+    exits 3
+    err_has zebra
+
+    # What eval says of images that are in the training data.
+    run eval -m "$model" val --train-data train --json
+    exits 0
+    err_has "1 of 4 images are in the training data too"
+    is '{"identical": 1, "identical_other_label": 0, "alike": 0, "alike_other_label": 0}' in_train_data
+    run eval -m "$model" val --train-data train -q
+    exits 0
+    silent err
+    out_has "leaked     1 are in --train-data too"
+    mkdir -p taught/cat taught/dog
+    cp "$photos/gravel.ppm" taught/cat
+    cp "$photos/wall_lossless.webp" taught/dog
+    run eval -m "$model" val --train-data taught --json
+    exits 0
+    silent err
+    run eval -m "$model" val --train-data gone
+    exits 3
+    silent out
+else
+    skip "no bundled model"
+fi
+
 # Wrong usage, and data that is none.
 run check
 exits 2
@@ -205,6 +284,9 @@ err_has "gone: "
 run check $(printf 'good %.0s' $(seq 17))
 exits 2
 err_has "16 sets"
+run check good --map map.txt
+exits 2
+err_has "give --model too"
 run check list.csv --report list.csv
 exits 2
 err_has "list.csv: is read by this command"
