@@ -301,7 +301,9 @@ VITC_API VITC_MUST_CHECK vitc_status datasets_temperature_fit(
 /* ---- likeness ---- */
 
 /* Hashes of an image's looks, equal to the Python package imagehash's dhash and phash (hash_size 8)
- * bit for bit, the first bit the highest: images that look alike differ in few bits. */
+ * bit for bit, the first bit the highest: images that look alike differ in few bits. Images that
+ * show next to nothing have hashes alike too. Only where coefficients of phash are equal but for
+ * rounding (one colour, symmetry) its bits are this function's own. VITC_ERR_MEMORY. */
 VITC_API VITC_MUST_CHECK vitc_status datasets_hash_difference(uint64_t *hash,
                                                               const imgio_image *image,
                                                               const vitc_log *log);
@@ -314,8 +316,10 @@ typedef struct datasets_pair {
     unsigned distance; /* bits */
 } datasets_pair;
 
-/* All pairs of hashes within `distance` bits, in order of a, then b; malloc'd. At most `limit`
- * pairs, *more telling that there are others. Time is near linear where few are alike. */
+/* All pairs of hashes within `distance` bits, in order of a, then b; malloc'd, NULL for none. At
+ * most `limit` pairs, the first ones, *more telling that there are others. Time is near linear
+ * where few are alike: 60,000 hashes of photographs within 10 bits take less than a second. 48
+ * bytes a hash while it runs, and 24 a pair. VITC_ERR_MEMORY, VITC_ERR_TOO_LARGE. */
 VITC_API VITC_MUST_CHECK vitc_status datasets_pairs_find(datasets_pair **pairs, size_t *count,
                                                          bool *more, const uint64_t *hashes,
                                                          size_t hash_count, unsigned distance,
