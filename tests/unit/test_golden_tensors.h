@@ -30,7 +30,10 @@ static inline float *golden_read_tensor(const char *path, const char *name, size
     assert_int_equal(vitc_file_map(&file, path, &log), VITC_OK);
     assert_int_equal(vit_safetensors_open(&contents, file.data, file.size, path, &log), VITC_OK);
     const vit_tensor *tensor = vit_safetensors_find(&contents, name);
-    if (tensor == NULL) fail_msg("%s has no tensor %s", path, name);
+    if (tensor == NULL) {
+        fail_msg("%s has no tensor %s", path, name);
+        return NULL;
+    }
     assert_int_equal(tensor->type, VIT_TENSOR_F32);
     *count = tensor->count;
     float *values = malloc(*count * sizeof *values);

@@ -55,7 +55,7 @@ static patches_position_filter run_case(const char *line)
     assert_non_null(resized);
     assert_int_equal(patches_position_resize(resized, new_h, new_w, &position, filter, &log_lines),
                      VITC_OK);
-    assert_memory_equal(resized, table, prefix * WIDTH * sizeof *table);
+    assert_memory_equal(resized, table, sizeof *table * prefix * WIDTH);
     if (old_h == new_h && old_w == new_w)
         assert_memory_equal(resized, table, table_count * sizeof *table);
     for (size_t i = 0; i < resized_count; i++)
@@ -119,7 +119,7 @@ static void constants_stay(void **unused)
 {
     (void)unused;
     float table[7 * 5], out[11 * 9];
-    for (size_t i = 0; i < 7 * 5; i++) table[i] = 0.75F;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) table[i] = 0.75F;
     const patches_position position = {.kind = PATCHES_POSITION_LEARNED_1D,
                                        .grid_height = 7,
                                        .grid_width = 5,

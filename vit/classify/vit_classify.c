@@ -73,7 +73,7 @@ static vitc_status check_options(const vit_model_info *info, const vit_classifie
 
 static vitc_status allocate(vit_classifier *c, const vitc_log *log)
 {
-    size_t views, floats, scores, logits;
+    size_t views = 0, floats, scores, logits;
     if (vitc_size_mul(c->batch, c->views->count, &views) && views <= UINT32_MAX &&
         vitc_size_mul(c->batch, c->classes, &floats) &&
         vitc_size_mul(floats, sizeof(float), &scores) &&
@@ -232,7 +232,7 @@ vitc_status vit_classify(vit_classifier *c, vit_output *outputs, const vit_input
     }
 
     /* Good images move up into the places of bad ones, so that the batch is dense. */
-    const size_t image_floats = views * vit_config_patches(config) * c->patch_row;
+    const size_t image_floats = (size_t)views * vit_config_patches(config) * c->patch_row;
     uint32_t good = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (outputs[i].status != VITC_OK) continue;
