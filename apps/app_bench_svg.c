@@ -1,54 +1,21 @@
 /* The picture of `vitc bench --svg`: one bar per row, cut into the parts of the model. A part is as
  * wide as its share of the time and filled as high as its share of the peak, so that what is left
  * empty is what could still be won. */
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "app_bench.h"
-#include "app_text.h"
+#include "app_html.h"
 
 enum { WIDTH = 960, MARGIN = 20, HEAD = 64, BAR = 54, ROW = 112, FOOT = 56, TEXT_WIDTH = 66 };
 
 static const char *const colors[VIT_OP_COUNT] = {"#ffd92f", "#66c2a5", "#fc8d62", "#8da0cb",
                                                  "#a6d854", "#e78ac3", "#c9b18c"};
 
-static void put(vitc_file_writer *writer, const char *format, ...) VITC_PRINTF(2, 3);
-
-static void put(vitc_file_writer *writer, const char *format, ...)
-{
-    char text[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    const int size = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    if (size > 0)
-        vitc_file_writer_append(writer, text,
-                                (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
-}
-
-/* Text that anybody may have chosen, as XML has it. */
-static void put_text(vitc_file_writer *writer, const char *text)
-{
-    char *safe = app_text_printable(text);
-    for (const char *c = safe != NULL ? safe : "?"; *c != 0; c++) {
-        if (*c == '&')
-            put(writer, "&amp;");
-        else if (*c == '<')
-            put(writer, "&lt;");
-        else if (*c == '>')
-            put(writer, "&gt;");
-        else
-            vitc_file_writer_append(writer, c, 1);
-    }
-    free(safe);
-}
-
 static void draw_label(vitc_file_writer *writer, double x, double y, const char *class,
                        const char *text)
 {
-    put(writer, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">%s</text>\n", x, y, class, text);
+    app_html_put(writer, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">%s</text>\n", x, y, class, text);
 }
 
 /* Returns whether the part was wide enough for its text. */
@@ -61,15 +28,16 @@ static bool draw_part(vitc_file_writer *writer, const app_bench_row *row, const 
     char time[32], percent[16];
     snprintf(time, sizeof time, "%.3g ms", op->ms);
     app_bench_percent(percent, sizeof percent, row, op->speed);
-    put(writer,
-        "<g><title>%s: %s per image, %.1f %% of the time, %.1f GFLOP/s, %s of the peak"
-        "</title>\n",
-        op->name, time, 100 * op->share, op->speed * 1e-9, percent);
-    put(writer,
-        "<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%d\" fill=\"%s\" "
-        "fill-opacity=\"0.25\" stroke=\"#fff\" stroke-width=\"0.5\"/>\n",
-        x, y, width, BAR, color);
-    put(writer,
+    app_html_put(writer,
+                 "<g><title>%s: %s per image, %.1f %% of the time, %.1f GFLOP/s, %s of the peak"
+                 "</title>\n",
+                 op->name, time, 100 * op->share, op->speed * 1e-9, percent);
+    app_html_put(writer,
+                 "<rect x=\"%.2f\" y=\"%.1f\" width=\"%.2f\" height=\"%d\" fill=\"%s\" "
+                 "fill-opacity=\"0.25\" stroke=\"#fff\" stroke-width=\"0.5\"/>\n",
+                 x, y, width, BAR, color);
+    app_html_put(
+        writer,
         "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\" stroke=\"#fff\" "
         "stroke-width=\"0.5\"/>\n",
         x, y + BAR - filled, width, filled, color);
@@ -79,7 +47,7 @@ static bool draw_part(vitc_file_writer *writer, const app_bench_row *row, const 
         draw_label(writer, x + width / 2, y + 32, "part", time);
         draw_label(writer, x + width / 2, y + 46, "part", percent);
     }
-    put(writer, "</g>\n");
+    app_html_put(writer, "</g>\n");
     return wide;
 }
 
@@ -88,9 +56,10 @@ static void draw_row(vitc_file_writer *writer, const app_bench_row *row, double 
     char percent[16], narrow[512] = "";
     size_t used = 0;
     double x = MARGIN;
-    put(writer, "<text x=\"%d\" y=\"%.1f\" class=\"row\">", MARGIN, y);
-    put_text(writer, row->config);
-    put(writer,
+    app_html_put(writer, "<text x=\"%d\" y=\"%.1f\" class=\"row\">", MARGIN, y);
+    app_html_text(writer, row->config);
+    app_html_put(
+        writer,
         " %s, batch %u, %d thread%s: %.3g ms per image, %.1f GFLOP/s, %s of the peak</text>\n",
         vit_precision_string(row->precision), row->batch, row->threads,
         row->threads == 1 ? "" : "s", app_bench_ms(row, row->median), app_bench_speed(row) * 1e-9,
@@ -110,7 +79,8 @@ void app_bench_draw(vitc_file_writer *writer, const app_bench_row *rows, size_t 
                     const vit_runtime_info *runtime)
 {
     const size_t height = HEAD + count * ROW + FOOT;
-    put(writer,
+    app_html_put(
+        writer,
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%zu\" "
         "viewBox=\"0 0 %d %zu\" font-family=\"sans-serif\" font-size=\"12\">\n"
@@ -120,23 +90,25 @@ void app_bench_draw(vitc_file_writer *writer, const app_bench_row *rows, size_t 
         "<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
         WIDTH, height, WIDTH, height);
     draw_label(writer, MARGIN, 26, "head", "Where the time goes");
-    put(writer, "<text x=\"%d\" y=\"44\" class=\"narrow\">vitc %s on ", MARGIN, vitc_version());
-    put_text(writer, runtime->cpu);
-    put(writer, ", kernels ");
-    put_text(writer, runtime->kernel_row);
-    put(writer, ", BLIS ");
-    put_text(writer, runtime->blis_config);
-    put(writer, "</text>\n");
+    app_html_put(writer, "<text x=\"%d\" y=\"44\" class=\"narrow\">vitc %s on ", MARGIN,
+                 vitc_version());
+    app_html_text(writer, runtime->cpu);
+    app_html_put(writer, ", kernels ");
+    app_html_text(writer, runtime->kernel_row);
+    app_html_put(writer, ", BLIS ");
+    app_html_text(writer, runtime->blis_config);
+    app_html_put(writer, "</text>\n");
     for (size_t i = 0; i < count; i++) draw_row(writer, &rows[i], HEAD + 18 + (double)(i * ROW));
     const double y = (double)height - FOOT + 12;
     for (int i = 0; i < VIT_OP_COUNT; i++) {
         const double x = MARGIN + i * 100.0;
-        put(writer, "<rect x=\"%.1f\" y=\"%.1f\" width=\"12\" height=\"12\" fill=\"%s\"/>\n", x,
-            y - 10, colors[i]);
+        app_html_put(writer,
+                     "<rect x=\"%.1f\" y=\"%.1f\" width=\"12\" height=\"12\" fill=\"%s\"/>\n", x,
+                     y - 10, colors[i]);
         draw_label(writer, x + 17, y, "legend", vit_op_string((vit_op)i));
     }
     draw_label(writer, MARGIN, y + 22, "narrow",
                "Width: share of the time. Filled height, and per cent: share of the peak that the "
                "row's instructions reach on this machine.");
-    put(writer, "</svg>\n");
+    app_html_put(writer, "</svg>\n");
 }

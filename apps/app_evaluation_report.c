@@ -89,27 +89,26 @@ static int write_words(app_page *p, char **title)
 
 static int write_page(app_page *p, const char *path)
 {
-    vitc_file_writer out;
     char *title = NULL;
     int result = write_words(p, &title);
     app_guard_output(path);
     if (result == APP_EXIT_DONE)
-        result = app_html_open(&out, path, title, "Evaluation by vitc eval", p->e->settings);
+        result = app_html_open(p->out, path, title, "Evaluation by vitc eval", p->e->settings);
     free(title);
     if (result != APP_EXIT_DONE) return result;
-    p->out = &out;
     app_page_results(p);
     app_page_findings(p);
     app_page_about(p);
     result = app_page_images(p);
-    if (result == APP_EXIT_DONE) return app_html_close(&out, p->e->settings);
-    vitc_file_writer_abort(&out);
+    if (result == APP_EXIT_DONE) return app_html_close(p->out, p->e->settings);
+    vitc_file_writer_abort(p->out);
     return result;
 }
 
 int app_evaluation_report(const char *path, const app_evaluation *evaluation)
 {
-    app_page p = {.e = evaluation, .info = vit_model_describe(evaluation->model)};
+    vitc_file_writer out;
+    app_page p = {.e = evaluation, .out = &out, .info = vit_model_describe(evaluation->model)};
     p.classes = p.info.config->classes;
     read_card(&p);
     int result = choose_classes(&p);

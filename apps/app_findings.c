@@ -57,40 +57,37 @@ static bool insert(app_finding_list *list, const app_row *row, bool high)
 /* ---- images that look alike ---- */
 
 typedef struct hashes {
-    uint64_t *values, *indices;
-    uint32_t *labels;
+    uint64_t *values; /* apart, as datasets_pairs_find takes them */
+    app_twin *images;
     size_t count, capacity;
 } hashes;
 
 static void hashes_free(hashes *h)
 {
     free(h->values);
-    free(h->indices);
-    free(h->labels);
+    free(h->images);
 }
 
-static bool grow(void *array, size_t capacity, size_t element)
+static bool hashes_grow(hashes *h)
 {
+    const size_t capacity = h->capacity == 0 ? 1024 : 2 * h->capacity;
     size_t bytes;
-    void **place = array;
-    void *grown = vitc_size_mul(capacity, element, &bytes) ? realloc(*place, bytes) : NULL;
-    if (grown != NULL) *place = grown;
-    return grown != NULL;
+    if (!vitc_size_mul(capacity, sizeof *h->images, &bytes)) return false;
+    uint64_t *values = realloc(h->values, capacity * sizeof *values); /* no larger than images */
+    if (values == NULL) return false;
+    h->values = values;
+    app_twin *images = realloc(h->images, bytes);
+    if (images == NULL) return false;
+    h->images = images;
+    h->capacity = capacity;
+    return true;
 }
 
 static bool hashes_add(hashes *h, const app_row *row)
 {
-    if (h->count == h->capacity) {
-        const size_t capacity = h->capacity == 0 ? 1024 : 2 * h->capacity;
-        if (!grow(&h->values, capacity, sizeof *h->values) ||
-            !grow(&h->indices, capacity, sizeof *h->indices) ||
-            !grow(&h->labels, capacity, sizeof *h->labels))
-            return false;
-        h->capacity = capacity;
-    }
+    if (h->count == h->capacity && !hashes_grow(h)) return false;
     h->values[h->count] = row->hash;
-    h->indices[h->count] = row->index;
-    h->labels[h->count++] = row->label;
+    h->images[h->count++] = (app_twin){row->index, row->label};
     return true;
 }
 
@@ -104,9 +101,8 @@ static void keep_pair(app_findings *f, const hashes *h, const datasets_pair *pai
     if (f->alike_count < APP_FINDINGS_SHOWN) f->alike_count++;
     memmove(&f->alike[place + 1], &f->alike[place],
             (f->alike_count - 1 - place) * sizeof *f->alike);
-    f->alike[place] = (app_likeness){.a = {h->indices[pair->a], h->labels[pair->a]},
-                                     .b = {h->indices[pair->b], h->labels[pair->b]},
-                                     .distance = pair->distance};
+    f->alike[place] = (app_likeness){
+        .a = h->images[pair->a], .b = h->images[pair->b], .distance = pair->distance};
 }
 
 static int find_pairs(app_findings *f, const hashes *h, const app_settings *settings)
@@ -114,11 +110,13 @@ static int find_pairs(app_findings *f, const hashes *h, const app_settings *sett
     const vitc_log log = app_log(settings);
     datasets_pair *pairs;
     size_t count;
+    if (h->count < 2) return APP_EXIT_DONE;
     const vitc_status status = datasets_pairs_find(&pairs, &count, &f->alike_more, h->values,
                                                    h->count, APP_FINDINGS_BITS, MOST_PAIRS, &log);
     if (status != VITC_OK) return app_exit_status(status);
     for (size_t i = 0; i < count; i++)
-        if (h->labels[pairs[i].a] != h->labels[pairs[i].b]) keep_pair(f, h, &pairs[i]);
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): a, b < h->count */
+        if (h->images[pairs[i].a].label != h->images[pairs[i].b].label) keep_pair(f, h, &pairs[i]);
     free(pairs);
     return APP_EXIT_DONE;
 }

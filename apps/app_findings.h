@@ -25,12 +25,14 @@ typedef struct app_finding_list {
     size_t count, most;
 } app_finding_list;
 
+typedef struct app_twin {
+    uint64_t index;
+    uint32_t label;
+} app_twin;
+
 /* Two images of different classes that look alike. */
 typedef struct app_likeness {
-    struct {
-        uint64_t index;
-        uint32_t label;
-    } a, b;
+    app_twin a, b;
     unsigned distance; /* bits */
 } app_likeness;
 

@@ -1,9 +1,10 @@
 /* app_html.h - pages of one file: no network, nothing beside them, complete or not at all.
  *
- * A page is written through vitc_file_writer, which keeps write errors until its end. Markup is put
- * as it is; whatever somebody else may have chosen (paths, labels, messages, cards) goes through
- * the functions that escape it. Should one be forgotten, the page's content security policy still
- * lets nothing run but the script that is built into the program.
+ * A page (or another file of markup: the picture of vitc bench) is written through
+ * vitc_file_writer, which keeps write errors until its end. Markup is put as it is; whatever
+ * somebody else may have chosen (paths, labels, messages, cards) goes through the functions that
+ * escape it. Should one be forgotten, the page's content security policy still lets nothing run but
+ * the script that is built into the program.
  *
  * What style and script do with the markup (apps/report):
  *   <table class="sortable">       its headings sort; those with class "num" by number

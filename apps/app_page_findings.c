@@ -50,13 +50,13 @@ static void put_galleries(const app_page *p)
     app_html_put(p->out, "</section>\n");
 }
 
-static void put_twin(const app_page *p, uint64_t index, uint32_t label)
+static void put_twin(const app_page *p, const app_twin *twin)
 {
-    const app_picture *picture = app_pictures_find(&p->pictures, index);
+    const app_picture *picture = app_pictures_find(&p->pictures, twin->index);
     const char *path = picture != NULL && picture->path != NULL ? picture->path : "";
     app_html_put(p->out, "<div>");
     app_pictures_put(p->out, picture, path);
-    app_html_element(p->out, "span", "true", vit_model_label(p->e->model, label));
+    app_html_element(p->out, "span", "true", vit_model_label(p->e->model, twin->label));
     app_html_put(p->out, " ");
     app_html_element(p->out, "span", "path", path);
     app_html_put(p->out, "</div>");
@@ -81,8 +81,8 @@ static void put_alike(const app_page *p)
     for (size_t i = 0; i < f->alike_count; i++) {
         const app_likeness *pair = &f->alike[i];
         app_html_put(p->out, "<figure class=\"shot\"><div class=\"couple\">");
-        put_twin(p, pair->a.index, pair->a.label);
-        put_twin(p, pair->b.index, pair->b.label);
+        put_twin(p, &pair->a);
+        put_twin(p, &pair->b);
         app_html_put(p->out,
                      "</div><figcaption><span>%u bit%s differ%s</span></figcaption>"
                      "</figure>\n",
