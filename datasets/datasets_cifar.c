@@ -11,7 +11,7 @@
 #include "vitc_log.h"
 #include "vitc_zlib.h"
 
-enum { SIDE = 32, PIXELS = SIDE * SIDE };
+enum { SIDE = 32, PLANE = SIDE * SIDE, PIXELS = 3 * PLANE };
 
 typedef struct cifar_format {
     size_t lead; /* bytes of labels; the last one counts */
@@ -27,7 +27,7 @@ enum { FORMATS = sizeof formats / sizeof formats[0] };
 
 static size_t record_size(const cifar_format *format)
 {
-    return format->lead + 3 * (size_t)PIXELS;
+    return format->lead + PIXELS;
 }
 
 /* The names that CIFAR's own files have. */
@@ -102,8 +102,8 @@ static vitc_status read_label(uint8_t *label, const cifar_batch *batch, vitc_str
     size_t got;
     uint64_t skipped = 0;
     VITC_TRY(vitc_stream_read(&got, stream, bytes, lead, log));
-    if (got == lead) VITC_TRY(vitc_stream_skip(&skipped, stream, 3 * PIXELS, log));
-    if (skipped < 3 * PIXELS)
+    if (got == lead) VITC_TRY(vitc_stream_skip(&skipped, stream, PIXELS, log));
+    if (skipped < PIXELS)
         return vitc_fail(log, VITC_ERR_TRUNCATED, "%s: ends within image %llu; get the file again",
                          batch->file.path, (unsigned long long)record);
     *label = bytes[lead - 1];
@@ -132,7 +132,7 @@ static vitc_status add_file(datasets_records *records, const cifar_format **form
                             const char *path, bool labelled, const vitc_log *log)
 {
     cifar_batch batch = {
-        .file = {.path = path, .width = SIDE, .height = SIDE, .pixel = 1, .channel = PIXELS}};
+        .file = {.path = path, .width = SIDE, .height = SIDE, .pixel = 1, .channel = PLANE}};
     VITC_TRY(find_format(&batch, log));
     if (*format != NULL && *format != batch.format)
         return vitc_fail(log, VITC_ERR_ARGUMENT,
@@ -168,7 +168,7 @@ static vitc_status add_all(datasets_records *records, const datasets_opening *op
     const cifar_format *format = NULL;
     for (size_t i = 0; i < opening->count; i++)
         VITC_TRY(add_file(records, &format, opening->paths[i], options->labelled, log));
-    if (!options->labelled) return VITC_OK;
+    if (!options->labelled || format == NULL) return VITC_OK;
     if (options->class_names != NULL)
         return datasets_records_classes(records, opening->classes, options->class_names, log);
     char *names;

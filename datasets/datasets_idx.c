@@ -146,7 +146,7 @@ static bool replace(char *text, const char *from, const char *to)
 {
     char *last = NULL;
     for (char *at = text; (at = strstr(at, from)) != NULL; at++) last = at;
-    if (last != NULL) memcpy(last, to, strlen(to));
+    for (size_t i = 0; last != NULL && to[i] != 0; i++) last[i] = to[i];
     return last != NULL;
 }
 

@@ -817,7 +817,8 @@ static vitc_status create_cursor(tar_cursor **cursor, const datasets_opening *op
 static bool keep_none(void *user, const char *below, const char *path, int64_t label,
                       uint64_t *index)
 {
-    (void)user, (void)below, (void)path, (void)label, (void)index;
+    (void)user, (void)below, (void)path, (void)label;
+    *index = 0;
     return false;
 }
 
