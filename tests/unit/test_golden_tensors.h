@@ -27,6 +27,7 @@ static inline float *golden_read_tensor(const char *path, const char *name, size
     const vitc_log log = {golden_log_line, NULL};
     vitc_file file;
     vit_safetensors contents;
+    *count = 0;
     assert_int_equal(vitc_file_map(&file, path, &log), VITC_OK);
     assert_int_equal(vit_safetensors_open(&contents, file.data, file.size, path, &log), VITC_OK);
     const vit_tensor *tensor = vit_safetensors_find(&contents, name);
