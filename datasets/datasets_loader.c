@@ -115,6 +115,7 @@ static void look_at_stop(run *r)
 
 static void count_bytes(run *r, place *p, size_t bytes)
 {
+    if (bytes < p->bytes) pthread_cond_broadcast(&r->room);
     r->bytes += bytes - p->bytes;
     p->bytes = bytes;
 }
@@ -236,7 +237,7 @@ static void *read_images(void *argument)
         p->slot.read_seconds = seconds;
         p->state = PLACE_READ;
         r->times.read += seconds;
-        if (number == r->taken) tell_workers(r);
+        tell_workers(r);
     }
     pthread_mutex_unlock(&r->mutex);
     return NULL;
@@ -244,20 +245,20 @@ static void *read_images(void *argument)
 
 /* ---- workers ---- */
 
-/* How many images are ready for a worker, one after the other. What is there is taken at once: a
- * fuller batch would be worth less than the time that it takes to come. When the last image is
- * known the rest is shared out, so that all workers end at about the same time. */
+/* How many images a worker may take now, one after the other. In the middle of a set it takes what
+ * is there: a fuller batch would be worth less than the time that it takes to come. When the last
+ * image is known the rest is shared out, so that all workers end at about the same time; and waited
+ * for, as far as there is memory, because few images are best computed together. */
 static size_t ready_images(const run *r)
 {
     const bool all_listed = r->end <= r->listed;
     const uint64_t last = all_listed ? r->end : r->listed;
-    size_t most = r->loader.batch, count = 0;
-    if (all_listed)
-        most = vitc_size_min(
-            most, vitc_size_divide_up((size_t)(last - r->taken), (size_t)r->loader.workers));
-    while (count < most && r->taken + count < last && at(r, r->taken + count)->state == PLACE_READ)
-        count++;
-    return count;
+    const size_t left = (size_t)(last - r->taken), workers = (size_t)r->loader.workers;
+    const size_t share = all_listed ? vitc_size_divide_up(left, workers) : left;
+    const size_t most = vitc_size_min(r->loader.batch, share);
+    size_t count = 0;
+    while (count < most && at(r, r->taken + count)->state == PLACE_READ) count++;
+    return all_listed && count < most && !is_full(r) ? 0 : count;
 }
 
 static void wait_for_input(run *r)

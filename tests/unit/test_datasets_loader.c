@@ -434,21 +434,27 @@ static vitc_status deliver_large(void *user, datasets_slot *slot, const vitc_log
 {
     fixture *f = user;
     (void)log;
-    const bool small = file_sizes[slot->item.index] <= 1000;
+    const bool small = file_sizes[slot->item.index % FILE_COUNT] <= 1000;
     assert_int_equal(slot->item.status, small ? VITC_OK : VITC_ERR_TOO_LARGE);
     f->delivered++;
     return VITC_OK;
 }
 
+/* Room that was kept for a file is free again when the file cannot be read. */
 static void a_file_over_its_limit_is_a_bad_image(void **state)
 {
     (void)state;
-    fixture f = fixture_of(FILE_COUNT, only_files);
-    datasets_loader loader = loader_of(&f, 1, 1);
-    loader.max_file_size = 1000;
-    loader.deliver = deliver_large;
-    assert_int_equal(load(&f, &loader, NULL, NULL), VITC_OK);
-    assert_int_equal(f.delivered, FILE_COUNT);
+    for (int readers = 1; readers < 6; readers++) {
+        fixture f = fixture_of(60, only_files);
+        datasets_loader loader = loader_of(&f, 1, 60);
+        loader.readers = readers;
+        loader.max_images = 60;
+        loader.max_file_size = 1000;
+        loader.max_bytes = 500;
+        loader.deliver = deliver_large;
+        assert_int_equal(load(&f, &loader, NULL, NULL), VITC_OK);
+        assert_int_equal(f.delivered, 60);
+    }
 }
 
 /* ---- ends ---- */
