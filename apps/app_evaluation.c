@@ -182,14 +182,14 @@ vitc_json *app_evaluation_json(const app_evaluation *e)
               vitc_json_set_string(o, "data", e->data_text) &&
               vitc_json_set_string(o, "data_kind", datasets_kind_string(e->kind)) &&
               vitc_json_set_string(o, "data_sha256", e->survey.fingerprint) &&
-              vitc_json_set_bool(o, "complete", e->stopped == NULL);
-    if (e->stopped != NULL) ok = ok && vitc_json_set_string(o, "stopped", e->stopped);
-    if (e->changed) ok = ok && vitc_json_set_bool(o, "data_changed", true);
-    ok = ok && vitc_json_set_integer(o, "n", (int64_t)e->n) &&
-         vitc_json_set_integer(o, "n_ok", (int64_t)e->n_ok) &&
-         vitc_json_set_integer(o, "n_bad", (int64_t)e->n_bad) && put_bad(o, e) &&
-         put_results(o, &e->results) && put_bins(o, &e->results) && put_classes(o, e) &&
-         put_confusions(o, e);
+              vitc_json_set_bool(o, "data_changed", e->changed) &&
+              vitc_json_set_bool(o, "complete", e->stopped == NULL) &&
+              vitc_json_set_string(o, "stopped", e->stopped) &&
+              vitc_json_set_integer(o, "n", (int64_t)e->n) &&
+              vitc_json_set_integer(o, "n_ok", (int64_t)e->n_ok) &&
+              vitc_json_set_integer(o, "n_bad", (int64_t)e->n_bad) && put_bad(o, e) &&
+              put_results(o, &e->results) && put_bins(o, &e->results) && put_classes(o, e) &&
+              put_confusions(o, e);
     if (e->overlap != NULL) ok = ok && put_overlap(o, e->overlap);
     if (e->compared) ok = ok && put_comparison(o, e);
     if (e->calibrated) ok = ok && put_calibration(o, e);

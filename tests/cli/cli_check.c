@@ -549,7 +549,8 @@ static void check_eval(const char *path)
     vitc_json *result = parse(text, size, "eval");
     read_rows(&t, path);
     keys_of(keys, sizeof keys, result);
-    const char *stated = "model model_sha256 precision data data_kind data_sha256 complete n n_ok "
+    const char *stated = "model model_sha256 precision data data_kind data_sha256 data_changed "
+                         "complete stopped n n_ok "
                          "n_bad bad top1 top1_interval top5 top5_interval loss brier ece "
                          "ece_calibrated ece2_debiased mean_confidence balanced_accuracy macro_f1 "
                          "reliability classes confusions";
