@@ -117,6 +117,7 @@ static void weigh(axis *a, uint32_t o, uint32_t old, uint32_t new, const kernel 
     for (int64_t j = from; j <= to; j++) {
         if (k->antialias && (j < 0 || j > last)) continue;
         const double weight = kernel_at(k, ((double)j - s) / stretch);
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): no axis is without slots */
         weights[clamp(j, last) - first] += weight;
         sum += weight;
     }
