@@ -129,7 +129,7 @@ static vitc_status axis_create(axis *a, uint32_t old, uint32_t new, const kernel
 {
     /* Slots within the radius on both sides, and never more than there are. */
     const double reach = k->radius * (k->antialias && old > new ? (double)old / new : 1);
-    const double taps = fmax(fmin(2 * ceil(reach) + 1, old), 1);
+    const double taps = fmin(2 * ceil(reach) + 1, old);
     size_t count;
     *a = (axis){.first = calloc(new, sizeof *a->first),
                 .count = calloc(new, sizeof *a->count),
