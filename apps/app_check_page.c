@@ -133,7 +133,7 @@ static void put_set(const page_state *p, size_t i)
     const app_check_set *set = &p->check->sets[i];
     vitc_file_writer *page = p->page;
     app_html_element(page, "h3", "path", p->check->scan.sets[i].name);
-    app_html_put(page, "\n<dl class=\"facts\">\n");
+    app_html_put(page, "\n<div class=\"split\">\n<dl class=\"facts fit\">\n");
     put_fact_number(page, "Images", set->images);
     put_fact_number(page, "Broken", set->broken);
     put_fact_number(page, "Classes", set->classes);
@@ -148,6 +148,7 @@ static void put_set(const page_state *p, size_t i)
         app_html_fact(page, "Damaged", p->check->scan.sets[i].error);
     app_html_put(page, "</dl>\n");
     put_classes(p, set);
+    app_html_put(page, "</div>\n");
 }
 
 static void put_sets(const page_state *p)
@@ -242,8 +243,9 @@ static void put_doubts(const page_state *p)
     put_number(p->page, doubts->count);
     app_html_put(p->page,
                  ". Look at them: the model takes each for another class, with more confidence "
-                 "than it has on average in the images of that class. The least likely labels come "
-                 "first%s.</p>\n<div class=\"gallery\">\n",
+                 "than it has on average in the images of that class. That means nothing for "
+                 "images that it was trained on. The least likely labels come first%s.</p>\n<div "
+                 "class=\"gallery\">\n",
                  doubts->count > SHOWN_DOUBTS ? "; --csv lists all" : "");
     for (size_t i = 0; i < doubts->count && i < SHOWN_DOUBTS; i++)
         put_member(p, image_at(p, doubts->items[i].image),
