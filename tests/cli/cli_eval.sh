@@ -285,6 +285,8 @@ differs 'options.precision: "f32" in the rows, "bf16" now' -m "$model" data --no
 differs "the weights are another file's" -m "$GOLDEN/checkpoints/hf_vit_gelu_new" data --no-times
 differs "the data has other images" -m "$model" one --no-times
 differs "data.seed: 0 in the rows, 3 now" -m "$model" data --no-times --val-split 0.5 --seed 3
+differs 'options.tta: "one" in the rows, "hflip" now' -m "$model" data --no-times --tta hflip
+differs "options.image_height: 32 in the rows, 64 now" -m "$model" data --no-times --img-size 64
 differs "options.ignore_exif" -m "$model" data --no-times --no-exif
 differs "the file of --map says something else" -m "$model" data --no-times --map map.tsv
 cp "$photos/cat.jpg" data/tabby_cat/11.jpg
