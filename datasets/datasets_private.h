@@ -223,9 +223,9 @@ VITC_MUST_CHECK vitc_status datasets_records_classes(datasets_records *records,
 /* The cursor over the records; it owns them. */
 datasets_cursor *datasets_records_cursor(datasets_records *records);
 
-/* ---- tar files (datasets_tar.c) ---- */
+/* ---- tar files (datasets_tar_names.c) ---- */
 
-/* prefix{000..9}suffix as its paths, malloc'd array of malloc'd strings (datasets_tar.c); a path
+/* prefix{000..9}suffix as its paths, malloc'd array of malloc'd strings; a path
  * without such braces, or that exists as it is written, is the only one. */
 VITC_MUST_CHECK vitc_status datasets_tar_expand(char ***paths, size_t *count, const char *path,
                                                 const vitc_log *log);

@@ -297,7 +297,8 @@ static void pairs_that_lack_something_are_items_with_a_reason(void **state)
         "4 - p.tar/4.jpg: corrupt: its label is no line of text: cat?dog\n",
         "5 - p.tar/5.jpg: corrupt: its label is no line of text: c\n",
         "6 - p.tar/6.jpg: corrupt: its label cannot be read: its .json",
-        "7 - p.tar/7.jpg: corrupt: its label is missing: no text or number \"label\"",
+        "7 - p.tar/7.jpg: corrupt: its label is missing: its .json has no text or number label, "
+        "cls",
         "8 - p.tar/8.jpg: corrupt: its label is missing",
         "9 - p.tar/9.jpg: corrupt: its label cannot be read: a link",
         "10 cat p.tar/a.jpg: unsupported: a link",
@@ -345,6 +346,20 @@ static void numbers_are_lines_of_the_class_names(void **state)
                         "4 frog p.tar/4.jpg =x\n"
                         "5 newt p.tar/5.jpg =x\n");
     assert_string_equal(all.classes, "bird frog zebra newt ");
+
+    /* Nor is newt line 4 when the same set is opened once more, as for a survey. */
+    datasets_set *set;
+    datasets_survey before, after;
+    datasets_item item;
+    assert_int_equal(datasets_open(&set, &path, 1, &options, NULL), VITC_OK);
+    assert_int_equal(datasets_survey_set(&before, set, NULL, NULL, NULL), VITC_OK);
+    for (bool end = false; !end;) {
+        assert_int_equal(datasets_next(&item, &end, set, NULL), VITC_OK);
+        datasets_item_free(&item);
+    }
+    assert_int_equal(datasets_survey_set(&after, set, NULL, NULL, NULL), VITC_OK);
+    assert_string_equal(after.fingerprint, before.fingerprint);
+    datasets_close(set);
 }
 
 /* The label lies behind more bytes than are looked at first. */
