@@ -495,12 +495,17 @@ for (const element of document.querySelectorAll("[data-label]")) {
     button.addEventListener("click", () => showImages(+element.dataset.label, +element.dataset.prediction));
 }
 const rowsView = document.getElementById("rows-view");
-/* After the first picture: the table may be long, and is at the end of the page. */
-if (rowsView)
-    requestAnimationFrame(() => setTimeout(() => {
-        showImages = buildImages(rowsView, data("rows"), labels);
-        root.dataset.ready = "true";
-    }));
-else
+let built = false;
+
+function buildLast() {
+    if (built) return;
+    built = true;
+    if (rowsView) showImages = buildImages(rowsView, data("rows"), labels);
     root.dataset.ready = "true";
+}
+
+/* The table may be long and is at the end of the page: after the first frame, or, in a tab that
+ * nobody sees and that has none, after a moment. */
+requestAnimationFrame(() => setTimeout(buildLast));
+setTimeout(buildLast, 500);
 })();
