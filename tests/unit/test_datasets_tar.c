@@ -297,8 +297,7 @@ static void pairs_that_lack_something_are_items_with_a_reason(void **state)
         "4 - p.tar/4.jpg: corrupt: its label is no line of text: cat?dog\n",
         "5 - p.tar/5.jpg: corrupt: its label is no line of text: c\n",
         "6 - p.tar/6.jpg: corrupt: its label cannot be read: its .json",
-        "7 - p.tar/7.jpg: corrupt: its label is missing: its .json has no text or number label, "
-        "cls",
+        "7 - p.tar/7.jpg: corrupt: its label is missing: its .json has no text or number",
         "8 - p.tar/8.jpg: corrupt: its label is missing",
         "9 - p.tar/9.jpg: corrupt: its label cannot be read: a link",
         "10 cat p.tar/a.jpg: unsupported: a link",
