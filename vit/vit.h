@@ -179,7 +179,7 @@ typedef struct vit_model_info {
     const char *kernel_row;       /* the row of the kernel table in use, e.g. "avx512" */
     vit_precision precision;      /* F32, BF16 or INT8 */
     const char *precision_reason; /* "asked for", "the file holds int8 weights", ... */
-    const char *precision_kernel; /* "BLIS skx 32x12", "AVX-512 BF16", ... */
+    const char *precision_kernel; /* "AVX-512 FMA", "BLIS", "AVX512-BF16", ... */
     bool labelled;                /* labels come from the checkpoint */
     bool head_trained;            /* false when every head weight is zero */
 } vit_model_info;

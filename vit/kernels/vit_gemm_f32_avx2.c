@@ -22,4 +22,4 @@ static inline __m256i first_lanes(size_t n)
 
 #include "vit_gemm_f32_body.h"
 
-const vit_gemm_f32_twin vit_gemm_f32_avx2 = {2 * LANES, TOKENS, tile_f32};
+const vit_gemm_f32_twin vit_gemm_f32_avx2 = {"AVX2 FMA", 2 * LANES, TOKENS, tile_f32};

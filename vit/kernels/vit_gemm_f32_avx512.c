@@ -17,4 +17,4 @@
 
 #include "vit_gemm_f32_body.h"
 
-const vit_gemm_f32_twin vit_gemm_f32_avx512 = {2 * LANES, TOKENS, tile_f32};
+const vit_gemm_f32_twin vit_gemm_f32_avx512 = {"AVX-512 FMA", 2 * LANES, TOKENS, tile_f32};

@@ -295,7 +295,7 @@ vitc_status vit_gemm_f32_blis(vit_gemm *gemm, vit_blis_config wish, const vit_ge
                        .weights_on_m = columns};
     if (twin != NULL && twin->weight_panel == gemm->weight_panel &&
         twin->token_panel == gemm->token_panel && twin_agrees(gemm, twin->tile)) {
-        gemm->name = "FMA, as BLIS";
+        gemm->name = twin->name;
         gemm->tile = twin->tile;
     }
     return VITC_OK;

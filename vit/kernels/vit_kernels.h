@@ -149,6 +149,7 @@ typedef enum vit_blis_config {
 /* The twin of a float32 micro-kernel of BLIS: its shape, its panels, its sums in the same order
  * with fused multiply-add; but it fetches ahead, and computes only the lanes that a tile has. */
 typedef struct vit_gemm_f32_twin {
+    const char *name;
     size_t weight_panel, token_panel;
     vit_tile_fn tile;
 } vit_gemm_f32_twin;
