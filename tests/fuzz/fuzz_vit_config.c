@@ -195,7 +195,8 @@ static void check(vit_checkpoint *c)
     require(vit_config_parse(&again, root, "fuzz", NULL) == VITC_OK);
     require(again.norm_eps == c->config.norm_eps && again.heads == c->config.heads &&
             again.pool == c->config.pool && again.scores == c->config.scores &&
-            again.temperature == c->config.temperature);
+            again.temperature == c->config.temperature &&
+            again.position_filter == c->config.position_filter);
     vitc_json_free(root);
     free(text);
 

@@ -243,9 +243,9 @@ static void files_record_the_filter(void **unused)
     assert_int_equal(vit_model_describe(model).config->position_filter,
                      PATCHES_POSITION_BILINEAR_CORNERS);
     vit_model_free(model);
-    static const char *const bad[] = {", \\\"position_filter\\\": \\\"lanczos\\\"",
-                                      ", \\\"position_filter\\\": 2",
-                                      ", \\\"position_filter\\\": null"};
+    static const char *const bad[] = {
+        ", \\\"position_filter\\\": \\\"lanczos\\\"", ", \\\"position_filter\\\": \\\"default\\\"",
+        ", \\\"position_filter\\\": 2", ", \\\"position_filter\\\": null"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         log = message_log_start(&messages);
         assert_status(load_with_filter(&model, folder, bad[i], &log), VITC_ERR_MODEL, &messages);

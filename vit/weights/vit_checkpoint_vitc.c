@@ -64,7 +64,8 @@ static const config_field fields[] = {
 };
 enum { FIELD_ROWS = sizeof fields / sizeof fields[0] };
 
-/* The words of an enumeration, by value. They are part of the format and do not change. */
+/* The words of an enumeration, by value; NULL where a file never says it. They are part of the
+ * format and do not change. */
 typedef struct word_list {
     const char *words[PATCHES_POSITION_FILTER_COUNT]; /* the most that one has */
     int count;
@@ -96,8 +97,7 @@ static const word_list *words_of(field_kind kind)
         PATCHES_POSITION_LEARNED_1D + 1,
         "none or learned_1d"};
     static const word_list filters = {
-        {[PATCHES_POSITION_FILTER_DEFAULT] = "default",
-         [PATCHES_POSITION_BICUBIC_ANTIALIAS] = "bicubic_antialias",
+        {[PATCHES_POSITION_BICUBIC_ANTIALIAS] = "bicubic_antialias",
          [PATCHES_POSITION_BICUBIC] = "bicubic",
          [PATCHES_POSITION_BILINEAR_ANTIALIAS] = "bilinear_antialias",
          [PATCHES_POSITION_BILINEAR] = "bilinear",
@@ -238,7 +238,7 @@ static vitc_status parse_field(vit_config *config, const vit_config_reader *read
     const word_list *list = words_of(f->kind);
     VITC_TRY(vit_config_read_string(&text, reader, root, f->key));
     for (int i = 0; i < list->count; i++)
-        if (strcmp(text, list->words[i]) == 0) {
+        if (list->words[i] != NULL && strcmp(text, list->words[i]) == 0) {
             set_enum(config, f->kind, i);
             return VITC_OK;
         }
