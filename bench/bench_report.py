@@ -119,8 +119,8 @@ def cold_section(rows):
     )
 
 
-def machine_section(results):
-    machine, settings = results["machine"], results["settings"]
+def machine_section(results, settings):
+    machine = results["machine"]
     lines = [
         f"- CPU: {machine['cpu']} (family/model {machine['family']}), {machine['cpus']} CPUs; "
         + " ".join(machine["features"]),
@@ -128,8 +128,7 @@ def machine_section(results):
         f"- Load average at the start: {' '.join(map(str, machine['load_average']))}; "
         f"{machine['date']}",
         "- Versions: " + ", ".join(f"{key} {value}" for key, value in results["versions"].items()),
-        f"- {settings['threads']} threads each; {settings['rounds']} rounds of "
-        f"{settings['warmup']} s warm-up and {settings['slice']} s of runs",
+        f"- {settings}",
     ]
     if machine["variables"]:
         lines.append(f"- Environment: {machine['variables']}")
@@ -144,6 +143,13 @@ def failure_section(failures):
         for f in failures
     ]
     return "\n## Not measured\n\n" + "".join(lines)
+
+
+def settings_text(settings):
+    return (
+        f"{settings['threads']} threads each; {settings['rounds']} rounds of "
+        f"{settings['warmup']} s warm-up and {settings['slice']} s of runs"
+    )
 
 
 def markdown(results):
@@ -165,5 +171,5 @@ def markdown(results):
         text
         + cold_section(results["cold_starts"])
         + failure_section(results["failures"])
-        + machine_section(results)
+        + machine_section(results, settings_text(results["settings"]))
     )
