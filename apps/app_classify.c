@@ -10,6 +10,7 @@
 #include "app_model.h"
 #include "app_output.h"
 #include "app_progress.h"
+#include "app_ranks.h"
 #include "app_report.h"
 #include "app_sort.h"
 #include "app_stop.h"
@@ -25,7 +26,8 @@ typedef struct run {
     const app_settings *settings;
     app_inputs inputs;
     vit_model *model;
-    datasets_set *set;
+    datasets_set *ahead; /* all images, of which `known` are looked at */
+    datasets_set *set;   /* those to be classified; the same set but for several ranks */
     app_known known;
     app_output output;
     app_sort sort;
@@ -79,7 +81,7 @@ static void begin_counting(counting *c, const run *r)
     silent.quiet = true;
     *c = (counting){.mutex = PTHREAD_MUTEX_INITIALIZER};
     if (r->known.all || !app_progress_wanted(r->settings->quiet) ||
-        app_inputs_open(&c->set, &r->inputs, &silent) != APP_EXIT_DONE)
+        app_inputs_open(&c->set, &r->inputs, false, &silent) != APP_EXIT_DONE)
         return;
     c->running = pthread_create(&c->thread, NULL, count_images, c) == 0;
 }
@@ -164,19 +166,18 @@ static int open_set(run *r)
 {
     const vitc_log log = app_log(r->settings);
     app_known *known = &r->known;
-    const int result = app_inputs_open(&r->set, &r->inputs, r->settings);
+    const int result = app_inputs_open(&r->ahead, &r->inputs, false, r->settings);
     if (result != APP_EXIT_DONE) return result;
-    return app_exit_status(
-        datasets_peek(&known->items, &known->count, &known->all, r->set, KNOWN_MOST, &log));
+    const vitc_status status =
+        datasets_peek(&known->items, &known->count, &known->all, r->ahead, KNOWN_MOST, &log);
+    if (status != VITC_OK) return app_exit_status(status);
+    if (app_ranks_size() > 1) return app_inputs_open(&r->set, &r->inputs, true, r->settings);
+    r->set = r->ahead;
+    return APP_EXIT_DONE;
 }
 
-static int prepare(run *r)
+static int open_output(run *r)
 {
-    int result = app_inputs_collect(&r->inputs, r->settings);
-    if (result == APP_EXIT_DONE) result = app_sort_prepare(r->settings, &r->inputs);
-    if (result == APP_EXIT_DONE) result = load_model(r);
-    if (result == APP_EXIT_DONE) result = open_set(r);
-    if (result != APP_EXIT_DONE) return result;
     r->rows_are_seen = !r->settings->json && !r->settings->csv && same_terminal();
     if (!app_output_open(&r->output, r->settings, r->model, &r->known)) {
         app_error("out of memory for the results");
@@ -186,21 +187,60 @@ static int prepare(run *r)
                                           : APP_EXIT_DONE;
 }
 
+static int prepare(run *r)
+{
+    int result = app_inputs_collect(&r->inputs, r->settings);
+    if (result == APP_EXIT_DONE && app_ranks_first())
+        result = app_sort_prepare(r->settings, &r->inputs);
+    if (result == APP_EXIT_DONE) result = load_model(r);
+    if (result == APP_EXIT_DONE) result = open_set(r);
+    return result;
+}
+
+/* Everything that scores depend on has to be the same on all ranks. */
+static int compare_ranks(const run *r)
+{
+    char hash[VITC_SHA256_TEXT_SIZE], *mine = NULL;
+    if (app_ranks_size() == 1) return APP_EXIT_DONE;
+    const vit_model_info info = vit_model_describe(r->model);
+    int result = app_model_hash(hash, r->settings);
+    if (result == APP_EXIT_DONE &&
+        asprintf(&mine, "vitc %s, model %.12s, kernels %s, %s by %s", vitc_version(), hash,
+                 info.kernel_row, vit_precision_string(info.precision),
+                 info.precision_kernel) < 0) {
+        mine = NULL;
+        app_error("out of memory for the model's description");
+        result = APP_EXIT_INTERNAL;
+    }
+    result = app_ranks_agree(result);
+    char *first = app_ranks_first() ? mine : NULL;
+    if (result == APP_EXIT_DONE) result = app_ranks_copy_text(&first);
+    if (result == APP_EXIT_DONE && !app_stop_asked() && strcmp(first, mine) != 0) {
+        app_error("has %s, and the first rank %s; all ranks need the same, and VITC_ISA names "
+                  "kernels that all machines have",
+                  mine, first);
+        result = APP_EXIT_USAGE;
+    }
+    if (first != mine) free(first);
+    free(mine);
+    return result;
+}
+
 static int run_all(run *r)
 {
     const app_stream stream = {.settings = r->settings,
                                .model = r->model,
                                .set = r->set,
                                .images = r->known.all ? r->known.count : UINT64_MAX,
+                               .contents = r->settings->sort_into != NULL,
                                .deliver = deliver,
                                .user = r};
     app_times times = {0};
     counting c;
-    app_stop_watch();
     begin_counting(&c, r);
     const int result = app_stream_run(&stream, &times);
     end_counting(&c);
-    if (app_stop_asked())
+    if (app_stop_asked() && app_ranks_first())
         app_error("stopped by a signal: %" PRIu64 " image%s done", r->done,
                   r->done == 1 ? "" : "s");
     return result == APP_EXIT_DONE || r->reader_gone ? r->exit_status : result;
@@ -210,11 +250,17 @@ int app_classify_run(const app_settings *settings)
 {
     run r = {.settings = settings};
     int result = check_settings(settings);
-    if (result == APP_EXIT_DONE) result = prepare(&r);
+    if (result != APP_EXIT_DONE) return result;
+    app_stop_watch();
+    result = app_ranks_agree(prepare(&r));
+    if (result == APP_EXIT_DONE) result = app_ranks_agree(compare_ranks(&r));
+    if (result == APP_EXIT_DONE)
+        result = app_ranks_agree(app_ranks_first() ? open_output(&r) : APP_EXIT_DONE);
     if (result == APP_EXIT_DONE) result = run_all(&r);
     app_sort_close(&r.sort);
     app_output_close(&r.output);
-    datasets_close(r.set);
+    if (r.set != r.ahead) datasets_close(r.set);
+    datasets_close(r.ahead);
     vit_model_free(r.model);
     app_inputs_free(&r.inputs);
     return result;

@@ -9,6 +9,7 @@
 #include "app_measure.h"
 #include "app_model.h"
 #include "app_overlap.h"
+#include "app_ranks.h"
 #include "app_report.h"
 #include "app_stop.h"
 #include "app_text.h"
@@ -180,7 +181,10 @@ static void tell_how_to_resume(const app_evaluation *e)
         text = app_text_command(settings->argc + (settings->resume ? 0 : 1),
                                 settings->resume ? settings->argv : words);
     }
-    if (text != NULL) app_error("to continue: %s", text);
+    if (text != NULL)
+        app_error("to continue%s: %s",
+                  app_ranks_size() > 1 ? ", with any number of ranks, or without mpirun" : "",
+                  text);
     free(text);
     free(words);
 }
@@ -230,10 +234,11 @@ static int evaluate(command *c, size_t index)
         if (settings->report_file != NULL)
             result = worse(result, app_evaluation_report(settings->report_file, e));
     }
-    if (app_stop_asked() || (result == APP_EXIT_INTERNAL && e->n > e->resumed))
+    if (app_ranks_first() &&
+        (app_stop_asked() || (result == APP_EXIT_INTERNAL && e->n > e->resumed)))
         tell_how_to_resume(e);
     app_measure_free(m);
-    return result;
+    return app_ranks_agree(result);
 }
 
 static int evaluate_all(command *c)
@@ -246,10 +251,19 @@ static int evaluate_all(command *c)
         const bool shown = app_text_print_json(c->json, true, 2, 15, "\n");
         c->json = NULL;
         if (!shown) return no_memory();
-    } else if (c->models > 1 && result <= APP_EXIT_INPUTS) {
+    } else if (c->models > 1 && result <= APP_EXIT_INPUTS && app_ranks_first()) {
         app_evaluation_print_table(c->evaluations, c->models);
     }
     return result;
+}
+
+/* What only the first rank does. */
+static int prepare(command *c)
+{
+    int result = check_outputs(c->settings);
+    if (result == APP_EXIT_DONE) result = make_temporary(c);
+    if (result != APP_EXIT_DONE) return result;
+    return app_overlap_find(&c->overlap, &c->overlap_known, c->settings);
 }
 
 int app_eval_run(const app_settings *settings)
@@ -257,15 +271,10 @@ int app_eval_run(const app_settings *settings)
     command c = {.settings = settings,
                  .models = settings->models.count > 0 ? settings->models.count : 1};
     int result = check_settings(settings);
-    if (result == APP_EXIT_DONE) result = check_outputs(settings);
-    if (result == APP_EXIT_DONE) result = make_temporary(&c);
-    if (result == APP_EXIT_DONE) {
-        app_stop_watch();
-        result = app_overlap_find(&c.overlap, &c.overlap_known, settings);
-    }
-    if (result == APP_EXIT_DONE && !app_stop_asked()) {
-        result = evaluate_all(&c);
-    }
+    if (result != APP_EXIT_DONE) return result;
+    app_stop_watch();
+    result = app_ranks_agree(app_ranks_first() ? prepare(&c) : APP_EXIT_DONE);
+    if (result == APP_EXIT_DONE && !app_stop_asked()) result = evaluate_all(&c);
     if (c.temporary[0] != 0) unlink(c.temporary);
     vitc_json_free(c.json);
     app_marks_free(&c.marks);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app_ranks.h"
 #include "app_report.h"
 #include "vitc_file.h"
 #include "vitc_size.h"
@@ -86,6 +87,11 @@ static int check_standard_input(const app_settings *settings)
         app_error("standard input (-) can be used once only");
         return APP_EXIT_USAGE;
     }
+    if (uses == 1 && app_ranks_size() > 1) {
+        app_error("standard input (-) reaches one process only, and there are %d ranks",
+                  app_ranks_size());
+        return APP_EXIT_USAGE;
+    }
     if (uses == 1 && isatty(STDIN_FILENO) == 1) {
         app_error("standard input (-) is a terminal; send it a file: vitc ... - < FILE");
         return APP_EXIT_USAGE;
@@ -125,11 +131,20 @@ void app_inputs_free(app_inputs *inputs)
     *inputs = (app_inputs){0};
 }
 
-int app_inputs_open(datasets_set **set, const app_inputs *inputs, const app_settings *settings)
+static bool is_mine(void *user, uint64_t index, const char *path)
+{
+    (void)user;
+    (void)path;
+    return app_ranks_is_mine(index);
+}
+
+int app_inputs_open(datasets_set **set, const app_inputs *inputs, bool mine,
+                    const app_settings *settings)
 {
     const vitc_log log = app_log(settings);
     datasets_options options = datasets_options_default();
     options.labelled = false;
     options.standard_input = true;
+    if (mine) options.wanted = is_mine;
     return app_exit_status(datasets_open(set, inputs->paths, inputs->count, &options, &log));
 }

@@ -16,7 +16,9 @@ typedef struct app_inputs {
 int app_inputs_collect(app_inputs *inputs, const app_settings *settings);
 void app_inputs_free(app_inputs *inputs);
 
-/* Opens the set of images that they name together (datasets.h, not labelled). */
-int app_inputs_open(datasets_set **set, const app_inputs *inputs, const app_settings *settings);
+/* Opens the set of images that they name together (datasets.h, not labelled); `mine`: only those
+ * that are this rank's (app_ranks.h). */
+int app_inputs_open(datasets_set **set, const app_inputs *inputs, bool mine,
+                    const app_settings *settings);
 
 #endif

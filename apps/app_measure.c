@@ -9,6 +9,7 @@
 #include "app_model.h"
 #include "app_output.h"
 #include "app_progress.h"
+#include "app_ranks.h"
 #include "app_report.h"
 #include "app_stop.h"
 #include "vitc_size.h"
@@ -72,12 +73,12 @@ static void name_data(char *text, size_t size, const app_settings *settings)
     }
 }
 
-/* Images that have a row are passed over. */
+/* Images that have a row are passed over, and those of other ranks. */
 static bool is_wanted(void *user, uint64_t index, const char *path)
 {
     const run *r = user;
     (void)path;
-    return index >= r->next;
+    return index >= r->next && app_ranks_is_mine(index);
 }
 
 static bool note_survey(void *user, uint64_t images)
@@ -308,14 +309,19 @@ static vitc_json *describe_run(const run *r)
     return NULL;
 }
 
-static int report_differences(const char *path, char *lines)
+static void report_lines(const char *name, char *lines)
 {
     for (char *line = lines; *line != 0;) {
         char *end = strchr(line, '\n');
         *end = 0;
-        app_error("%s: %s", path, line);
+        app_error("%s: %s", name, line);
         line = end + 1;
     }
+}
+
+static int report_differences(const char *path, char *lines)
+{
+    report_lines(path, lines);
     app_error("%s: its rows were made otherwise, and nothing was changed; continue with the same "
               "model, data and options, or give another file to --rows",
               path);
@@ -341,13 +347,14 @@ static int read_rows(run *r, app_rows_reader *reader, const char *path)
 /* Counts the rows that are there already; *good gets how far the file is whole. */
 static int take_up(run *r, uint64_t *good, const char *path, const vitc_json *description)
 {
+    static const char *const sides[] = {"in the rows", "now"};
     app_rows_reader *reader;
     *good = 0;
     int result = app_rows_open(&reader, path, r->m->model, r->settings);
     if (result != APP_EXIT_DONE) return result;
     const vitc_json *then = app_rows_description(reader);
     if (then != NULL) {
-        char *differences = app_rows_differences(then, description);
+        char *differences = app_rows_differences(then, description, sides);
         if (differences == NULL)
             result = no_memory();
         else if (differences[0] != 0)
@@ -361,20 +368,55 @@ static int take_up(run *r, uint64_t *good, const char *path, const vitc_json *de
     return result;
 }
 
-static int open_rows(run *r)
+static int open_rows(run *r, const vitc_json *description)
 {
     const char *path = r->settings->rows != NULL ? r->settings->rows : r->m->temporary;
     if (path == NULL) return APP_EXIT_DONE;
     uint64_t good = 0;
     r->e->rows = path;
-    vitc_json *description = describe_run(r);
-    if (description == NULL) return APP_EXIT_INTERNAL;
     int result = app_rows_create(&r->writer, path, r->settings->resume);
     if (result == APP_EXIT_DONE && r->settings->resume)
         result = take_up(r, &good, path, description);
     if (result == APP_EXIT_DONE) result = app_rows_begin(r->writer, good, description);
-    vitc_json_free(description);
     return result;
+}
+
+/* ---- several ranks ---- */
+
+/* What the first rank measures, against this one. */
+static int compare_with_first(const char *text, const vitc_json *description,
+                              const app_settings *settings)
+{
+    static const char *const sides[] = {"on the first rank", "here"};
+    const vitc_log log = app_log(settings);
+    vitc_json *first;
+    const vitc_status status =
+        vitc_json_parse(&first, text, strlen(text), "the first rank's description", &log);
+    if (status != VITC_OK) return app_exit_status(status);
+    char *differences = app_rows_differences(first, description, sides);
+    vitc_json_free(first);
+    int result = differences != NULL ? APP_EXIT_DONE : no_memory();
+    if (differences != NULL && differences[0] != 0) {
+        report_lines("not what the first rank has", differences);
+        app_error("all ranks need the same vitc, model, data and options; where machines differ in "
+                  "their kernels, VITC_ISA names some that all of them have");
+        result = APP_EXIT_USAGE;
+    }
+    free(differences);
+    return result;
+}
+
+static int compare_ranks(const run *r, const vitc_json *description)
+{
+    char *text = NULL;
+    if (app_ranks_size() == 1) return APP_EXIT_DONE;
+    if (app_ranks_first()) text = vitc_json_dump(description, 0, 9);
+    int result = app_ranks_agree(app_ranks_first() && text == NULL ? no_memory() : APP_EXIT_DONE);
+    if (result == APP_EXIT_DONE) result = app_ranks_copy_text(&text);
+    if (result == APP_EXIT_DONE && !app_ranks_first() && !app_stop_asked())
+        result = compare_with_first(text, description, r->settings);
+    free(text);
+    return app_ranks_agree(result);
 }
 
 /* ---- rows of this run ---- */
@@ -461,26 +503,40 @@ static int run_images(run *r)
 {
     app_evaluation *e = r->e;
     const bool counted = e->survey.counted;
-    if (is_too_bad(r)) { /* the rows of an earlier run are */
-        stop_for_bad(r);
-        return APP_EXIT_INPUTS;
-    }
     const app_stream stream = {.settings = r->settings,
                                .model = r->m->model,
                                .set = r->set,
-                               .images = counted ? e->survey.images - e->n : UINT64_MAX,
+                               .images = counted ? e->survey.images - r->next : UINT64_MAX,
+                               .first = r->next,
                                .hash = r->m->hash,
                                .deliver = deliver,
                                .user = r};
     const int result = app_stream_run(&stream, &e->times);
     if (result == APP_EXIT_DONE && app_stop_asked()) e->stopped = "stopped by a signal";
+    if (e->stopped != NULL && app_ranks_size() > 1 && app_ranks_first())
+        app_error("stopped by a signal, which is also what all others get when a rank has died");
     if (result == APP_EXIT_MODEL && e->n > 0) e->stopped = "ended where the data cannot be read";
     return result;
 }
 
 /* ---- all of it ---- */
 
-static int prepare(run *r)
+static int begin_rows(run *r)
+{
+    vitc_json *description = describe_run(r);
+    int result = app_ranks_agree(description != NULL ? APP_EXIT_DONE : APP_EXIT_INTERNAL);
+    if (result == APP_EXIT_DONE) result = compare_ranks(r, description);
+    if (result == APP_EXIT_DONE && app_ranks_first()) result = open_rows(r, description);
+    if (result == APP_EXIT_DONE && is_too_bad(r)) { /* the rows of an earlier run are */
+        stop_for_bad(r);
+        result = APP_EXIT_INPUTS;
+    }
+    vitc_json_free(description);
+    result = app_ranks_agree(result);
+    return result == APP_EXIT_DONE ? app_ranks_copy_number(&r->next) : result;
+}
+
+static int prepare_alone(run *r)
 {
     const vitc_log log = app_log(r->settings);
     int result = load_model(r);
@@ -491,9 +547,13 @@ static int prepare(run *r)
     r->top = calloc(r->top_count, sizeof *r->top);
     r->top_scores = calloc(r->top_count, sizeof *r->top_scores);
     if (r->top == NULL || r->top_scores == NULL) return no_memory();
-    result = app_exit_status(datasets_metrics_create(&r->e->metrics, r->model_classes, &log));
-    if (result == APP_EXIT_DONE) result = open_rows(r);
-    return result;
+    return app_exit_status(datasets_metrics_create(&r->e->metrics, r->model_classes, &log));
+}
+
+static int prepare(run *r)
+{
+    const int result = app_ranks_agree(prepare_alone(r));
+    return result == APP_EXIT_DONE && !app_stop_asked() ? begin_rows(r) : result;
 }
 
 static int finish(run *r, int result)
@@ -501,7 +561,7 @@ static int finish(run *r, int result)
     app_evaluation *e = r->e;
     const int written = app_rows_finish(r->writer);
     if (written > result) result = written;
-    if (e->metrics == NULL) return result;
+    if (e->metrics == NULL || !app_ranks_first()) return result;
     e->results = datasets_metrics_results(e->metrics);
     e->class_count = datasets_class_count(r->set);
     if (result == APP_EXIT_DONE && e->stopped == NULL) {

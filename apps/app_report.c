@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "app_progress.h"
+#include "app_ranks.h"
 #include "app_text.h"
 
 static void write_line(const char *kind, const char *message)
@@ -15,7 +16,8 @@ static void write_line(const char *kind, const char *message)
     char *safe = app_text_printable(message);
     flockfile(stderr); /* the line and what the progress takes away for it, as one */
     app_progress_clear();
-    fprintf(stderr, "vitc: %s%s\n", kind, safe != NULL ? safe : "out of memory");
+    fprintf(stderr, "vitc: %s%s%s\n", app_ranks_name(), kind,
+            safe != NULL ? safe : "out of memory");
     funlockfile(stderr);
     free(safe);
 }

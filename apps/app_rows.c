@@ -373,7 +373,7 @@ static const char *in_words(const char *name)
 }
 
 static void write_difference(FILE *out, const char *name, const vitc_json *then,
-                             const vitc_json *now)
+                             const vitc_json *now, const char *const sides[2])
 {
     const char *words = in_words(name);
     char before[128], after[128];
@@ -383,7 +383,7 @@ static void write_difference(FILE *out, const char *name, const vitc_json *then,
     }
     vitc_json_describe(before, sizeof before, then);
     vitc_json_describe(after, sizeof after, now);
-    fprintf(out, "%s: %s in the rows, %s now\n", name, before, after);
+    fprintf(out, "%s: %s %s, %s %s\n", name, before, sides[0], after, sides[1]);
 }
 
 static bool is_same(const vitc_json *a, const vitc_json *b)
@@ -398,11 +398,11 @@ static bool is_same(const vitc_json *a, const vitc_json *b)
 }
 
 static void write_differences(FILE *out, const char *prefix, const vitc_json *then,
-                              const vitc_json *now)
+                              const vitc_json *now, const char *const sides[2])
 {
-    const vitc_json *const sides[] = {now, then};
+    const vitc_json *const both[] = {now, then};
     for (int side = 0; side < 2; side++) {
-        const vitc_json *o = sides[side];
+        const vitc_json *o = both[side];
         for (void *it = vitc_json_first(o); it != NULL; it = vitc_json_next(o, it)) {
             char name[128];
             const char *key = vitc_json_key(it);
@@ -411,21 +411,21 @@ static void write_differences(FILE *out, const char *prefix, const vitc_json *th
             const bool deeper = vitc_json_is_object(a) && vitc_json_is_object(b);
             snprintf(name, sizeof name, "%s%s%s", prefix, key, deeper ? "." : "");
             if (deeper) {
-                write_differences(out, name, a, b);
+                write_differences(out, name, a, b, sides);
             } else if (!is_same(a, b)) {
-                write_difference(out, name, a, b);
+                write_difference(out, name, a, b, sides);
             }
         }
     }
 }
 
-char *app_rows_differences(const vitc_json *then, const vitc_json *now)
+char *app_rows_differences(const vitc_json *then, const vitc_json *now, const char *const sides[2])
 {
     char *text = NULL;
     size_t size;
     FILE *out = open_memstream(&text, &size);
     if (out == NULL) return NULL;
-    write_differences(out, "", then, now);
+    write_differences(out, "", then, now, sides);
     const bool failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed) {
         free(text);

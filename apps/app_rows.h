@@ -65,9 +65,10 @@ int app_rows_next(app_row *row, bool *found, app_rows_reader *reader);
 uint64_t app_rows_good(const app_rows_reader *reader);
 void app_rows_close(app_rows_reader *reader);
 
-/* What a first line says that `now` says otherwise, one line of words for each difference, malloc'd
- * and "" where there is none; NULL without memory. */
-char *app_rows_differences(const vitc_json *then, const vitc_json *now);
+/* What a description says that another says otherwise, one line of words for each difference,
+ * malloc'd and "" where there is none; NULL without memory. `sides` are words for where each of
+ * them is from: "in the rows", "now". */
+char *app_rows_differences(const vitc_json *then, const vitc_json *now, const char *const sides[2]);
 
 /* ---- writing ---- */
 

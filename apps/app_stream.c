@@ -6,8 +6,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app_merge.h"
 #include "app_model.h"
 #include "app_progress.h"
+#include "app_ranks.h"
 #include "app_report.h"
 #include "app_stop.h"
 #include "vitc_log.h"
@@ -45,6 +47,8 @@ typedef struct run {
     uint32_t classes, batch;
     int lane_count, lane_threads;
     lane *lanes;
+    uint64_t images; /* about how many are this rank's */
+    app_merge merge;
     uint64_t done;
     int exit_status;
 } run;
@@ -151,6 +155,14 @@ static bool ends_the_run(vitc_status status)
            status == VITC_ERR_INTERNAL;
 }
 
+static int give(void *user, const datasets_item *item, const app_answer *answer)
+{
+    run *r = user;
+    const int result = r->stream->deliver(r->stream->user, item, answer);
+    if (result == APP_EXIT_DONE) app_progress_update(++r->done);
+    return result;
+}
+
 /* The loader only has to know that the run ends; how it ends is kept here. */
 static vitc_status deliver(void *user, datasets_slot *slot, const vitc_log *log)
 {
@@ -160,16 +172,14 @@ static vitc_status deliver(void *user, datasets_slot *slot, const vitc_log *log)
         vitc_log_write(log, VITC_LOG_ERROR, "%s", answer->error);
         return answer->status;
     }
-    r->exit_status = r->stream->deliver(r->stream->user, &slot->item, answer);
-    if (r->exit_status != APP_EXIT_DONE) return VITC_ERR_INTERNAL;
-    app_progress_update(++r->done);
-    return VITC_OK;
+    r->exit_status = app_merge_add(&r->merge, &slot->item, answer);
+    return r->exit_status == APP_EXIT_DONE ? VITC_OK : VITC_ERR_INTERNAL;
 }
 
 static bool stop(void *user)
 {
-    (void)user;
-    return app_stop_asked();
+    run *r = user;
+    return app_stop_asked() || atomic_load(&r->merge.enough);
 }
 
 /* ---- lanes ---- */
@@ -207,12 +217,12 @@ static void choose_lanes(run *r)
 {
     const app_stream *s = r->stream;
     const int threads = vitc_threads_choose((int)s->settings->threads, NULL, 0);
-    r->batch = s->settings->batch < s->images ? (uint32_t)s->settings->batch : (uint32_t)s->images;
+    r->batch = s->settings->batch < r->images ? (uint32_t)s->settings->batch : (uint32_t)r->images;
     if (r->batch == 0) r->batch = 1;
     for (r->lane_count = threads;; r->lane_count--) {
         r->lane_threads = threads / r->lane_count;
         if (r->lane_count == 1) return;
-        if (threads % r->lane_count == 0 && s->images / LEAST_IMAGES >= (uint64_t)r->lane_count &&
+        if (threads % r->lane_count == 0 && r->images / LEAST_IMAGES >= (uint64_t)r->lane_count &&
             fits_memory(r))
             return;
     }
@@ -254,7 +264,7 @@ static vitc_status run_lanes(run *r, datasets_times *times)
     VITC_TRY(open_lanes(r));
     const datasets_loader loader = {
         .workers = r->lane_count,
-        .readers = r->stream->images < 4 ? (int)r->stream->images : 0,
+        .readers = r->images < 4 ? (int)r->images : 0,
         .batch = r->batch,
         .result_size = sizeof(made) + 2 * (size_t)r->classes * sizeof(float),
         .work = work,
@@ -265,20 +275,26 @@ static vitc_status run_lanes(run *r, datasets_times *times)
     return datasets_load(r->stream->set, &loader, times, &r->log);
 }
 
-static void add_times(app_times *times, const run *r, const datasets_times *loader)
+static void add_lanes(app_times *times, const run *r, const datasets_times *loader)
 {
     times->list += loader->list;
     times->read += loader->read;
     times->wait += (loader->wait_input + loader->wait_output) * r->lane_threads;
     times->deliver += loader->deliver;
-    times->wall += loader->wall;
     times->lanes = r->lane_count;
     times->threads_per_lane = r->lane_threads;
-    for (int i = 0; i < r->lane_count; i++) {
+    for (int i = 0; i < r->lane_count && r->lanes != NULL; i++) {
         times->decode += r->lanes[i].decode;
         times->preprocess += r->lanes[i].preprocess;
         times->compute += r->lanes[i].compute;
     }
+}
+
+/* Numbered images are dealt out to the ranks in turn. */
+static uint64_t share_of_images(uint64_t images)
+{
+    const uint64_t ranks = (uint64_t)app_ranks_size();
+    return images == UINT64_MAX ? images : images / ranks + (images % ranks != 0);
 }
 
 int app_stream_run(const app_stream *stream, app_times *times)
@@ -286,11 +302,22 @@ int app_stream_run(const app_stream *stream, app_times *times)
     datasets_times loader = {0};
     run r = {.stream = stream,
              .log = app_log(stream->settings),
-             .classes = vit_model_describe(stream->model).config->classes};
+             .classes = vit_model_describe(stream->model).config->classes,
+             .images = share_of_images(stream->images)};
+    r.merge =
+        (app_merge){.give = give, .user = &r, .classes = r.classes, .contents = stream->contents};
     app_progress_start(stream->images, stream->settings->quiet);
-    const vitc_status status = run_lanes(&r, &loader);
+    vitc_status status = app_merge_open(&r.merge, stream->first)
+                             ? VITC_OK
+                             : vitc_fail_memory(&r.log, "the other ranks' answers");
+    if (status == VITC_OK) status = run_lanes(&r, &loader);
+    add_lanes(times, &r, &loader);
+    const int result = r.exit_status != APP_EXIT_DONE ? r.exit_status : app_exit_status(status);
+    const double end = now();
+    r.exit_status = app_merge_finish(&r.merge, result, times);
+    times->wall += loader.wall + now() - end;
     app_progress_finish();
-    if (r.lanes != NULL) add_times(times, &r, &loader);
+    app_merge_close(&r.merge);
     close_lanes(&r);
-    return r.exit_status != APP_EXIT_DONE ? r.exit_status : app_exit_status(status);
+    return r.exit_status;
 }

@@ -5,7 +5,10 @@
  * many images there is a lane per CPU, each computing alone on its own batches, which leaves no CPU
  * waiting for another; with few images there is one lane that computes with all CPUs. Images are
  * decoded and preprocessed in their lane while other lanes compute, and read ahead of all of them
- * by threads that wait for storage. Answers do not depend on any of this. */
+ * by threads that wait for storage. Answers do not depend on any of this.
+ *
+ * Where several ranks share a command (app_ranks.h) each runs its own part of the images, and those
+ * of all are delivered on the first. */
 #ifndef VITC_APP_STREAM_H
 #define VITC_APP_STREAM_H
 
@@ -32,17 +35,19 @@ typedef struct app_times {
 typedef struct app_stream {
     const app_settings *settings; /* threads, batch, decoding, views, -q */
     const vit_model *model;
-    datasets_set *set;
-    uint64_t images; /* about how many will come; UINT64_MAX when that is not known */
-    bool hash;       /* make answers' hashes */
-    /* Called in order in the calling thread: APP_EXIT_DONE, or the exit status that ends the run.
-     */
+    datasets_set *set; /* of several ranks: opened to want only what app_ranks_is_mine */
+    uint64_t images;   /* about how many will come, of all ranks; UINT64_MAX when not known */
+    uint64_t first;    /* number in the set of the first of them */
+    bool hash;         /* make answers' hashes */
+    bool contents;     /* deliver other ranks' images with their bytes or pixels, too */
+    /* Called in order in the calling thread, on the first rank: APP_EXIT_DONE, or the exit status
+     * that ends the run. */
     int (*deliver)(void *user, const datasets_item *item, const app_answer *answer);
     void *user;
 } app_stream;
 
 /* APP_EXIT_DONE when all were delivered or the run was stopped (app_stop_asked); else an exit
- * status after a message. `times` is added to. */
+ * status after a message. `times` is added to: on the first rank those of all, but for `wall`. */
 int app_stream_run(const app_stream *stream, app_times *times);
 
 #endif

@@ -8,12 +8,14 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "app_ranks.h"
 #include "vitc_utf8.h"
 
 app_terminal app_terminal_of(FILE *stream)
 {
     app_terminal t = {.columns = 80};
-    t.terminal = isatty(fileno(stream)) == 1;
+    /* What ranks have is mpirun's, and may end in a file. */
+    t.terminal = isatty(fileno(stream)) == 1 && app_ranks_size() == 1;
     t.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     const char *no_color = getenv("NO_COLOR");
     const char *term = getenv("TERM");

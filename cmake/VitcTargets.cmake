@@ -1,8 +1,8 @@
-# vitc_add_objects(<folder> SOURCES ... [USES <lower folder> ...] [INCLUDES ...] [LINKS ...])
+# vitc_add_objects(<folder> [APART] SOURCES ... [USES <lower folder> ...] [INCLUDES ...] [LINKS ...])
 #
-# One OBJECT library per folder. Its include path is its own folder plus those it USES, so an
-# include that breaks the dependency rule of docs/architecture.md does not compile. Headers are
-# included by bare file name (names are unique in the project).
+# One OBJECT library per folder, a part of libvitc unless it stands APART. Its include path is its own
+# folder plus those it USES, so an include that breaks the dependency rule of docs/architecture.md
+# does not compile. Headers are included by bare file name (names are unique in the project).
 add_library(vitc_flags INTERFACE)
 target_compile_options(vitc_flags INTERFACE
     -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
@@ -25,7 +25,7 @@ endif()
 include(VitcCoverage)
 
 function(vitc_add_objects folder)
-    cmake_parse_arguments(ARG "" "" "SOURCES;USES;INCLUDES;LINKS" ${ARGN})
+    cmake_parse_arguments(ARG "APART" "" "SOURCES;USES;INCLUDES;LINKS" ${ARGN})
     add_library(${folder}_objects OBJECT ${ARG_SOURCES})
     target_link_libraries(${folder}_objects PRIVATE vitc_flags ${ARG_LINKS})
     target_include_directories(${folder}_objects PUBLIC ${CMAKE_CURRENT_SOURCE_DIR} ${ARG_INCLUDES})
@@ -34,5 +34,7 @@ function(vitc_add_objects folder)
         target_include_directories(${folder}_objects PUBLIC
             $<TARGET_PROPERTY:${lower}_objects,INTERFACE_INCLUDE_DIRECTORIES>)
     endforeach()
-    set_property(GLOBAL APPEND PROPERTY VITC_OBJECTS ${folder}_objects)
+    if(NOT ARG_APART)
+        set_property(GLOBAL APPEND PROPERTY VITC_OBJECTS ${folder}_objects)
+    endif()
 endfunction()

@@ -1,0 +1,148 @@
+#include "app_ranks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "app_report.h"
+#include "app_stop.h"
+#include "vit_dist.h"
+#include "vitc_size.h"
+#include "vitc_threads.h"
+
+/* Of the process. */
+static struct {
+    vit_dist *dist;
+    vitc_log log;
+    char name[128];
+} ranks;
+
+static bool ask_stop(void *user)
+{
+    (void)user;
+    return app_stop_asked();
+}
+
+static int outcome(vitc_status status)
+{
+    if (status == VITC_ERR_ARGUMENT && app_stop_asked()) return APP_EXIT_DONE;
+    return app_exit_status(status);
+}
+
+/* ---- beginning and end ---- */
+
+/* Ranks on one machine share its CPUs, unless their launcher gave each its own, or the user said
+ * how many threads there are to be. */
+static int choose_threads(app_settings *settings)
+{
+    double share;
+    const vitc_status status = vit_dist_cpu_share(&share, ranks.dist, &ranks.log);
+    if (status != VITC_OK) return outcome(status);
+    if (settings->threads != 0 || getenv("VITC_THREADS") != NULL ||
+        getenv("OMP_NUM_THREADS") != NULL)
+        return APP_EXIT_DONE;
+    const double threads = share * vitc_threads_choose(0, NULL, 0);
+    settings->threads = threads < 2 ? 1 : (uint64_t)(threads + 1e-6);
+    return APP_EXIT_DONE;
+}
+
+int app_ranks_start(app_settings *settings)
+{
+    ranks.log = app_log(settings);
+    const vitc_status status = vit_dist_start(&ranks.dist, ask_stop, NULL, &ranks.log);
+    if (status == VITC_ERR_UNSUPPORTED) return APP_EXIT_USAGE;
+    if (status != VITC_OK || ranks.dist == NULL) return app_exit_status(status);
+    if (!app_ranks_first()) {
+        snprintf(ranks.name, sizeof ranks.name, "rank %d on %.80s: ", vit_dist_rank(ranks.dist),
+                 vit_dist_host(ranks.dist));
+        settings->quiet = true;
+    }
+    return choose_threads(settings);
+}
+
+int app_ranks_finish(int exit_status)
+{
+    const bool first = app_ranks_first();
+    if (ranks.dist == NULL || app_stop_asked()) return exit_status;
+    const vitc_status status = vit_dist_finish(ranks.dist, &ranks.log);
+    ranks.dist = NULL;
+    if (status != VITC_OK) return outcome(status);
+    return first ? exit_status : APP_EXIT_DONE;
+}
+
+bool app_ranks_first(void)
+{
+    return vit_dist_rank(ranks.dist) == 0;
+}
+
+int app_ranks_size(void)
+{
+    return vit_dist_size(ranks.dist);
+}
+
+const char *app_ranks_name(void)
+{
+    return ranks.name;
+}
+
+int app_ranks_owner(uint64_t index)
+{
+    return (int)(index % (uint64_t)app_ranks_size());
+}
+
+bool app_ranks_is_mine(uint64_t index)
+{
+    return app_ranks_owner(index) == vit_dist_rank(ranks.dist);
+}
+
+/* ---- steps that all take together ---- */
+
+int app_ranks_agree(int exit_status)
+{
+    int worst = exit_status;
+    if (app_stop_asked()) return exit_status;
+    const vitc_status status = vit_dist_agree(&worst, ranks.dist, &ranks.log);
+    if (status != VITC_OK) return app_stop_asked() ? exit_status : outcome(status);
+    return worst;
+}
+
+/* In pieces, so that a rank without memory for all of it still takes part. */
+int app_ranks_copy_text(char **text)
+{
+    uint64_t size = app_ranks_first() ? strlen(*text) + 1 : 0;
+    vitc_status status = vit_dist_broadcast(&size, sizeof size, ranks.dist, &ranks.log);
+    if (status == VITC_OK && !app_ranks_first()) *text = malloc((size_t)size);
+    for (uint64_t at = 0; at < size && status == VITC_OK;) {
+        char piece[4096] = "";
+        const size_t count = vitc_size_min(sizeof piece, (size_t)(size - at));
+        if (app_ranks_first()) memcpy(piece, *text + at, count);
+        status = vit_dist_broadcast(piece, count, ranks.dist, &ranks.log);
+        if (status == VITC_OK && *text != NULL) memcpy(*text + at, piece, count);
+        at += count;
+    }
+    if (status != VITC_OK) return outcome(status);
+    if (*text != NULL) return APP_EXIT_DONE;
+    app_error("out of memory for what the first rank says");
+    return APP_EXIT_INTERNAL;
+}
+
+int app_ranks_copy_number(uint64_t *number)
+{
+    return outcome(vit_dist_broadcast(number, sizeof *number, ranks.dist, &ranks.log));
+}
+
+/* ---- messages ---- */
+
+int app_ranks_send(int to, const void *bytes, size_t size)
+{
+    return outcome(vit_dist_send(ranks.dist, to, bytes, size, &ranks.log));
+}
+
+int app_ranks_receive(unsigned char **bytes, size_t *size, int from, bool wait)
+{
+    return outcome(vit_dist_receive(bytes, size, ranks.dist, from, wait, &ranks.log));
+}
+
+int app_ranks_flush(void)
+{
+    return outcome(vit_dist_flush(ranks.dist, &ranks.log));
+}

@@ -1,0 +1,48 @@
+/* app_ranks.h - this process among those that mpirun or srun started for the same command: they
+ * share the images, and the first of them tells, writes and decides. Started by no launcher, a
+ * process is the first of one, and everything here is nothing. One per process, like its launcher.
+ *
+ * A signal that asks this process to stop (app_stop.h) ends every wait for others: launchers send
+ * one when another rank has died. */
+#ifndef VITC_APP_RANKS_H
+#define VITC_APP_RANKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "app_options.h"
+
+/* Before a command whose work is shared: APP_EXIT_DONE, or another exit status after a message. For
+ * ranks on one machine that may use the same CPUs it sets how many threads each takes, unless the
+ * user did; and all but the first become quiet. `settings` must live until app_ranks_finish. */
+int app_ranks_start(app_settings *settings);
+/* After it: waits for the others, because launchers kill those that still run when one has failed.
+ * The exit status: that of the command for the first rank, which has told what there was to tell,
+ * and for the others APP_EXIT_DONE. */
+int app_ranks_finish(int exit_status);
+
+bool app_ranks_first(void);
+int app_ranks_size(void);
+/* "", or for all but the first what their messages begin with: "rank 1 on node7: ". */
+const char *app_ranks_name(void);
+
+/* Which of the ranks has the image of that number in the set. */
+int app_ranks_owner(uint64_t index);
+bool app_ranks_is_mine(uint64_t index);
+
+/* Steps that all ranks take together. */
+
+/* The worst exit status of all. */
+int app_ranks_agree(int exit_status);
+/* *text, of the first rank, is copied to the others, malloc'd; an exit status as everywhere. After
+ * a signal it may be cut short, or NULL. */
+int app_ranks_copy_text(char **text);
+int app_ranks_copy_number(uint64_t *number);
+
+/* Messages between the first rank and another (vit_dist.h). A wait that a signal ended is
+ * APP_EXIT_DONE; what was waited for is not there then. */
+int app_ranks_send(int to, const void *bytes, size_t size);
+int app_ranks_receive(unsigned char **bytes, size_t *size, int from, bool wait);
+int app_ranks_flush(void);
+
+#endif
