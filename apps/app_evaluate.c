@@ -69,7 +69,7 @@ static void add_to_hash(vitc_sha256 *hash, const datasets_item *item)
 static int keep_answer(pass *p, uint32_t answer)
 {
     if (p->count == p->capacity) {
-        const size_t capacity = p->capacity != 0 ? 2 * p->capacity : 4096;
+        const size_t capacity = vitc_size_max(4096, 2 * p->capacity);
         size_t size;
         if (!vitc_size_mul(capacity, sizeof *p->answers, &size)) return no_memory();
         uint32_t *grown = realloc(p->answers, size);

@@ -450,7 +450,7 @@ static void print_matrix(const printer *p)
     enum { MOST = 12, CELL = 7 };
     const uint32_t classes = class_count(p->e);
     if (classes < 2 || classes > MOST ||
-        2 + p->label_width + 1 + classes * CELL > p->terminal.columns)
+        2 + p->label_width + 1 + (size_t)classes * CELL > p->terminal.columns)
         return;
     print_heading(p, "confusion matrix: rows are, columns are taken for");
     printf("  %*s ", (int)p->label_width, "");
@@ -581,37 +581,50 @@ void app_evaluation_print(const app_evaluation *e)
     print_times(&p);
 }
 
-void app_evaluation_print_table(const app_evaluation *list, size_t count)
+/* ---- several models ---- */
+
+static void print_model(const app_evaluation *e, size_t width, bool utf8)
+{
+    char *model = app_text_printable(e->model_path);
+    fputs("  ", stdout);
+    app_text_column(stdout, model != NULL ? model : "?", width, true, utf8);
+    free(model);
+}
+
+static void print_numbers(const app_evaluation *e)
+{
+    const datasets_results *r = &e->results;
+    char ok[32], bad[32], top1[32], top5[32], ece[32];
+    printf(" %8s %6s %s  %6.2f to %6.2f %s %8.4f %s", count_text(ok, e->n_ok),
+           count_text(bad, e->n_bad), percent_text(top1, r->top1), 100 * r->top1_interval.low,
+           100 * r->top1_interval.high, percent_text(top5, r->top5), r->loss,
+           percent_text(ece, r->ece));
+    if (!e->settings->no_times) printf(" %9.1f", images_per_second(e));
+    puts(e->stopped != NULL ? "  INCOMPLETE" : "");
+}
+
+void app_evaluation_print_table(const app_evaluation *evaluations, size_t count)
 {
     const app_terminal terminal = app_terminal_of(stdout);
     size_t width = 5;
     for (size_t i = 0; i < count; i++)
-        width = vitc_size_max(width, app_text_width(list[i].model_path));
+        width = vitc_size_max(width, app_text_width(evaluations[i].model_path));
     width = vitc_size_min(width, LABEL_COLUMNS);
-    print_text(list[0].data_text);
-    printf("\n  %-*s %8s %6s %9s %16s %9s %8s %9s %9s %7s %7s %9s\n", (int)width, "model", "ok",
-           "bad", "top-1", "95 %", "top-5", "loss", "ECE", "images/s", "lost", "gained", "p");
+    print_text(evaluations[0].data_text);
+    printf("\n  %-*s %8s %6s %9s %17s %9s %8s %9s%s\n", (int)width, "model", "ok", "bad", "top-1",
+           "95 %", "top-5", "loss", "ECE", evaluations[0].settings->no_times ? "" : "  images/s");
     for (size_t i = 0; i < count; i++) {
-        const app_evaluation *e = &list[i];
-        const datasets_results *r = &e->results;
-        char ok[32], bad[32], top1[32], top5[32], ece[32];
-        char *model = app_text_printable(e->model_path);
-        fputs("  ", stdout);
-        app_text_column(stdout, model != NULL ? model : "?", width, true, terminal.utf8);
-        free(model);
-        printf(" %8s %6s %s  %6.2f to %6.2f %s %8.4f %s", count_text(ok, e->n_ok),
-               count_text(bad, e->n_bad), percent_text(top1, r->top1), 100 * r->top1_interval.low,
-               100 * r->top1_interval.high, percent_text(top5, r->top5), r->loss,
-               percent_text(ece, r->ece));
-        if (e->settings->no_times)
-            printf(" %9s", "");
-        else
-            printf(" %9.1f", images_per_second(e));
-        if (e->compared)
-            printf(" %7" PRIu64 " %7" PRIu64 " %9.2g", e->lost, e->gained,
-                   datasets_mcnemar(e->lost, e->gained));
-        puts(e->stopped != NULL ? "  INCOMPLETE" : "");
+        print_model(&evaluations[i], width, terminal.utf8);
+        print_numbers(&evaluations[i]);
     }
-    puts("  lost, gained: images that only the first model, or only this one, got right; p: "
-         "McNemar's exact test");
+    printf(
+        "\nagainst the first: images that only it, or only the other, got right; McNemar's exact "
+        "test\n  %-*s %8s %8s %10s\n",
+        (int)width, "model", "lost", "gained", "p");
+    for (size_t i = 1; i < count; i++) {
+        const app_evaluation *e = &evaluations[i];
+        print_model(e, width, terminal.utf8);
+        printf(" %8" PRIu64 " %8" PRIu64 " %10.2g\n", e->lost, e->gained,
+               datasets_mcnemar(e->lost, e->gained));
+    }
 }

@@ -100,11 +100,11 @@ static int add_file(vitc_sha256 *hash, const char *path, const app_settings *set
     return APP_EXIT_DONE;
 }
 
-int app_file_hash(char text[VITC_SHA256_TEXT_SIZE], const char *path, const app_settings *settings)
+int app_file_hash(char hash[VITC_SHA256_TEXT_SIZE], const char *path, const app_settings *settings)
 {
-    vitc_sha256 hash = vitc_sha256_start();
-    const int result = add_file(&hash, path, settings);
-    vitc_sha256_finish(text, &hash);
+    vitc_sha256 sum = vitc_sha256_start();
+    const int result = add_file(&sum, path, settings);
+    vitc_sha256_finish(hash, &sum);
     return result;
 }
 
@@ -146,21 +146,21 @@ static int hash_folder(vitc_sha256 *hash, const char *folder, const app_settings
     return result;
 }
 
-int app_model_hash(char text[VITC_SHA256_TEXT_SIZE], const app_settings *settings)
+int app_model_hash(char hash[VITC_SHA256_TEXT_SIZE], const app_settings *settings)
 {
-    vitc_sha256 hash = vitc_sha256_start();
+    vitc_sha256 sum = vitc_sha256_start();
     struct stat status;
     int result = APP_EXIT_DONE;
     if (settings->model == NULL) {
         size_t size;
         const void *bundled = app_bundled_model(&size);
-        vitc_sha256_add(&hash, bundled, size);
+        vitc_sha256_add(&sum, bundled, size);
     } else if (stat(settings->model, &status) == 0 && S_ISDIR(status.st_mode)) {
-        result = hash_folder(&hash, settings->model, settings);
+        result = hash_folder(&sum, settings->model, settings);
     } else {
-        return app_file_hash(text, settings->model, settings);
+        return app_file_hash(hash, settings->model, settings);
     }
-    vitc_sha256_finish(text, &hash);
+    vitc_sha256_finish(hash, &sum);
     return result;
 }
 

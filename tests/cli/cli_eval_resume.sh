@@ -48,7 +48,7 @@ last=0
 grew=0
 : >killed.jsonl
 for i in $(seq 20); do
-    delay=$((RANDOM % (took / 8 + 1)))
+    delay=$((RANDOM % (took / 10 + 1)))
     size=$(wc -c <killed.jsonl)
     "$VITC" "${arguments[@]}" --rows killed.jsonl --resume >out 2>err &
     pid=$!
@@ -68,10 +68,13 @@ for i in $(seq 20); do
     check "no row is lost" test "$lines" -ge "$last"
     [ "$lines" -gt "$last" ] && grew=$((grew + 1))
     last=$lines
+    [ $rc -eq 0 ] || continue
+    : >killed.jsonl # it was faster than the kill: once more from the beginning
+    last=0
 done
-echo "$kills kills, $grew of them left new rows; $((last - 1)) rows in the end"
+echo "$kills kills, $grew of them left new rows"
 check "kills" test $kills -ge 10
-check "kills that left rows" test $grew -ge 3
+check "kills that left rows" test $grew -ge 4
 run "${arguments[@]}" --rows killed.jsonl --resume
 exits 0
 check "the same rows" cmp whole.jsonl killed.jsonl
