@@ -95,17 +95,30 @@ static int make_temporary(command *c)
 
 /* ---- calibration ---- */
 
+/* Which part of a set, where it is not all of it. */
+static bool put_split(vitc_json *o, const app_evaluation *e)
+{
+    if (e->opening->part == DATASETS_ALL) return true;
+    return vitc_json_set_number(o, "val_split", e->opening->fraction) &&
+           vitc_json_set_integer(o, "seed", (int64_t)e->opening->seed) &&
+           vitc_json_set_string(o, "subset", e->opening->part == DATASETS_CHOSEN ? "val" : "rest");
+}
+
 static char *calibration_note(const app_evaluation *e)
 {
     const datasets_temperature *fit = &e->calibration;
     vitc_json *o = vitc_json_object();
-    const bool ok = o != NULL && vitc_json_set_string(o, "data", e->data_text) &&
+    char *name = app_text_base_name(e->settings->operands[0]);
+    const bool ok = o != NULL && name != NULL && vitc_json_set_string(o, "data", name) &&
+                    vitc_json_set_integer(o, "paths", (int64_t)e->settings->operand_count) &&
+                    put_split(o, e) &&
                     vitc_json_set_string(o, "data_sha256", e->survey.fingerprint) &&
                     vitc_json_set_integer(o, "images", (int64_t)e->n_ok) &&
                     vitc_json_set_number(o, "temperature", fit->temperature) &&
                     vitc_json_set_number(o, "loss_before", fit->nll_before) &&
                     vitc_json_set_number(o, "loss_after", fit->nll_after);
     char *text = ok ? vitc_json_dump(o, 0, 9) : NULL;
+    free(name);
     vitc_json_free(o);
     return text;
 }

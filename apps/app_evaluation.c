@@ -321,9 +321,9 @@ static void print_accuracy(const printer *p, const char *name, double value, uin
 /* How far the scores are from what they promise. */
 static void print_calibration(const datasets_results *r)
 {
-    char number[32];
-    printf("  ECE       %s  perfect calibration would show about %.2f %% with %" PRIu64 " images\n",
-           percent_text(number, r->ece), 100 * r->ece_calibrated, r->n);
+    char number[32], count[32];
+    printf("  ECE       %s  perfect calibration would show about %.2f %% with %s images\n",
+           percent_text(number, r->ece), 100 * r->ece_calibrated, count_text(count, r->n));
     if (isnan(r->mean_confidence)) return;
     const double gap = r->mean_confidence - r->top1;
     printf("  scores    %s  on average: too %s by %.2f points\n",
@@ -354,14 +354,14 @@ static void print_head(const printer *p)
     color(p, "1");
     print_text(e->data_text);
     color(p, "0");
-    printf("  %s, %zu class%s", datasets_kind_string(e->kind), e->class_count,
+    printf(": %s, %zu class%s", datasets_kind_string(e->kind), e->class_count,
            e->class_count == 1 ? "" : "es");
     if (class_count(e) != e->class_count)
         printf(" of the model's %s", count_text(number, class_count(e)));
     if (e->opening->part != DATASETS_ALL)
-        printf(", %s of --val-split %g --seed %" PRIu64,
-               e->opening->part == DATASETS_CHOSEN ? "the part" : "the rest", settings->val_split,
-               settings->seed);
+        printf(", %s --val-split %g --seed %" PRIu64 "%s",
+               e->opening->part == DATASETS_CHOSEN ? "held out by" : "what", settings->val_split,
+               settings->seed, e->opening->part == DATASETS_CHOSEN ? "" : " leaves");
     fputs("\n  model      ", stdout);
     print_text(e->model_path);
     printf(", %s (%s)\n", vit_precision_string(info.precision), info.precision_kernel);

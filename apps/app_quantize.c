@@ -104,23 +104,14 @@ static double share(uint64_t part, uint64_t whole)
     return (double)part / (double)whole;
 }
 
-/* The last part of a path; somebody else's folders are of no use in a file. */
-static char *base_name(const char *path)
-{
-    size_t end = strlen(path);
-    while (end > 1 && path[end - 1] == '/') end--;
-    size_t begin = end;
-    while (begin > 0 && path[begin - 1] != '/') begin--;
-    return strndup(path + begin, end - begin);
-}
-
 static vitc_json *describe(const run *r)
 {
     const app_comparison *c = &r->comparison;
     const vit_model_info info = vit_model_describe(r->reduced);
     const double loss = ((double)c->lost - (double)c->gained) / (double)c->images;
     const double bound = vitc_paired_loss_bound(c->lost, c->gained, c->images);
-    char *name = base_name(r->settings->data);
+    /* Somebody else's folders are of no use in a file. */
+    char *name = app_text_base_name(r->settings->data);
     vitc_json *o = vitc_json_object();
     const bool ok = name != NULL && o != NULL && vitc_json_set_string(o, "data", name) &&
                     vitc_json_set_string(o, "data_sha256", c->data_hash) &&

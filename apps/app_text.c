@@ -144,6 +144,15 @@ void app_text_bar(FILE *out, double share, size_t columns, bool utf8)
     }
 }
 
+char *app_text_base_name(const char *path)
+{
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/') end--;
+    size_t begin = end;
+    while (begin > 0 && path[begin - 1] != '/') begin--;
+    return strndup(path + begin, end - begin);
+}
+
 static void write_word(FILE *out, const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -33,6 +33,9 @@ void app_text_column(FILE *out, const char *text, size_t width, bool cut_front, 
  * characters for it. Columns that it leaves empty are not written. */
 void app_text_bar(FILE *out, double share, size_t columns, bool utf8);
 
+/* The last part of a path, malloc'd; NULL without memory. */
+char *app_text_base_name(const char *path);
+
 /* The words of a command as a shell takes them, quoted where they must be; malloc'd, NULL without
  * memory. */
 char *app_text_command(int argc, char *const *argv);

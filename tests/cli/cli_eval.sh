@@ -446,7 +446,9 @@ run eval -m "$model" many --json --val-split 0.3 --seed 1 --rows seed.jsonl
 exits 0
 check "another choice" test "$(paths val.jsonl)" != "$(paths seed.jsonl)"
 run eval -m "$model" many --val-split 0.3
-out_has "the part of --val-split 0.3 --seed 0"
+out_has "held out by --val-split 0.3 --seed 0"
+run eval -m "$model" many --val-split 0.3 --subset rest
+out_has "what --val-split 0.3 --seed 0 leaves"
 
 # ---- calibration ----
 run eval -m "$model" data --json --calibrate new.safetensors
@@ -456,6 +458,9 @@ check "better" sh -c "awk 'BEGIN { exit !($after <= $(field calibration loss_bef
 run eval -m new.safetensors data --json
 exits 0
 check "the same labels" test "$(field top1)" = "$top1"
+run info -m new.safetensors
+out_has "fitted on 10 images of data: loss"
+run eval -m new.safetensors data --json
 check "the loss that was told" sh -c "awk 'BEGIN { exit !($(field loss) - $after < 1e-6 && $after - $(field loss) < 1e-6) }'"
 run info -m new.safetensors
 exits 0
