@@ -22,9 +22,9 @@ static int add_path(app_inputs *inputs, const char *path)
 {
     if (inputs->count == inputs->capacity) {
         const size_t capacity = inputs->capacity != 0 ? inputs->capacity * 2 : 64;
-        size_t bytes;
-        const char **grown =
-            vitc_size_mul(capacity, sizeof *grown, &bytes) ? realloc(inputs->paths, bytes) : NULL;
+        const char **grown = capacity <= SIZE_MAX / sizeof *grown
+                                 ? realloc(inputs->paths, capacity * sizeof *grown)
+                                 : NULL;
         if (grown == NULL) return no_memory();
         inputs->paths = grown;
         inputs->capacity = capacity;
@@ -59,11 +59,10 @@ static int add_list(app_inputs *inputs, const app_settings *settings)
     size_t size;
     int result = read_list(&bytes, &size, settings);
     if (result != APP_EXIT_DONE) return result;
-    inputs->list = realloc(bytes, size + 1);
-    if (inputs->list == NULL) {
-        free(bytes);
-        return no_memory();
-    }
+    inputs->list = malloc(size + 1);
+    if (inputs->list != NULL && size != 0) memcpy(inputs->list, bytes, size);
+    free(bytes);
+    if (inputs->list == NULL) return no_memory();
     char *const list = inputs->list, *const end = list + size;
     const bool nul = settings->null_separated || (size != 0 && memchr(list, 0, size) != NULL);
     *end = 0;

@@ -418,7 +418,7 @@ static vitc_status run_all(run *r)
     vitc_status status = VITC_ERR_MEMORY;
     char *results = calloc(r->loader.max_images, r->loader.result_size);
     worker *array = calloc(workers, sizeof *array);
-    datasets_slot **slots = calloc(workers * r->loader.batch, sizeof *slots);
+    datasets_slot **slots = calloc(workers * r->loader.batch, sizeof(void *));
     r->ring = calloc(r->loader.max_images, sizeof *r->ring);
     t.threads = calloc(t.count, sizeof *t.threads);
     if (results != NULL && array != NULL && slots != NULL && r->ring != NULL && t.threads != NULL) {
