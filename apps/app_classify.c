@@ -251,6 +251,7 @@ int app_classify_run(const app_settings *settings)
     run r = {.settings = settings};
     int result = check_settings(settings);
     if (result != APP_EXIT_DONE) return result;
+    if (app_ranks_size() > 1 && app_ranks_first()) app_stop_say("vitc: " APP_RANKS_STOPPED "\n");
     app_stop_watch();
     result = app_ranks_agree(prepare(&r));
     if (result == APP_EXIT_DONE) result = app_ranks_agree(compare_ranks(&r));

@@ -175,31 +175,45 @@ static int calibrate(const app_measure *m, app_evaluation *e)
 
 /* ---- what is told ---- */
 
-/* The same command with --resume. */
-static void tell_how_to_resume(const app_evaluation *e)
+/* The same command with --resume; NULL without memory. */
+static char *resuming_command(const app_settings *settings)
 {
-    const app_settings *settings = e->settings;
+    static char resume[] = "--resume";
+    if (settings->resume) return app_text_command(settings->argc, settings->argv);
+    char **words = calloc((size_t)settings->argc + 1, sizeof *words);
+    if (words == NULL) return NULL;
+    memcpy(words, settings->argv, (size_t)settings->argc * sizeof *words);
+    /* After the command's name, where no -- can make an operand of it. */
+    memmove(words + 3, words + 2, ((size_t)settings->argc - 2) * sizeof *words);
+    words[2] = resume;
+    char *text = app_text_command(settings->argc + 1, words);
+    free(words);
+    return text;
+}
+
+static void tell_how_to_resume(const app_settings *settings)
+{
     if (settings->rows == NULL) {
         app_error("with --rows FILE, such a run can be continued");
         return;
     }
-    char **words = calloc((size_t)settings->argc + 1, sizeof *words);
-    char *text = NULL;
-    if (words != NULL) {
-        static char resume[] = "--resume";
-        memcpy(words, settings->argv, (size_t)settings->argc * sizeof *words);
-        /* After the command's name, where no -- can make an operand of it. */
-        memmove(words + 3, words + 2, ((size_t)settings->argc - 2) * sizeof *words);
-        words[2] = resume;
-        text = app_text_command(settings->argc + (settings->resume ? 0 : 1),
-                                settings->resume ? settings->argv : words);
-    }
-    if (text != NULL)
-        app_error("to continue%s: %s",
-                  app_ranks_size() > 1 ? ", with any number of ranks, or without mpirun" : "",
-                  text);
+    char *text = resuming_command(settings);
+    if (text != NULL) app_error("to continue: %s", text);
     free(text);
-    free(words);
+}
+
+/* What the first of several ranks says as soon as a signal comes. */
+static char *farewell(const app_settings *settings)
+{
+    char *line = NULL;
+    char *resuming = settings->rows != NULL ? resuming_command(settings) : NULL;
+    if (asprintf(&line, "vitc: " APP_RANKS_STOPPED "; %s%s\n",
+                 resuming != NULL ? "to continue, with any number of ranks, or without mpirun: "
+                                  : "with --rows FILE, such a run can be continued",
+                 resuming != NULL ? resuming : "") < 0)
+        line = NULL;
+    free(resuming);
+    return line;
 }
 
 static bool add_json(command *c, const app_evaluation *e)
@@ -247,9 +261,9 @@ static int evaluate(command *c, size_t index)
         if (settings->report_file != NULL)
             result = worse(result, app_evaluation_report(settings->report_file, e));
     }
-    if (app_ranks_first() &&
-        (app_stop_asked() || (result == APP_EXIT_INTERNAL && e->n > e->resumed)))
-        tell_how_to_resume(e);
+    if ((app_stop_asked() && app_ranks_size() == 1) ||
+        (result == APP_EXIT_INTERNAL && e->n > e->resumed))
+        tell_how_to_resume(settings);
     app_measure_free(m);
     return app_ranks_agree(result);
 }
@@ -285,11 +299,15 @@ int app_eval_run(const app_settings *settings)
                  .models = settings->models.count > 0 ? settings->models.count : 1};
     int result = check_settings(settings);
     if (result != APP_EXIT_DONE) return result;
+    char *const last_words = app_ranks_size() > 1 && app_ranks_first() ? farewell(settings) : NULL;
+    app_stop_say(last_words);
     app_stop_watch();
     result = app_ranks_agree(app_ranks_first() ? prepare(&c) : APP_EXIT_DONE);
     if (result == APP_EXIT_DONE && !app_stop_asked()) result = evaluate_all(&c);
     if (c.temporary[0] != 0) unlink(c.temporary);
     vitc_json_free(c.json);
     app_marks_free(&c.marks);
+    app_stop_say(NULL);
+    free(last_words);
     return app_stop_status(result);
 }

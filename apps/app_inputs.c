@@ -8,7 +8,6 @@
 #include "app_ranks.h"
 #include "app_report.h"
 #include "vitc_file.h"
-#include "vitc_size.h"
 
 enum { MAX_LIST = 1 << 30 }; /* bytes of a list of paths */
 
@@ -133,8 +132,7 @@ void app_inputs_free(app_inputs *inputs)
 static bool is_mine(void *user, uint64_t index, const char *path)
 {
     (void)user;
-    (void)path;
-    return app_ranks_is_mine(index);
+    return app_ranks_take(index, path);
 }
 
 int app_inputs_open(datasets_set **set, const app_inputs *inputs, bool mine,

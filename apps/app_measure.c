@@ -77,8 +77,7 @@ static void name_data(char *text, size_t size, const app_settings *settings)
 static bool is_wanted(void *user, uint64_t index, const char *path)
 {
     const run *r = user;
-    (void)path;
-    return index >= r->next && app_ranks_is_mine(index);
+    return app_ranks_take(index, path) && index >= r->next;
 }
 
 static bool note_survey(void *user, uint64_t images)
@@ -483,6 +482,11 @@ static int deliver(void *user, const datasets_item *item, const app_answer *answ
         app_error("%s: out of memory", item->path);
         return APP_EXIT_INTERNAL;
     }
+    if (item->index != r->next) { /* rows are continued only where they have no gap */
+        app_error("%s: comes where image number %" PRIu64 " should; does every rank see the same?",
+                  item->path, r->next);
+        return APP_EXIT_MODEL;
+    }
     int result = fill_row(r, &row, item, answer);
     if (result == APP_EXIT_DONE && r->writer != NULL) {
         char *text = app_row_format(&row, r->m->model);
@@ -513,8 +517,6 @@ static int run_images(run *r)
                                .user = r};
     const int result = app_stream_run(&stream, &e->times);
     if (result == APP_EXIT_DONE && app_stop_asked()) e->stopped = "stopped by a signal";
-    if (e->stopped != NULL && app_ranks_size() > 1 && app_ranks_first())
-        app_error("stopped by a signal, which is also what all others get when a rank has died");
     if (result == APP_EXIT_MODEL && e->n > 0) e->stopped = "ended where the data cannot be read";
     return result;
 }

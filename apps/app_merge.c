@@ -15,7 +15,7 @@
 typedef struct head {
     uint64_t index; /* AT_END: this rank's end */
     int64_t label;
-    uint64_t hash;
+    uint64_t hash; /* of an end app_ranks_seen */
     uint64_t path_size, error_size, bytes, pixels;
     int32_t status; /* vitc_status; of an end its exit status */
     uint32_t numbers, width, height, image_width, image_height;
@@ -102,7 +102,7 @@ static int look_for_enough(app_merge *m, bool wait)
 
 static int send_end(app_merge *m, int exit_status, const app_times *times)
 {
-    const head h = {.index = AT_END, .status = exit_status};
+    const head h = {.index = AT_END, .status = exit_status, .hash = app_ranks_seen()};
     unsigned char message[sizeof h + sizeof *times];
     put(put(message, &h, sizeof h), times, sizeof *times);
     int result = app_ranks_send(0, message, sizeof message);
@@ -153,6 +153,7 @@ static int fetch(app_merge *m, int from)
     p->message = NULL;
     p->ended = true;
     p->exit_status = h.status;
+    p->seen = h.hash;
     return APP_EXIT_DONE;
 }
 
@@ -216,31 +217,19 @@ static uint64_t index_of(const app_merge_peer *p)
     return h.index;
 }
 
-static int not_the_same(int rank, uint64_t index)
-{
-    app_error("rank %d does not see the images that this one sees, from number %" PRIu64
-              " on: did the data change, or is it not the same everywhere?",
-              rank, index);
-    return APP_EXIT_MODEL;
-}
-
-static int ended_early(int rank, const app_merge_peer *p)
-{
-    app_error("rank %d ended early, as its message says", rank);
-    return p->exit_status;
-}
-
-/* Gives the next image, which is another rank's. */
+/* Gives the next image, if its rank has it: a number may stand for an image that could not be
+ * reached, as at the end of a tar file that is cut short. */
 static int give_next(app_merge *m)
 {
     const int from = app_ranks_owner(m->next);
     app_merge_peer *p = &m->peers[from];
-    int result = fetch(m, from);
+    int result = from != 0 ? fetch(m, from) : APP_EXIT_DONE;
     if (result != APP_EXIT_DONE || m->cut) return result;
-    if (p->ended && p->exit_status != APP_EXIT_DONE) return ended_early(from, p);
-    if (p->ended || index_of(p) != m->next) return not_the_same(from, m->next);
-    result = give_answer(m, from);
-    drop_answer(p);
+    if (p->ended && p->exit_status != APP_EXIT_DONE) return p->exit_status;
+    if (p->message != NULL && index_of(p) <= m->next) {
+        result = give_answer(m, from);
+        drop_answer(p);
+    }
     m->next++;
     return result;
 }
@@ -251,16 +240,17 @@ bool app_merge_open(app_merge *m, uint64_t first)
 {
     m->next = first;
     atomic_init(&m->enough, false);
+    app_ranks_see_anew();
     m->peers = calloc((size_t)app_ranks_size(), sizeof *m->peers);
     return m->peers != NULL;
 }
 
 static int add_in_order(app_merge *m, const datasets_item *item, const app_answer *answer)
 {
-    int result = APP_EXIT_DONE;
-    while (app_ranks_size() > 1 && m->next < item->index && result == APP_EXIT_DONE && !m->cut)
-        result = give_next(m);
-    if (result != APP_EXIT_DONE || m->cut) return result;
+    while (app_ranks_size() > 1 && m->next < item->index) {
+        const int result = give_next(m);
+        if (result != APP_EXIT_DONE || m->cut) return result;
+    }
     m->next = item->index + 1;
     return m->give(m->user, item, answer);
 }
@@ -277,27 +267,27 @@ int app_merge_add(app_merge *m, const datasets_item *item, const app_answer *ans
     return send_answer(m, item, answer);
 }
 
-/* What the other ranks have after this one's last image. The next `size` places of the set hold one
- * that would have been its own, and so the end of the set; behind that nobody has anything. */
+/* What the other ranks have after this one's last image. */
 static int give_rest(app_merge *m)
 {
-    const uint64_t last = m->next + 2 * (uint64_t)app_ranks_size();
-    bool past = false;
-    for (; m->next < last; m->next++) {
-        const int from = app_ranks_owner(m->next);
-        app_merge_peer *p = &m->peers[from];
-        int result = from != 0 ? fetch(m, from) : APP_EXIT_DONE;
-        if (result != APP_EXIT_DONE || m->cut) return result;
-        if (p->ended && p->exit_status != APP_EXIT_DONE) return p->exit_status;
-        if (p->message == NULL) {
-            past = true;
-            continue;
-        }
-        if (past || index_of(p) != m->next) return not_the_same(from, m->next);
-        result = give_answer(m, from);
-        drop_answer(p);
+    for (int i = 1; i < app_ranks_size() && !m->cut;) {
+        int result = fetch(m, i);
+        if (result == APP_EXIT_DONE && m->peers[i].message != NULL) result = give_next(m);
         if (result != APP_EXIT_DONE) return result;
+        if (m->peers[i].ended) i++;
     }
+    return APP_EXIT_DONE;
+}
+
+static int compare_ends(const app_merge *m)
+{
+    for (int i = 1; i < app_ranks_size(); i++)
+        if (m->peers[i].seen != app_ranks_seen()) {
+            app_error("rank %d has not seen the same images as this one; did the data change, or "
+                      "is it not the same everywhere?",
+                      i);
+            return APP_EXIT_MODEL;
+        }
     return APP_EXIT_DONE;
 }
 
@@ -321,7 +311,7 @@ static int end_others(app_merge *m, int exit_status)
     for (int i = 1; i < app_ranks_size() && result == APP_EXIT_DONE && !m->cut; i++)
         result = await_end(m, i);
     for (int i = 1; i < app_ranks_size(); i++)
-        if (m->peers[i].exit_status > exit_status) exit_status = ended_early(i, &m->peers[i]);
+        exit_status = worse(exit_status, m->peers[i].exit_status); /* its message told why */
     if (result == APP_EXIT_DONE && !m->cut) result = app_ranks_flush();
     return worse(exit_status, result);
 }
@@ -335,6 +325,7 @@ int app_merge_finish(app_merge *m, int exit_status, app_times *times)
         exit_status = worse(exit_status, give_rest(m));
     if (app_stop_asked()) return exit_status;
     exit_status = end_others(m, exit_status);
+    if (exit_status == APP_EXIT_DONE && !m->cut) exit_status = compare_ends(m);
     add_times(times, &m->others);
     return exit_status;
 }

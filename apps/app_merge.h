@@ -6,8 +6,9 @@
  * moment is what one process would have written: rows that break off are continued by any number
  * of ranks, and nothing has to be gathered from other machines.
  *
- * The last message of a rank is its end, with its exit status and times. Then it waits for the one
- * message that the first sends to each: enough, which comes early when the run is to end early. */
+ * The last message of a rank is its end, with its exit status, its times and what it has seen of
+ * the set. Then it waits for the one message that the first sends to each: enough, which comes
+ * early when the run is to end early. */
 #ifndef VITC_APP_MERGE_H
 #define VITC_APP_MERGE_H
 
@@ -21,6 +22,7 @@ typedef struct app_merge_peer {
     size_t size;
     bool ended;
     int exit_status; /* of its end */
+    uint64_t seen;   /* app_ranks_seen */
 } app_merge_peer;
 
 typedef struct app_merge {

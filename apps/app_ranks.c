@@ -14,6 +14,7 @@ static struct {
     vit_dist *dist;
     vitc_log log;
     char name[128];
+    uint64_t seen;
 } ranks;
 
 static bool ask_stop(void *user)
@@ -89,9 +90,23 @@ int app_ranks_owner(uint64_t index)
     return (int)(index % (uint64_t)app_ranks_size());
 }
 
-bool app_ranks_is_mine(uint64_t index)
+bool app_ranks_take(uint64_t index, const char *path)
 {
+    if (ranks.dist == NULL) return true;
+    const char *slash = strrchr(path, '/');
+    for (const char *c = slash != NULL ? slash : path; *c != 0; c++)
+        ranks.seen = (ranks.seen ^ (unsigned char)*c) * 0x100000001B3; /* FNV-1a */
     return app_ranks_owner(index) == vit_dist_rank(ranks.dist);
+}
+
+uint64_t app_ranks_seen(void)
+{
+    return ranks.seen;
+}
+
+void app_ranks_see_anew(void)
+{
+    ranks.seen = 0xCBF29CE484222325;
 }
 
 /* ---- steps that all take together ---- */

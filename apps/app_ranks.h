@@ -21,6 +21,9 @@ int app_ranks_start(app_settings *settings);
  * and for the others APP_EXIT_DONE. */
 int app_ranks_finish(int exit_status);
 
+/* What a signal means then, in words. */
+#define APP_RANKS_STOPPED "stopping: a signal came, as to all ranks when one of them has died"
+
 bool app_ranks_first(void);
 int app_ranks_size(void);
 /* "", or for all but the first what their messages begin with: "rank 1 on node7: ". */
@@ -28,7 +31,11 @@ const char *app_ranks_name(void);
 
 /* Which of the ranks has the image of that number in the set. */
 int app_ranks_owner(uint64_t index);
-bool app_ranks_is_mine(uint64_t index);
+/* Whether that is this one. Asked for every image of the set that a run goes through, in order: all
+ * ranks must have seen the same when they have come to its end. */
+bool app_ranks_take(uint64_t index, const char *path);
+uint64_t app_ranks_seen(void); /* a hash of that; but for the folders, which may lie elsewhere */
+void app_ranks_see_anew(void); /* before each run */
 
 /* Steps that all ranks take together. */
 

@@ -1,8 +1,11 @@
 #include "app_stop.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "app_options.h"
 
@@ -10,11 +13,23 @@ static const int signals[] = {SIGINT, SIGTERM};
 enum { SIGNAL_COUNT = sizeof signals / sizeof *signals };
 
 static atomic_int asked; /* the signal; 0: none */
+static const char *_Atomic words;
 
+/* Calls nothing that a signal handler may not. */
 static void note(int number)
 {
+    const int error = errno;
+    const char *line = atomic_load(&words);
     atomic_store(&asked, number);
+    /* It may fail: then nobody reads. */
+    if (line != NULL && write(STDERR_FILENO, line, strlen(line)) < 0) line = NULL;
     for (int i = 0; i < SIGNAL_COUNT; i++) signal(signals[i], SIG_DFL);
+    errno = error;
+}
+
+void app_stop_say(const char *line)
+{
+    atomic_store(&words, line);
 }
 
 void app_stop_watch(void)

@@ -35,7 +35,7 @@ typedef struct app_times {
 typedef struct app_stream {
     const app_settings *settings; /* threads, batch, decoding, views, -q */
     const vit_model *model;
-    datasets_set *set; /* of several ranks: opened to want only what app_ranks_is_mine */
+    datasets_set *set; /* of several ranks: opened to want what app_ranks_take says */
     uint64_t images;   /* about how many will come, of all ranks; UINT64_MAX when not known */
     uint64_t first;    /* number in the set of the first of them */
     bool hash;         /* make answers' hashes */
