@@ -1,6 +1,5 @@
 #include "app_output.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,27 +191,10 @@ static void write_score(const app_output *o, float score)
         printf("%8.4g", (double)score);
 }
 
-/* Eighths of a column where the terminal has the characters for it. */
 static void write_bar(const app_output *o, float score, size_t columns)
 {
-    static const char *const eighths[] = {"",
-                                          "\xE2\x96\x8F",
-                                          "\xE2\x96\x8E",
-                                          "\xE2\x96\x8D",
-                                          "\xE2\x96\x8C",
-                                          "\xE2\x96\x8B",
-                                          "\xE2\x96\x8A",
-                                          "\xE2\x96\x89"};
-    const double length = fmin(fmax((double)score, 0), 1) * (double)columns;
     color(o, "36");
-    if (o->terminal.utf8) {
-        const size_t parts = (size_t)(length * 8 + 0.5);
-        for (size_t i = 0; i < parts / 8; i++) fputs("\xE2\x96\x88", stdout);
-        fputs(eighths[parts % 8], stdout);
-    } else {
-        const size_t parts = (size_t)(length + 0.5);
-        for (size_t i = 0; i < parts; i++) putchar('#');
-    }
+    app_text_bar(stdout, (double)score, columns, o->terminal.utf8);
     color(o, "0");
 }
 
