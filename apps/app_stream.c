@@ -17,7 +17,7 @@
 #include "vitc_threads.h"
 
 /* With fewer images for each lane than this, the lanes would not end at about the same time. */
-enum { LEAST_IMAGES = 4 };
+enum { LEAST_IMAGES = 2 };
 
 /* What a lane hands over for one image, followed by K logits and K scores. */
 typedef struct made {
