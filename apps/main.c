@@ -87,11 +87,11 @@ static int run_help(const app_settings *settings)
 }
 
 const app_command app_commands[] = {
-    {"classify", "IMAGE|FOLDER|-...", "say what images show",
+    {"classify", "IMAGE|FOLDER|TAR|-...", "say what images show",
      "Say what images show: the most probable labels of each and their scores. Folders are "
-     "searched "
-     "recursively; - is one image on standard input. The type of a file is decided by its first "
-     "bytes: JPEG, PNG, WebP, GIF, BMP, TGA, PGM, PPM, PSD.\n"
+     "searched recursively, tar files, lists of paths (.csv, .tsv, .jsonl), IDX and CIFAR files "
+     "are read through; - is one image on standard input. The type of a file is decided by its "
+     "first bytes: JPEG, PNG, WebP, GIF, BMP, TGA, PGM, PPM, PSD.\n"
      "An input that cannot be used gets a row that says why, and the run goes on.",
      0, SIZE_MAX, app_classify_run},
     {"eval", "DATA...", "measure how often a model is right",
