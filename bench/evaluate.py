@@ -39,21 +39,22 @@ BENCH = Path(__file__).resolve().parent
 MODELS = {
     "vit_base_patch16_224": {
         "images": 200,
-        "choice_images": 48,
+        "choice_images": 32,
         "rounds": 3,
         "ways": {
             "vitc": ["--precision f32"],
             "vitc bench": ["--precision f32 --batch 8"],
             "pytorch": [
                 "--precision f32 --threads 2 --batch 8",
+                "--precision f32 --threads 2 --batch 16",
                 "--precision f32 --threads 1 --batch 8",
             ],
             "onnxruntime": [
                 "@model.onnx --mode feed --batch 1",
                 "@model.onnx --mode feed --batch 8",
                 "@model.onnx --mode feed --batch 8 --no-spinning",
-                "@model.onnx --mode lanes --batch 1",
             ],
+            "onnxruntime-lanes": ["@model.onnx --mode lanes --batch 1"],
         },
     },
     "vit_tiny_patch16_224": {
@@ -68,12 +69,15 @@ MODELS = {
                 "--precision bf16 --threads 1 --batch 8",
                 "--precision int8 --threads 2 --batch 8",
                 "--precision bf16 --threads 2 --batch 8 --compiled",
+                "--precision bf16 --threads 2 --batch 40 --compiled",
                 "--precision bf16 --threads 1 --batch 8 --compiled",
             ],
             "onnxruntime": [
                 "@model_int8.onnx --mode feed --batch 1",
                 "@model_int8.onnx --mode feed --batch 8",
                 "@model_int8.onnx --mode feed --batch 8 --no-spinning",
+            ],
+            "onnxruntime-lanes": [
                 "@model_int8.onnx --mode lanes --batch 1",
                 "@model_int8.onnx --mode lanes --batch 8",
                 "@model.onnx --mode lanes --batch 1",
@@ -139,7 +143,7 @@ def command_of(options, model, contender, way, images, predictions):
     threads = ["--threads", options.threads]
     if contender.startswith("vitc"):
         weights = int8_model(options, model) if "int8" in words else folder / "timm"
-        command = [options.vitc, contender == "vitc" and "eval" or "bench", "-m", weights]
+        command = [options.vitc, "eval" if contender == "vitc" else "bench", "-m", weights]
         command += ["--json", "-q", *threads, *words]
         if contender == "vitc bench":
             return [*command, "--seconds", BENCH_SECONDS]
@@ -242,7 +246,7 @@ def measure(options, model, contender, way, images, reference):
         "others": round(others, 3),
     }
     if contender == "vitc bench":
-        run["images_per_second"] = 1e3 / result["ms_per_image"]
+        run["images_per_second"] = 1e3 / result[0]["ms_per_image"]
         return run
     if result["n"] != images.count:
         raise peers.Failure(f"{result['n']} of {images.count} images")
@@ -303,12 +307,15 @@ def try_run(options, runs, step, number, model, contender, way, images, referenc
 
 
 def choose(options, runs, model):
-    """Every way once, where there is a choice."""
+    """Every way once, where there is a choice; those that runs.json has are not tried again."""
     images = Set(options, MODELS[model]["choice_images"])
     reference = reference_logits(options, model)
+    tried = [(run["contender"], run["way"]) for run in runs.of("choose", model)]
     for contender, ways in MODELS[model]["ways"].items():
         if contender in options.only and len(ways) > 1:
             for way in ways:
+                if (contender, way) in tried:
+                    continue
                 try_run(options, runs, "choose", 0, model, contender, way, images, reference)
 
 
@@ -364,7 +371,7 @@ def report(options, runs, versions):
 # ---- options ----
 
 STEPS = {"choose": choose, "rounds": take_turns}
-CONTENDERS = ("vitc", "vitc bench", "pytorch", "onnxruntime")
+CONTENDERS = ("vitc", "vitc bench", "pytorch", "onnxruntime", "onnxruntime-lanes")
 
 
 def parse_options():

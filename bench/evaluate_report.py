@@ -7,7 +7,7 @@ import bench_report
 from bench_report import DISTURBED, name, table
 
 VITC = "vitc"
-NAMES = {"vitc bench": "`vitc bench`, no files"}
+NAMES = {"vitc bench": "`vitc bench`, no files", "onnxruntime-lanes": "ONNX Runtime in lanes"}
 # Which of the stages that vitc measures are told: seconds of threads, all lanes together.
 STAGES = ("read", "decode", "preprocess", "compute", "wait")
 
@@ -49,8 +49,12 @@ def ways_of(runs):
     return grouped
 
 
+def name_of(contender):
+    return NAMES.get(contender, name(contender))
+
+
 def shown(contender, way):
-    return f"{NAMES.get(contender, name(contender))} `{way.replace('@', '')}`"
+    return f"{name_of(contender)} `{way.replace('@', '')}`"
 
 
 def fastest(grouped, contender, key):
@@ -98,7 +102,7 @@ def metric_line(runs):
     for (contender, _), own in ways_of(runs).items():
         if "loss" in own[-1]:
             run = own[-1]
-            texts.append(f"{name(contender)} {run['top1']:.4f} {run['top5']:.4f} {run['loss']:.4f}")
+            texts.append(f"{name_of(contender)} {run['top1']:.4f} {run['top5']:.4f} {run['loss']:.4f}")
     return f"\nTop-1, top-5, loss: {'; '.join(texts)}.\n"
 
 
