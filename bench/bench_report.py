@@ -119,14 +119,19 @@ def cold_section(rows):
     )
 
 
+def load_text(machine):
+    if "load_average" not in machine:
+        return ""
+    return f"Load average at the start: {' '.join(map(str, machine['load_average']))}; "
+
+
 def machine_section(results, settings):
     machine = results["machine"]
     lines = [
         f"- CPU: {machine['cpu']} (family/model {machine['family']}), {machine['cpus']} CPUs; "
         + " ".join(machine["features"]),
         f"- {machine['memory_gib']} GiB of memory; {machine['os']}, Linux {machine['kernel']}",
-        f"- Load average at the start: {' '.join(map(str, machine['load_average']))}; "
-        f"{machine['date']}",
+        f"- {load_text(machine)}{machine['date']}",
         "- Versions: " + ", ".join(f"{key} {value}" for key, value in results["versions"].items()),
         f"- {settings}",
     ]

@@ -6,9 +6,9 @@
     python3 bench/evaluate.py PHOTOS                     # about 15 minutes; bench/EVALUATE.md
 
 PHOTOS is a folder of class folders of JPEGs; they are repeated to as many files as are evaluated.
-Every run is a process of its own, timed from its start to its end. Each way of using a peer is tried
-once on few images; the fastest ways then take turns with vitc. Labels predicted by every run are
-compared with PyTorch's float32 logits, image by image. bench/README.md has the rest.
+Every run is a process of its own, timed from its start to its end. Each way of using a peer is
+tried once on few images; the fastest ways then take turns with vitc. Labels predicted by every run
+are compared with PyTorch's float32 logits, image by image. bench/README.md has the rest.
 
 Runs are kept in WORK/evaluate/runs.json, so that the steps may be taken one by one:
 
@@ -105,9 +105,10 @@ class Set:
         self.photo_of = {}
         used = set()
         for number in range(count):
-            # Few images are spread over all photos.
-            photo = photos[number * len(photos) // count if count < len(photos) else
-                           number % len(photos)]  # fmt: skip
+            if count < len(photos):  # spread over all photos
+                photo = photos[number * len(photos) // count]
+            else:
+                photo = photos[number % len(photos)]
             copy = f"{photo.parent.name}/{photo.stem}-{number // len(photos)}{photo.suffix}"
             self.photo_of[copy] = photo.relative_to(options.photos)
             used.add(photo.parent.name)
@@ -128,7 +129,7 @@ class Set:
 
 
 def int8_model(options, model):
-    """vitc's quantization, made anew for every call of this script, as the program may have changed."""
+    """vitc's own quantization, made anew in every call, as the program may have changed."""
     path = options.folder / f"{model}-int8.safetensors"
     if path not in options.made:
         timm = options.work / model / "timm"
@@ -209,8 +210,8 @@ def reference_logits(options, model):
 
 
 def agreement(predictions, images, reference, precision):
-    """How many labels are PyTorch's. Another one has to be within the precision's bound: logits that
-    far from the reference may change places."""
+    """How many labels are PyTorch's. Another one has to be within the precision's bound: logits
+    that far from the reference may change places."""
     same = 0
     for copy, photo in images.photo_of.items():
         logits = reference[str(photo)]
@@ -271,6 +272,12 @@ class Runs:
         self.content = {"runs": [], "failures": []}
         if self.path.exists() and not options.anew:
             self.content = json.loads(self.path.read_text())
+
+    def describe(self, versions):
+        """Machine and versions; the latest, where steps are taken one by one."""
+        self.content["machine"] = bench_machine.describe()
+        del self.content["machine"]["load_average"]  # every run has what others used
+        self.content["versions"] = {"vitc": bench_machine.git_version(BENCH.parent), **versions}
 
     def add(self, step, number, run):
         self.content["runs"].append({"step": step, "round": number, **run})
@@ -355,13 +362,11 @@ def take_turns(options, runs, model):
             try_run(options, runs, "rounds", number, model, contender, way, images, reference)
 
 
-def report(options, runs, versions):
-    results = {
-        "machine": bench_machine.describe(),
-        "versions": {"vitc": bench_machine.git_version(BENCH.parent), **versions},
-        "settings": {"threads": options.threads, "bench_seconds": BENCH_SECONDS},
-        **runs.content,
-    }
+def report(options, runs):
+    if not runs.content["runs"]:
+        sys.exit(f"{runs.path}: no runs to report")
+    settings = {"threads": options.threads, "bench_seconds": BENCH_SECONDS}
+    results = {"settings": settings, **runs.content}
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "evaluate.json").write_text(json.dumps(results, indent=1) + "\n")
     (options.out / "EVALUATE.md").write_text(evaluate_report.markdown(results))
@@ -381,7 +386,7 @@ def parse_options():
     add = parser.add_argument
     add("photos", type=Path, help="a folder of class folders of JPEGs")
     add("--build", type=Path, default=peers.ROOT / "build/release")
-    add("--work", type=Path, default=peers.ROOT / "build/bench", help="models, as peers.py has them")
+    add("--work", type=Path, default=peers.ROOT / "build/bench", help="that of peers.py")
     add("--venv", type=Path, help="the peers' virtual environment (WORK/venv)")
     add("--out", type=Path, default=BENCH, help="where EVALUATE.md and evaluate.json go")
     add("--steps", type=peers.listed((*STEPS, "report")), help="choose, rounds, report, by comma")
@@ -413,17 +418,18 @@ def main():
         if shutil.which(path) is None:
             sys.exit(f"{path} is missing: {advice}")
     options.folder.mkdir(parents=True, exist_ok=True)
-    versions = peers.peer_versions(options)
     runs = Runs(options)
     measured = [step for step in options.steps if step != "report"]
     if measured:
+        versions = peers.peer_versions(options)
         peers.make_models(options, versions)
         peers.refuse_busy_machine(options)
+        runs.describe(versions)
     for step in measured:
         for model in options.models:
             STEPS[step](options, runs, model)
     if "report" in options.steps:
-        report(options, runs, versions)
+        report(options, runs)
     sys.exit(1 if runs.content["failures"] else 0)
 
 

@@ -34,7 +34,7 @@ def by_round(runs):
 def times_as_fast(ours, theirs, key):
     """Median and range over the rounds of how many times as fast vitc is."""
     ours, theirs = by_round(ours), by_round(theirs)
-    pairs = [(ours[number][key], theirs[number][key]) for number in sorted(ours) if number in theirs]
+    pairs = [(ours[number][key], theirs[number][key]) for number in ours if number in theirs]
     ratios = [b / a if key == "seconds" else a / b for a, b in pairs]
     if not ratios:
         return ""
@@ -72,17 +72,21 @@ def round_table(runs, count):
         rates = [run["images_per_second"] for run in own]
         row = [shown(contender, way), spread(rates, 1, mark(own))]
         if contender == "vitc bench":
-            rows.append([*row, "", times_as_fast(speed, own, "images_per_second"), "", ""])
+            ratio = times_as_fast(speed, own, "images_per_second") if speed else ""
+            rows.append([*row, "", "", ratio, "", ""])
             continue
         row.append(spread([run["seconds"] for run in own], 1, mark(own)))
-        if contender == VITC:
+        outside = [run["seconds"] - count / run["images_per_second"] for run in own]
+        row.append(f"{statistics.median(outside):.1f}")
+        if contender == VITC or speed is None:
             row += ["", ""]
         else:
             row.append(times_as_fast(speed, own, "images_per_second"))
             row.append(times_as_fast(seconds, own, "seconds"))
         rows.append([*row, f"{min(run['same'] for run in own) / count:.1%}"])
-    head = ["", "images/s once it runs", "seconds, whole process", "vitc is, once it runs"]
-    return table([*head, "vitc is, whole process", "labels of PyTorch f32"], rows)
+    head = ["", "images/s once it runs", "seconds, whole process", "of it start and end"]
+    head += ["vitc is, once it runs", "vitc is, whole process", "labels of PyTorch f32"]
+    return table(head, rows)
 
 
 def stage_line(runs):
@@ -101,8 +105,8 @@ def metric_line(runs):
     texts = []
     for (contender, _), own in ways_of(runs).items():
         if "loss" in own[-1]:
-            run = own[-1]
-            texts.append(f"{name_of(contender)} {run['top1']:.4f} {run['top5']:.4f} {run['loss']:.4f}")
+            numbers = " ".join(f"{own[-1][key]:.4f}" for key in ("top1", "top5", "loss"))
+            texts.append(f"{name_of(contender)} {numbers}")
     return f"\nTop-1, top-5, loss: {'; '.join(texts)}.\n"
 
 
@@ -116,11 +120,10 @@ def model_section(model, runs):
         text += round_table(own, count) + stage_line(own) + metric_line(own)
     tried = [run for run in runs if run["step"] == "choose"]
     if tried:
-        rows = [
-            [shown(*way), spread([own[-1]["images_per_second"]], 1, mark(own)),
-             f"{own[-1]['seconds']:.1f}"]
-            for way, own in ways_of(tried).items()
-        ]  # fmt: skip
+        rows = []
+        for way, own in ways_of(tried).items():
+            rate = f"{own[0]['images_per_second']:.1f}{mark(own)}"
+            rows.append([shown(*way), rate, f"{own[0]['seconds']:.1f}"])
         text += f"\nTried once on {tried[0]['images']} images, to choose from:\n\n"
         text += table(["", "images/s once it runs", "seconds, whole process"], rows)
     return text
@@ -139,7 +142,11 @@ def markdown(results):
         text += model_section(model, runs)
     if any(run["others"] > DISTURBED for run in results["runs"]):
         text += f"\n\\* others used more than {DISTURBED:.0%} of the CPUs in one of the runs\n"
-    settings = f"{results['settings']['threads']} threads each"
+    most = max(run["others"] for run in results["runs"])
+    settings = (
+        f"{results['settings']['threads']} threads each; others used at most {most:.0%} of the "
+        "CPUs in any run"
+    )
     return (
         text
         + bench_report.failure_section(results["failures"])
