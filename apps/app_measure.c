@@ -54,7 +54,10 @@ static int load_model(run *r)
                                         config->temperature > 0 ? (double)config->temperature : 1};
     r->e->model = m->model;
     r->e->model_path = app_model_origin(r->settings);
-    return app_model_hash(r->e->model_hash, r->settings);
+    /* Rows, pages and JSON tell it; without them it would be a second per 300 MB for nothing. */
+    const bool told = r->settings->json || r->settings->rows != NULL || m->temporary != NULL;
+    return told || app_ranks_size() > 1 ? app_model_hash(r->e->model_hash, r->settings)
+                                        : APP_EXIT_DONE;
 }
 
 /* ---- the data ---- */

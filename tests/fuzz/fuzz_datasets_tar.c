@@ -105,8 +105,8 @@ static outcome read_set(const char *path, datasets_classes *classes, bool labell
     options.max_file_size = 1 << 20;
     const datasets_opening opening = {
         .paths = &path, .count = 1, .options = &options, .classes = classes};
-    asked asked = {.take = !counting};
-    const datasets_filter filter = {.keep = keep, .user = &asked, .counting = counting};
+    asked answers = {.take = !counting};
+    const datasets_filter filter = {.keep = keep, .user = &answers, .counting = counting};
     datasets_cursor *cursor;
     all.status = datasets_tar_open(&cursor, &opening, NULL);
     if (all.status != VITC_OK) return all;
@@ -117,7 +117,7 @@ static outcome read_set(const char *path, datasets_classes *classes, bool labell
         if (!end) take_item(&all, &item, classes, path);
         datasets_item_free(&item);
     }
-    if (counting) all.images = asked.images;
+    if (counting) all.images = answers.images;
     cursor->close(cursor);
     return all;
 }
