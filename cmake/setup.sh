@@ -16,6 +16,7 @@ build_packages='gcc libc6-dev cmake ninja-build pkg-config
 # a|b: the first that the release has. The sanitizers' and the fuzzer's runtime moved between
 # packages; libomp-dev is the OpenMP runtime of clang, with the Archer tool for ThreadSanitizer.
 test_packages='bash g++ binutils make groff-base util-linux libcmocka-dev
+    openmpi-bin libopenmpi-dev
     clang clang-format clang-tidy llvm libomp-dev
     libclang-rt-dev|libclang-rt-14-dev|libclang-common-14-dev'
 
