@@ -2,11 +2,13 @@
 
 #include <math.h>
 
-static const double pi = 3.14159265358979323846;
 static const double half_root = 0.70710678118654752440;
 /* ln 2 in two parts, of which the first has 21 bits that are 0: its product with an exponent is
  * exact. */
 static const double ln2_high = 0x1.62e42fee00000p-1, ln2_low = 0x1.a39ef35793c76p-33;
+
+/* The same of pi / 2, of which 20 bits are 0. */
+static const double quarter_high = 0x1.921fb54400000p+0, quarter_low = 0x1.0b4611a626331p-34;
 
 /* m 2^e with m in [sqrt(1/2), sqrt(2)): log m = 2 artanh((m - 1) / (m + 1)), whose series in
  * s <= 0.1716 is below 1e-18 after s^21. */
@@ -51,11 +53,11 @@ static double cosine_of(double x)
     return sum;
 }
 
-void vitc_math_turn(double *sine, double *cosine, double degrees)
+void vitc_math_sine_cosine(double *sine, double *cosine, double x)
 {
-    const double quarters = floor(degrees / 90 + 0.5);
-    const double x = (degrees - quarters * 90) * pi / 180;
-    const double s = sine_of(x), c = cosine_of(x);
+    const double quarters = floor(x / (quarter_high + quarter_low) + 0.5);
+    const double rest = (x - quarters * quarter_high) - quarters * quarter_low;
+    const double s = sine_of(rest), c = cosine_of(rest);
     switch ((unsigned)(long)quarters & 3U) {
     case 0:
         *sine = s;

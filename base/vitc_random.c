@@ -58,6 +58,12 @@ double vitc_random_between(vitc_random *random, double low, double high)
                 high); /* rounding may go beyond */
 }
 
+double vitc_random_between_logs(vitc_random *random, double low, double high)
+{
+    const double x = vitc_random_between(random, vitc_math_log(low), vitc_math_log(high));
+    return fmin(fmax(vitc_math_exp(x), low), high);
+}
+
 bool vitc_random_chance(vitc_random *random, double p)
 {
     return vitc_random_uniform(random) < p;

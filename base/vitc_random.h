@@ -45,6 +45,8 @@ uint32_t vitc_random_word(vitc_random *random);
 double vitc_random_uniform(vitc_random *random);
 /* In [low, high], low <= high. */
 double vitc_random_between(vitc_random *random, double low, double high);
+/* In [low, high], 0 < low <= high, its logarithm being uniform. */
+double vitc_random_between_logs(vitc_random *random, double low, double high);
 /* True with a probability of p: never for 0, always for 1. */
 bool vitc_random_chance(vitc_random *random, double p);
 /* In 0 ... n - 1, n > 0, all equally likely. */

@@ -187,6 +187,127 @@ typedef struct datasets_loader {
 VITC_API VITC_MUST_CHECK vitc_status datasets_load(datasets_set *set, const datasets_loader *loader,
                                                    datasets_times *times, const vitc_log *log);
 
+/* ---- augmentation ----
+ *
+ * Another picture of the same thing, in every epoch. All choices are random numbers by counting,
+ * keyed by (seed, epoch, index): any image of any epoch can be made by itself, in any thread, and
+ * is the same to the bit on every machine. The operations are Pillow's, in its 8-bit arithmetic;
+ * what is chosen follows torchvision where it has the same thing. */
+
+typedef enum datasets_crop {
+    DATASETS_CROP_NONE = 0, /* the whole picture, resized to width x height */
+    DATASETS_CROP_RESIZED,  /* a rectangle of random size, shape and place, resized: Inception's
+                               crop (arXiv 1409.4842), torchvision's RandomResizedCrop */
+    DATASETS_CROP_PADDED    /* `pad` pixels are added on each side, and a rectangle of the
+                               picture's own size is cut at a random place; then resized. The
+                               usual one for CIFAR (arXiv 1409.5185) */
+} datasets_crop;
+
+typedef enum datasets_policy {
+    DATASETS_POLICY_NONE = 0,
+    DATASETS_POLICY_RANDAUGMENT, /* `policy_operations` of 14, all of one strength (arXiv
+                                    1909.13719), with torchvision's operations and strengths */
+    DATASETS_POLICY_CIFAR10      /* one of the 25 pairs that AutoAugment found for CIFAR-10 (arXiv
+                                    1805.09501, table 7) */
+} datasets_policy;
+
+/* What is done, in this order; what has a probability of 0 is not done. */
+typedef struct datasets_augmentation {
+    uint32_t width, height; /* pixels of the result, 1-4096 */
+
+    datasets_crop crop;
+    double crop_scale[2]; /* RESIZED: share of the area, 0.08-1 */
+    double crop_ratio[2]; /* RESIZED: width / height, drawn by its logarithm, 3/4-4/3 */
+    uint32_t pad;         /* PADDED: pixels of the source, 4 */
+    bool pad_reflect;     /* PADDED: the picture mirrored at its edge, instead of `fill` */
+    imgio_filter filter;  /* bicubic */
+    bool any_filter;      /* instead, one of Pillow's five that see all pixels, by chance */
+
+    double flip; /* probability that left and right are exchanged */
+
+    /* Of what the eye takes for the same picture photos hold more or less detail than a training
+     * set does. Probabilities, and how far it goes: */
+    double soften, soften_scale; /* shrunk by a factor from soften_scale (0.25) to 1, drawn by its
+                                    logarithm, and enlarged again, each by any filter */
+    double blur, blur_sigma[2];  /* Gaussian; standard deviation in pixels, 0.1-2 */
+    double sharpen,
+        sharpen_most; /* Pillow's Sharpness by a factor from 1 to 1 + sharpen_most (2) */
+
+    /* Colour jitter, in random order: factors from 1 - x (at least 0) to 1 + x; hue is turned by
+     * -x to x of a full circle, x <= 0.5. 0: none. */
+    double brightness, contrast, saturation, hue;
+
+    datasets_policy policy;
+    uint32_t policy_operations;     /* RANDAUGMENT: N, 2 */
+    double policy_magnitude;        /* RANDAUGMENT: M, 0-30, 9 */
+    bool policy_bilinear;           /* how shears, shifts and rotations sample; false: nearest */
+    uint8_t fill[PATCHES_CHANNELS]; /* RGB of pixels from beyond the picture, 0 */
+
+    /* Random erasing (arXiv 1708.04896), on normalized rows: see datasets_erase_rows. */
+    double erase;
+    double erase_scale[2]; /* share of the area, 0.02-1/3 */
+    double erase_ratio[2]; /* height / width, drawn by its logarithm, 0.3-1/0.3 */
+    bool erase_noise;      /* normal noise of deviation 1, a number for each pixel and channel;
+                              false: 0, which is the mean */
+} datasets_augmentation;
+
+/* Nothing but a resize, by bicubic; all else has the numbers above and only needs its probability,
+ * kind or strength. */
+VITC_API datasets_augmentation datasets_augmentation_default(uint32_t width, uint32_t height);
+
+/* VITC_ERR_ARGUMENT, naming the field, for what is beyond its range. */
+VITC_API VITC_MUST_CHECK vitc_status
+datasets_augmentation_check(const datasets_augmentation *augmentation, const vitc_log *log);
+
+/* The picture that is trained on, width x height, created here; `in` is left as it is. `epoch` <
+ * 2^24; `index` is the image's own number, whatever the order it comes in. VITC_ERR_MEMORY;
+ * VITC_ERR_ARGUMENT when `in` is empty. The augmentation must pass the check. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_augment_image(
+    imgio_image *out, const imgio_image *in, const datasets_augmentation *augmentation,
+    uint64_t seed, uint32_t epoch, uint64_t index, const vitc_log *log);
+
+/* How one image lies in memory after patches_extract_image. */
+typedef struct datasets_rows {
+    uint32_t grid_height, grid_width, patch; /* Gh, Gw, P */
+    size_t row_stride;                       /* floats, >= 3 * P * P */
+} datasets_rows;
+
+/* Erases one rectangle, with probability `erase`. */
+VITC_API void datasets_erase_rows(float *rows, const datasets_rows *layout,
+                                  const datasets_augmentation *augmentation, uint64_t seed,
+                                  uint32_t epoch, uint64_t index);
+
+/* What the loss compares with: 1 - smoothing + smoothing / classes for the label, smoothing /
+ * classes for the others (arXiv 1512.00567). label < classes, 0 <= smoothing < 1. */
+VITC_API void datasets_targets_fill(float *targets, uint32_t classes, uint32_t label,
+                                    double smoothing);
+
+/* Mixing two images and their targets, each pair by chances of its own. A pair is either blended,
+ * a' = l a + (1 - l) b and b' the other way round (mixup, arXiv 1710.09412), or exchanges a
+ * rectangle, l being the share of the area that is left (CutMix, arXiv 1905.04899); l is drawn from
+ * Beta(x, x). */
+typedef struct datasets_mixing {
+    double mixup, cutmix; /* x, 0.8 and 1; 0: never */
+    double probability;   /* that a pair is mixed, 1 */
+    double cut;           /* of CutMix rather than mixup where both are not 0, 0.5 */
+} datasets_mixing;
+
+VITC_API datasets_mixing datasets_mixing_default(void); /* timm's, which are those above */
+/* VITC_ERR_ARGUMENT, naming the field: negative or not finite, probabilities above 1. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_mixing_check(const datasets_mixing *mixing,
+                                                           const vitc_log *log);
+
+/* Pairs are best neighbours in an epoch's order, image 2 p and 2 p + 1 with `pair` = p: then the
+ * result does not depend on how the epoch is cut into batches and spread over machines. */
+VITC_API void datasets_mix_pair(float *rows_a, float *rows_b, float *targets_a, float *targets_b,
+                                const datasets_rows *layout, uint32_t classes,
+                                const datasets_mixing *mixing, uint64_t seed, uint32_t epoch,
+                                uint64_t pair);
+
+/* The order of an epoch: order[i] is the index of the image that comes i-th, each of 0 ... n - 1
+ * once; n < 2^32. */
+VITC_API void datasets_shuffle(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch);
+
 /* ---- what is measured ---- */
 
 /* How a classifier's scores follow from its logits z. */

@@ -138,7 +138,7 @@ static void chances(void **state)
     (void)state;
     enum { N = 100000 };
     vitc_random random = stream(300);
-    size_t hits = 0;
+    size_t hits = 0, below_one = 0;
     for (size_t i = 0; i < N; i++) {
         assert_false(vitc_random_chance(&random, 0));
         assert_true(vitc_random_chance(&random, 1));
@@ -146,8 +146,12 @@ static void chances(void **state)
         const double x = vitc_random_between(&random, -2, 0.5);
         assert_true(x >= -2 && x <= 0.5);
         assert_true(vitc_random_between(&random, 0.1, 0.1) == 0.1);
+        const double y = vitc_random_between_logs(&random, 0.25, 4);
+        assert_true(y >= 0.25 && y <= 4);
+        below_one += y < 1;
     }
     assert_true(fabs((double)hits - 0.3 * N) < 5 * sqrt(0.21 * N));
+    assert_true(fabs((double)below_one - 0.5 * N) < 5 * sqrt(0.25 * N));
 }
 
 static void normal_numbers(void **state)
@@ -284,19 +288,14 @@ static void logarithm_and_exponential(void **state)
 static void sine_and_cosine(void **state)
 {
     (void)state;
-    static const double exact[4][2] = {{0, 1}, {1, 0}, {0, -1}, {-1, 0}};
     double sine, cosine;
-    for (int quarter = -8; quarter <= 8; quarter++) {
-        vitc_math_turn(&sine, &cosine, 90.0 * quarter);
-        assert_true(sine == exact[quarter & 3][0] && cosine == exact[quarter & 3][1]);
-    }
+    vitc_math_sine_cosine(&sine, &cosine, 0);
+    assert_true(sine == 0 && cosine == 1);
     vitc_random random = stream(4);
-    for (int i = 0; i < 100000; i++) {
-        const double degrees = vitc_random_between(&random, -400, 400);
-        const double radians = degrees / 180 * 3.14159265358979323846;
-        vitc_math_turn(&sine, &cosine, degrees);
-        assert_true(fabs(sine - sin(radians)) < 3e-15 && fabs(cosine - cos(radians)) < 3e-15);
-        assert_true(fabs(sine * sine + cosine * cosine - 1) < 1e-15);
+    for (int i = 0; i < 200000; i++) {
+        const double x = vitc_random_between(&random, i % 2 ? -7 : -1e6, i % 2 ? 7 : 1e6);
+        vitc_math_sine_cosine(&sine, &cosine, x);
+        assert_true(fabs(sine - sin(x)) < 3e-16 && fabs(cosine - cos(x)) < 3e-16);
     }
 }
 
