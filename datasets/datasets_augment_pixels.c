@@ -411,8 +411,9 @@ static void blur_rows(uint16_t *out, const imgio_image *in, const uint32_t *weig
                 const uint8_t *row = in->pixels + (size_t)y * in->width * C + c;
                 uint32_t sum = weights[0] * row[(size_t)x * C];
                 for (int i = 1; i <= radius; i++)
-                    sum += weights[i] * (uint32_t)(row[clamp((int64_t)x - i, in->width) * C] +
-                                                   row[clamp((int64_t)x + i, in->width) * C]);
+                    sum +=
+                        weights[i] * (uint32_t)(row[(size_t)clamp((int64_t)x - i, in->width) * C] +
+                                                row[(size_t)clamp((int64_t)x + i, in->width) * C]);
                 *out++ = (uint16_t)((sum + 128) >> 8);
             }
 }
@@ -432,9 +433,9 @@ static void blur_columns(imgio_image *out, const uint16_t *in, const uint32_t *w
 
 vitc_status datasets_blur(imgio_image *image, double sigma, const vitc_log *log)
 {
-    uint32_t weights[RADIUS_MAX + 1];
+    uint32_t weights[RADIUS_MAX + 1] = {0};
     const int radius = blur_weights(weights, sigma);
-    uint16_t *between = malloc(byte_count(image) * sizeof *between);
+    uint16_t *between = calloc(byte_count(image), sizeof *between);
     if (between == NULL) return vitc_fail_memory(log, "a blurred picture");
     blur_rows(between, image, weights, radius);
     blur_columns(image, between, weights, radius);

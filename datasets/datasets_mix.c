@@ -63,7 +63,9 @@ void datasets_erase_rows(float *rows, const datasets_rows *layout, const dataset
         r.left = (uint32_t)vitc_random_below(&random, width - (uint32_t)w + 1U);
         r.bottom = r.top + (uint32_t)h;
         r.right = r.left + (uint32_t)w;
-        eraser e = {rows, a->erase_noise ? &random : NULL};
+        eraser e;
+        e.rows = rows;
+        e.noise = a->erase_noise ? &random : NULL;
         visit(layout, &r, erase_run, &e);
         return;
     }
@@ -146,7 +148,9 @@ static double cut(float *a, float *b, const datasets_rows *layout, double kept, 
     rectangle r;
     draw_span(&r.top, &r.bottom, height, floor(height * side), random);
     draw_span(&r.left, &r.right, width, floor(width * side), random);
-    exchange e = {a, b};
+    exchange e;
+    e.a = a;
+    e.b = b;
     visit(layout, &r, exchange_run, &e);
     return 1 - (double)(r.bottom - r.top) * (r.right - r.left) / ((double)width * height);
 }

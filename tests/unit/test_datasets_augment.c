@@ -378,7 +378,7 @@ static void detail_goes_both_ways(void **state)
         imgio_image_free(&z);
     }
     const double bound = 5 * sqrt(0.21 * N);
-    assert_true(softer > 0.55 * N && (double)softer < 0.7 * N + bound);
+    assert_true((double)softer > 0.55 * N && (double)softer < 0.7 * N + bound);
     assert_true(fabs((double)blurrier - 0.7 * N) < bound);
     assert_true(fabs((double)sharper - 0.7 * N) < bound);
     imgio_image_free(&in);

@@ -321,7 +321,7 @@ static vitc_status measure(double *norm, const vit_optimizer *o, const float *gr
     return VITC_OK;
 }
 
-/* ---- one block ---- */
+/* ---- one block: loops that compilers vectorize ---- */
 
 /* What is the same for all numbers of a parameter in one step. */
 typedef struct factors {
@@ -358,7 +358,6 @@ static void step_adamw(float *restrict w, float *restrict m, float *restrict v,
                        const float *restrict gradients, size_t count, const factors *f)
 {
     const factors k = *f;
-#pragma omp simd
     for (size_t i = 0; i < count; i++) {
         const float g = gradients[i] * k.gradient;
         m[i] += k.fresh1 * (g - m[i]);
@@ -372,7 +371,6 @@ static void step_momentum(float *restrict w, float *restrict m, const float *res
 {
     const factors k = *f;
     const float fresh = nesterov ? 1.0f : 0.0f, old = nesterov ? k.momentum : 1.0f;
-#pragma omp simd
     for (size_t i = 0; i < count; i++) {
         const float g = gradients[i] * k.gradient + k.decay * w[i];
         m[i] = k.momentum * m[i] + g;
@@ -384,14 +382,12 @@ static void step_plain(float *restrict w, const float *restrict gradients, size_
                        const factors *f)
 {
     const factors k = *f;
-#pragma omp simd
     for (size_t i = 0; i < count; i++)
         w[i] -= k.rate * (gradients[i] * k.gradient + k.decay * w[i]);
 }
 
 static void average(float *restrict a, const float *restrict w, size_t count, float fresh)
 {
-#pragma omp simd
     for (size_t i = 0; i < count; i++) a[i] += fresh * (w[i] - a[i]);
 }
 
