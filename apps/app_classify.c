@@ -215,7 +215,7 @@ static int compare_ranks(const run *r)
     result = app_ranks_agree(result);
     char *first = app_ranks_first() ? mine : NULL;
     if (result == APP_EXIT_DONE) result = app_ranks_copy_text(&first);
-    if (result == APP_EXIT_DONE && !app_stop_asked() && strcmp(first, mine) != 0) {
+    if (result == APP_EXIT_DONE && first != NULL && mine != NULL && strcmp(first, mine) != 0) {
         app_error("has %s, and the first rank %s; all ranks need the same, and VITC_ISA names "
                   "kernels that all machines have",
                   mine, first);

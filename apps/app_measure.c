@@ -415,7 +415,7 @@ static int compare_ranks(const run *r, const vitc_json *description)
     if (app_ranks_first()) text = vitc_json_dump(description, 0, 9);
     int result = app_ranks_agree(app_ranks_first() && text == NULL ? no_memory() : APP_EXIT_DONE);
     if (result == APP_EXIT_DONE) result = app_ranks_copy_text(&text);
-    if (result == APP_EXIT_DONE && !app_ranks_first() && !app_stop_asked())
+    if (result == APP_EXIT_DONE && !app_ranks_first() && text != NULL)
         result = compare_with_first(text, description, r->settings);
     free(text);
     return app_ranks_agree(result);

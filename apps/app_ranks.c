@@ -6,6 +6,7 @@
 #include "app_report.h"
 #include "app_stop.h"
 #include "vit_dist.h"
+#include "vitc_log.h"
 #include "vitc_size.h"
 #include "vitc_threads.h"
 
@@ -121,23 +122,35 @@ int app_ranks_agree(int exit_status)
 }
 
 /* In pieces, so that a rank without memory for all of it still takes part. */
-int app_ranks_copy_text(char **text)
+static vitc_status copy_pieces(char *text, uint64_t size, bool first)
 {
-    uint64_t size = app_ranks_first() ? strlen(*text) + 1 : 0;
-    vitc_status status = vit_dist_broadcast(&size, sizeof size, ranks.dist, &ranks.log);
-    if (status == VITC_OK && !app_ranks_first()) *text = malloc((size_t)size);
-    for (uint64_t at = 0; at < size && status == VITC_OK;) {
+    for (uint64_t at = 0; at < size;) {
         char piece[4096] = "";
         const size_t count = vitc_size_min(sizeof piece, (size_t)(size - at));
-        if (app_ranks_first()) memcpy(piece, *text + at, count);
-        status = vit_dist_broadcast(piece, count, ranks.dist, &ranks.log);
-        if (status == VITC_OK && *text != NULL) memcpy(*text + at, piece, count);
+        if (first) memcpy(piece, text + at, count);
+        const vitc_status status = vit_dist_broadcast(piece, count, ranks.dist, &ranks.log);
+        if (status != VITC_OK) return status;
+        if (!first && text != NULL) memcpy(text + at, piece, count);
         at += count;
     }
+    return VITC_OK;
+}
+
+int app_ranks_copy_text(char **text)
+{
+    const bool first = app_ranks_first();
+    uint64_t size = first ? strlen(*text) + 1 : 0;
+    vitc_status status = vit_dist_broadcast(&size, sizeof size, ranks.dist, &ranks.log);
     if (status != VITC_OK) return outcome(status);
-    if (*text != NULL) return APP_EXIT_DONE;
-    app_error("out of memory for what the first rank says");
-    return APP_EXIT_INTERNAL;
+    if (!first) *text = malloc((size_t)size);
+    status = copy_pieces(*text, size, first);
+    if (status == VITC_OK && *text == NULL)
+        status = vitc_fail_memory(&ranks.log, "what the first rank says");
+    if (status != VITC_OK && !first) {
+        free(*text);
+        *text = NULL;
+    }
+    return outcome(status);
 }
 
 int app_ranks_copy_number(uint64_t *number)

@@ -41,8 +41,8 @@ void app_ranks_see_anew(void); /* before each run */
 
 /* The worst exit status of all. */
 int app_ranks_agree(int exit_status);
-/* *text, of the first rank, is copied to the others, malloc'd; an exit status as everywhere. After
- * a signal it may be cut short, or NULL. */
+/* *text, of the first rank, is copied to the others, malloc'd; NULL there after a signal. An exit
+ * status as everywhere. */
 int app_ranks_copy_text(char **text);
 int app_ranks_copy_number(uint64_t *number);
 

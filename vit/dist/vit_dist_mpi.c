@@ -33,6 +33,7 @@ struct vit_dist {
     /* A ring; the oldest message is at `first`. */
     outgoing queue[VIT_DIST_MESSAGES];
     size_t first, count, bytes;
+    int cpus[CPUS_MOST], users[CPUS_MOST]; /* 1: this rank may run there; how many ranks may */
 };
 
 static vitc_status check(int error, const char *what, const vitc_log *log)
@@ -161,51 +162,39 @@ vitc_status vit_dist_broadcast(void *bytes, size_t size, vit_dist *d, const vitc
     return wait_for(&request, what, d, log);
 }
 
-/* counts[c] = 1 for each CPU that this process may run on; returns how many. */
-static int list_cpus(int *counts)
+/* Fills d->cpus; returns how many there are. */
+static int list_cpus(vit_dist *d)
 {
     cpu_set_t *set = CPU_ALLOC(CPUS_MOST);
     if (set == NULL) return 0;
     const size_t bytes = CPU_ALLOC_SIZE(CPUS_MOST);
     int cpus = 0;
     if (sched_getaffinity(0, bytes, set) == 0)
-        for (int c = 0; c < CPUS_MOST; c++) cpus += counts[c] = CPU_ISSET_S((size_t)c, bytes, set);
+        for (int c = 0; c < CPUS_MOST; c++) cpus += d->cpus[c] = CPU_ISSET_S((size_t)c, bytes, set);
     CPU_FREE(set);
     return cpus;
 }
 
-static vitc_status share_cpus(double *share, MPI_Comm machine, int *counts, const vit_dist *d,
-                              const vitc_log *log)
-{
-    static const char what[] = "sharing of CPUs";
-    int *const mine = counts, *const all = counts + CPUS_MOST;
-    MPI_Request request;
-    const int cpus = list_cpus(mine);
-    VITC_TRY(check(MPI_Iallreduce(mine, all, CPUS_MOST, MPI_INT, MPI_SUM, machine, &request), what,
-                   log));
-    VITC_TRY(wait_for(&request, what, d, log));
-    *share = cpus > 0 ? 0 : 1;
-    for (int c = 0; c < CPUS_MOST; c++)
-        if (mine[c] != 0) *share += 1.0 / all[c] / cpus;
-    return VITC_OK;
-}
-
 vitc_status vit_dist_cpu_share(double *share, vit_dist *d, const vitc_log *log)
 {
+    static const char what[] = "sharing of CPUs";
     MPI_Comm machine;
+    MPI_Request request;
     *share = 1;
     if (d == NULL) return VITC_OK;
-    int *counts = calloc(2 * (size_t)CPUS_MOST, sizeof *counts);
-    if (counts == NULL) return vitc_fail_memory(log, "the sharing of CPUs");
-    vitc_status status =
+    const int cpus = list_cpus(d);
+    VITC_TRY(
         check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine),
-              "sharing of CPUs", log);
-    if (status == VITC_OK) {
-        status = share_cpus(share, machine, counts, d, log);
-        if (status == VITC_OK) status = check(MPI_Comm_free(&machine), "sharing of CPUs", log);
-    }
-    if (status == VITC_OK) free(counts); /* else MPI may still be using it */
-    return status;
+              what, log));
+    VITC_TRY(
+        check(MPI_Iallreduce(d->cpus, d->users, CPUS_MOST, MPI_INT, MPI_SUM, machine, &request),
+              what, log));
+    VITC_TRY(wait_for(&request, what, d, log));
+    VITC_TRY(check(MPI_Comm_free(&machine), what, log));
+    if (cpus > 0) *share = 0;
+    for (int c = 0; c < CPUS_MOST && cpus > 0; c++)
+        if (d->cpus[c] != 0) *share += 1.0 / d->users[c] / cpus;
+    return VITC_OK;
 }
 
 /* ---- messages ---- */

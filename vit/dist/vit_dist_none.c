@@ -52,6 +52,7 @@ vitc_status vit_dist_cpu_share(double *share, vit_dist *dist, const vitc_log *lo
     return VITC_OK;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): as in the header */
 vitc_status vit_dist_agree(int *value, vit_dist *dist, const vitc_log *log)
 {
     (void)value;
