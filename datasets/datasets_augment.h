@@ -56,6 +56,17 @@ VITC_MUST_CHECK vitc_status datasets_blur(imgio_image *image, double sigma, cons
 double datasets_policy_magnitude(datasets_operation operation, double level, bool negative,
                                  uint32_t width, uint32_t height);
 
+/* One of the two operations of a pair. */
+typedef struct datasets_policy_step {
+    datasets_operation operation;
+    double probability;
+    int level; /* of 9; 0 where the operation has none */
+} datasets_policy_step;
+
+/* What AutoAugment found for CIFAR-10: arXiv 1805.09501, table 7, in the order of the paper. */
+enum { DATASETS_POLICY_CIFAR10_PAIRS = 25 };
+extern const datasets_policy_step datasets_policy_cifar10[DATASETS_POLICY_CIFAR10_PAIRS][2];
+
 /* Applies the policy of an augmentation. */
 VITC_MUST_CHECK vitc_status datasets_policy_run(imgio_image *image,
                                                 const datasets_augmentation *augmentation,

@@ -57,15 +57,7 @@ static vitc_status run_randaugment(imgio_image *image, const datasets_augmentati
     return VITC_OK;
 }
 
-/* One of the two operations of a pair. */
-typedef struct step {
-    datasets_operation operation;
-    double probability;
-    int level; /* 0-9; 0 where it has none */
-} step;
-
-/* arXiv 1805.09501, table 7, in the order of the paper. */
-static const step cifar10[25][2] = {
+const datasets_policy_step datasets_policy_cifar10[DATASETS_POLICY_CIFAR10_PAIRS][2] = {
     {{DATASETS_INVERT, 0.1, 0}, {DATASETS_CONTRAST, 0.2, 6}},
     {{DATASETS_ROTATE, 0.7, 2}, {DATASETS_TRANSLATE_X, 0.3, 9}},
     {{DATASETS_SHARPNESS, 0.8, 1}, {DATASETS_SHARPNESS, 0.9, 3}},
@@ -96,7 +88,8 @@ static const step cifar10[25][2] = {
 static vitc_status run_cifar10(imgio_image *image, const datasets_augmentation *a,
                                vitc_random *random, const vitc_log *log)
 {
-    const step *pair = cifar10[vitc_random_below(random, sizeof cifar10 / sizeof *cifar10)];
+    const datasets_policy_step *pair =
+        datasets_policy_cifar10[vitc_random_below(random, DATASETS_POLICY_CIFAR10_PAIRS)];
     for (int i = 0; i < 2; i++)
         if (vitc_random_chance(random, pair[i].probability))
             VITC_TRY(run_one(image, pair[i].operation, pair[i].level / 9.0, a, random, log));

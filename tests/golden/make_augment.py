@@ -8,6 +8,7 @@ augment/index.txt    one line per case: operation magnitude sampling red green b
                      hexadecimal, sampling "nearest" or "bilinear"
 augment/levels.txt   strengths of RandAugment (31) and AutoAugment (10): operation bins index width
                      height magnitude, 1 where it comes with either sign
+augment/cifar10.txt  AutoAugment's policy for CIFAR-10: operation probability level, twice a line
 augment/versions.json
 """
 
@@ -105,6 +106,10 @@ def main():
                     value = float(values[index])
                     lines.append(f"{operation} {bins} {index} {width} {height} {value!r} {int(signed)}\n")
     (folder / "levels.txt").write_text("".join(lines), encoding="utf-8")
+
+    policy = AutoAugment(AutoAugmentPolicy.CIFAR10)
+    lines = [" ".join(f"{o} {p} {m or 0}" for o, p, m in pair) + "\n" for pair in policy.policies]
+    (folder / "cifar10.txt").write_text("".join(lines), encoding="utf-8")
 
     versions = {"python": platform.python_version()}
     for package in ("torchvision", "torch", "pillow", "numpy"):

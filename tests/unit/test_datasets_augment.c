@@ -104,6 +104,26 @@ static void strengths_are_torchvisions(void **state)
     assert_true(cases >= 900);
 }
 
+static void cifar_policy_is_the_published_one(void **state)
+{
+    (void)state;
+    FILE *pairs = fopen(AUGMENT "/cifar10.txt", "r");
+    assert_non_null(pairs);
+    for (int i = 0; i < DATASETS_POLICY_CIFAR10_PAIRS; i++)
+        for (int k = 0; k < 2; k++) {
+            const datasets_policy_step *step = &datasets_policy_cifar10[i][k];
+            char name[32];
+            double probability;
+            int level;
+            assert_int_equal(fscanf(pairs, "%31s %lf %d", name, &probability, &level), 3);
+            assert_int_equal(operation_named(name), step->operation);
+            assert_true(probability == step->probability);
+            assert_int_equal(level, step->level);
+        }
+    assert_int_equal(fscanf(pairs, "%*s"), EOF);
+    fclose(pairs);
+}
+
 /* ---- blur and flip ---- */
 
 static imgio_image filled(uint32_t width, uint32_t height, uint8_t value)
@@ -450,7 +470,7 @@ static void policies_choose_evenly(void **state)
     imgio_image_free(&in);
 }
 
-/* Over all 25 pairs, how often none of the two operations comes is known from their table. */
+/* How often neither operation of a pair comes is known from the table. */
 static void cifar_policy_leaves_as_many_alone_as_it_should(void **state)
 {
     (void)state;
@@ -464,14 +484,18 @@ static void cifar_policy_leaves_as_many_alone_as_it_should(void **state)
         unchanged += same_pixels(&in, &out);
         imgio_image_free(&out);
     }
-    /* the mean over pairs of (1 - p) (1 - q), as far as they change something: Color at strength 0
-     * does not */
-    const double p[25][2] = {{.1, .2}, {.7, .3}, {.8, .9}, {.5, .7}, {.5, .9}, {.2, .3}, {.4, .6},
-                             {.3, .7}, {.6, .5}, {.6, .6}, {.7, .5}, {.3, .4}, {.4, .2}, {.9, .2},
-                             {.5, 0},  {.2, .6}, {.2, .6}, {.9, .6}, {.8, .2}, {.1, 0},  {.4, .9},
-                             {.9, .7}, {.9, .8}, {.8, .1}, {.7, .9}};
+    /* The mean over pairs of (1 - p) (1 - q), as far as they change something: Color of level 0
+     * does not. */
     double expected = 0;
-    for (size_t i = 0; i < 25; i++) expected += (1 - p[i][0]) * (1 - p[i][1]) / 25;
+    for (int i = 0; i < DATASETS_POLICY_CIFAR10_PAIRS; i++) {
+        double stays = 1.0 / DATASETS_POLICY_CIFAR10_PAIRS;
+        for (int k = 0; k < 2; k++) {
+            const datasets_policy_step *step = &datasets_policy_cifar10[i][k];
+            if (step->operation != DATASETS_COLOUR || step->level > 0)
+                stays *= 1 - step->probability;
+        }
+        expected += stays;
+    }
     assert_true(fabs((double)unchanged / N - expected) < 5 * sqrt(expected * (1 - expected) / N));
     imgio_image_free(&in);
 }
@@ -638,6 +662,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operations_are_torchvisions),
         cmocka_unit_test(strengths_are_torchvisions),
+        cmocka_unit_test(cifar_policy_is_the_published_one),
         cmocka_unit_test(blur_is_gaussian),
         cmocka_unit_test(flip_is_a_mirror),
         cmocka_unit_test(default_only_resizes),
