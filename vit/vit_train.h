@@ -19,30 +19,50 @@ extern "C" {
 typedef struct vit_trainer vit_trainer;
 
 typedef struct vit_train_options {
-    uint32_t batch;          /* most images of one pass */
+    uint32_t batch; /* most images of one pass */
+    /* Images that go forward and backward together: their activations are all that a trainer keeps.
+     * It decides the order in which gradients are summed, so it is a part of what makes a run
+     * repeatable. 0 chooses by the configuration alone, for a few cores; many cores want
+     * more, up to 4096. */
+    uint32_t group;
     int threads;             /* 0 chooses as vit_workspace_create does */
-    vit_precision precision; /* of the products: F32, or BF16 (operands rounded; sums, norms,
-                                residual stream, parameters and gradients are float32) */
+    vit_precision precision; /* of the products: F32 (and DEFAULT), or BF16: operands rounded; sums,
+                                norms, residual stream, head, parameters and gradients float32 */
     bool recompute;  /* keep each block's input only, and compute the rest again in the backward
                         pass (arXiv 1604.06174): less memory, a third more time */
     float drop_path; /* stochastic depth (arXiv 1603.09382): residual branches of block l of L are
                         left out per image with probability drop_path * l / (L - 1) */
     float dropout;   /* after the positions and at the end of each residual branch */
     uint64_t seed;   /* of what is left out */
+    uint32_t frozen; /* the first blocks that are not trained, and with them everything before:
+                        their gradients stay as they are and cost nothing. 0: all is trained; L: the
+                        last norm and the head only */
 } vit_train_options;
 
-VITC_API vit_train_options vit_train_options_default(void); /* 64 images, F32, nothing left out */
+/* 64 images, F32, nothing left out, all trained. */
+VITC_API vit_train_options vit_train_options_default(void);
 
-/* Bytes that a trainer takes; 0 on overflow. With BF16, more for rounded weights. */
+/* VITC_ERR_UNSUPPORTED for a configuration that can be run but not trained yet, naming what:
+ * LayerNorm of queries and keys, pooling by maximum, a distillation head, scores that are not a
+ * softmax. VITC_ERR_ARGUMENT for options that make no sense, VITC_ERR_MODEL as vit_config_check. */
+VITC_API VITC_MUST_CHECK vitc_status vit_trainer_check(const vit_config *config,
+                                                       const vit_train_options *options,
+                                                       const vitc_log *log);
+
+/* Bytes that a trainer takes, parameters, gradients and packed weights included; 0 when it cannot
+ * be created. */
 VITC_API size_t vit_trainer_size(const vit_config *config, const vit_train_options *options);
 
-/* Parameters and gradients begin as zeros. VITC_ERR_MEMORY, VITC_ERR_ARGUMENT, VITC_ERR_UNSUPPORTED
- * for a configuration that can be run but not trained, naming what. */
+/* Parameters and gradients begin as zeros. VITC_ERR_MEMORY, and as vit_trainer_check. */
 VITC_API VITC_MUST_CHECK vitc_status vit_trainer_create(vit_trainer **trainer,
                                                         const vit_config *config,
                                                         const vit_train_options *options,
                                                         const vitc_log *log);
 VITC_API void vit_trainer_free(vit_trainer *trainer);
+
+VITC_API const vit_config *vit_trainer_config(const vit_trainer *trainer);
+/* With threads, group and precision as they were chosen. */
+VITC_API const vit_train_options *vit_trainer_options(const vit_trainer *trainer);
 
 /* All parameters, one after the other in table order; gradients in the same places. They may be
  * read and written between passes. */
@@ -50,9 +70,10 @@ VITC_API float *vit_trainer_parameters(vit_trainer *trainer);
 VITC_API float *vit_trainer_gradients(vit_trainer *trainer);
 VITC_API size_t vit_trainer_count(const vit_trainer *trainer);
 
-/* Random parameters as timm's "" scheme makes them: matrices and position table of truncated normal
- * numbers (deviation 0.02, the position table `position_std`), class token normal (1e-6), biases 0,
- * norms 1, layer scale 1e-5; a head of zeros. */
+/* Random parameters, nearly as timm makes them: matrices, position table and distillation token
+ * normal (deviation 0.02, the table `position_std`), class and register tokens normal (1e-6),
+ * biases 0, norms 1, layer scale 1e-5; the head's matrix zeros, so that training begins at the loss
+ * of a guess. */
 VITC_API void vit_trainer_initialize(vit_trainer *trainer, uint64_t seed, float position_std);
 
 /* Where the patch rows of image b are to be written before a pass: as vit_workspace_patches. */
@@ -65,8 +86,10 @@ typedef struct vit_pass {
 
 /* Forward and backward: adds to the gradients those of scale * (sum over images of the
  * cross-entropy of logits[b] against targets[b][K], which are probabilities). `number` makes what
- * is left out another in every pass. VITC_ERR_INTERNAL when the loss or a gradient is not finite,
- * naming the block: the gradients are then of no use, the parameters as they were. */
+ * is left out another in every pass. Allocates nothing. VITC_ERR_ARGUMENT for more images than
+ * the batch. VITC_ERR_INTERNAL when the loss or a gradient is not finite, naming the image, the
+ * parameter or the block that it comes from: the gradients are then of no use, the parameters as
+ * they were. */
 VITC_API VITC_MUST_CHECK vitc_status vit_trainer_run(vit_trainer *trainer, vit_pass *pass,
                                                      const float *targets, uint32_t batch,
                                                      float scale, uint64_t number,

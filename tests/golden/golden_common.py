@@ -45,15 +45,15 @@ PACKAGES = (
 )
 
 
-def versions():
+def versions(packages=PACKAGES):
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in packages:
         found[package] = metadata.version(package)
     return found
 
 
-def write_versions(folder):
-    write_json(Path(folder) / "versions.json", versions())
+def write_versions(folder, packages=PACKAGES):
+    write_json(Path(folder) / "versions.json", versions(packages))
 
 
 def write_json(path, value, indent=2):

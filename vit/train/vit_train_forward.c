@@ -1,0 +1,166 @@
+/* The forward pass of training: the equations of model/vit_forward.c, keeping what the backward
+ * pass will ask for.
+ *
+ *     x0     = [class; p1 E; p2 E; ...] + E_pos
+ *     middle = x + MSA(LN(x))
+ *     out    = middle + W2 f(z) + b2,   z = W1 LN(middle) + b1
+ *     logits = W LN(x_L)[class] + b
+ *
+ * Every function is run by all threads of one team; barriers stand where a thread needs what others
+ * have written. */
+#include <string.h>
+
+#include "vit_train_layout.h"
+
+train_rows vit_train_block_rows(const vit_trainer *t, uint32_t layer, uint32_t images)
+{
+    const size_t n = vit_config_tokens(&t->config);
+    const bool pooled = t->config.pool == VIT_POOL_TOKEN && layer + 1 == t->config.layers;
+    return pooled ? (train_rows){images, n} : (train_rows){images * n, 1};
+}
+
+vit_epilogue vit_train_activation(const vit_trainer *t)
+{
+    switch (t->config.activation) {
+    case VIT_GELU_ERF:
+        return VIT_EPILOGUE_GELU_ERF;
+    case VIT_GELU_TANH:
+        return VIT_EPILOGUE_GELU_TANH;
+    case VIT_GELU_QUICK:
+        return VIT_EPILOGUE_GELU_QUICK;
+    case VIT_RELU:
+        return VIT_EPILOGUE_RELU;
+    case VIT_SILU:
+        return VIT_EPILOGUE_SILU;
+    case VIT_ACTIVATION_COUNT:
+        break;
+    }
+    return VIT_EPILOGUE_BIAS;
+}
+
+/* The patches' rows of all images stand together in `normed` for one product, then each goes to its
+ * token. */
+static void embed(vit_trainer *t, const float *patches, uint32_t images)
+{
+    const vit_config *config = &t->config;
+    const size_t d = config->width, n = vit_config_tokens(config), ld = t->ld.token;
+    const size_t count = vit_config_patches(config);
+    const uint32_t prefix = vit_config_prefix_tokens(config);
+    float *tokens = config->norm_pre ? t->embedded : t->blocks[0].x, *rows = t->normed;
+
+    vit_op_linear(rows, ld, patches, t->patch_embedding.forward.in, images * count, NULL,
+                  &t->patch_embedding.forward, VIT_EPILOGUE_BIAS, false, &t->scratch,
+                  t->kernels.rows);
+#pragma omp barrier
+#pragma omp for schedule(static)
+    for (uint32_t b = 0; b < images; b++) {
+        float *token = tokens + b * n * ld;
+        const struct {
+            const float *values;
+            size_t count;
+        } parts[] = {{t->class_token, config->class_token},
+                     {t->distillation_token, config->distillation_token},
+                     {t->register_tokens, config->registers}};
+        for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+            for (size_t j = 0; j < parts[i].count; j++, token += ld)
+                memcpy(token, parts[i].values + j * d, d * sizeof *token);
+        for (size_t i = 0; i < count; i++, token += ld)
+            memcpy(token, rows + (b * count + i) * ld, d * sizeof *token);
+        patches_position_add(tokens + b * n * ld, ld, &t->position, prefix);
+    }
+    vit_train_drop(t, tokens, (train_rows){images * n, 1}, (train_place){0});
+#pragma omp barrier
+    if (config->norm_pre)
+        vit_op_layernorm(t->blocks[0].x, ld, tokens, ld, images * n, &t->norm_pre.norm, d,
+                         t->kernels.rows);
+}
+
+/* hidden = f(z), of the calling thread's tokens. */
+static void activate(const vit_trainer *t, const float *z, size_t tokens)
+{
+    const vit_epilogue_fn f = t->kernels.rows->epilogue[vit_train_activation(t)];
+    const size_t m = t->config.mlp, ld = t->ld.hidden;
+    const vit_share share = vit_share_tokens(tokens);
+    for (size_t i = share.from + share.member; i < share.to; i += share.members) {
+        memcpy(t->hidden + i * ld, z + i * ld, m * sizeof *z);
+        f(t->hidden + i * ld, ld, 1, t->zeros, m);
+    }
+    vit_train_settle(tokens);
+}
+
+void vit_train_block(vit_trainer *t, uint32_t layer, uint32_t images)
+{
+    const vit_config *config = &t->config;
+    const train_block *block = &t->blocks[layer];
+    const vit_rows_f32 *kernels = t->kernels.rows;
+    const vit_scratch *scratch = &t->scratch;
+    const size_t d = config->width, n = vit_config_tokens(config), all = images * n;
+    const train_strides ld = t->ld;
+    const train_rows rows = vit_train_block_rows(t, layer, images);
+    const size_t ldt = rows.step * ld.token; /* between the tokens that go on */
+    const vit_qk_norm no_norm = {0};
+
+    vit_op_linear(block->qkv_rows, ld.qkv, block->x, ld.token, all, &block->norm1.norm,
+                  &block->qkv.forward, VIT_EPILOGUE_BIAS, false, scratch, kernels);
+#pragma omp barrier /* every query meets all keys and values */
+    vit_op_attention(block->attended, ld.token, block->qkv_rows, ld.qkv, images, n, n,
+                     config->heads, d / config->heads, &no_norm, t->attention_gemm, scratch,
+                     kernels);
+    if (rows.count != all) {
+#pragma omp barrier /* the tokens are dealt out anew */
+    }
+
+    float *branch = block->scaled1 != NULL ? block->scaled1 : block->middle;
+    vit_op_linear(branch, ldt, block->attended, ldt, rows.count, NULL, &block->proj.forward,
+                  VIT_EPILOGUE_BIAS, false, scratch, kernels);
+    vit_train_residual(t, block->middle, block->x, branch, &block->scale1, rows,
+                       (train_place){layer, 1});
+    vit_train_settle(rows.count);
+
+    vit_op_linear(block->z, ld.hidden, block->middle, ldt, rows.count, &block->norm2.norm,
+                  &block->fc1.forward, VIT_EPILOGUE_BIAS, false, scratch, kernels);
+    activate(t, block->z, rows.count);
+    branch = block->scaled2 != NULL ? block->scaled2 : block->out;
+    vit_op_linear(branch, ldt, t->hidden, ld.hidden, rows.count, NULL, &block->fc2.forward,
+                  VIT_EPILOGUE_BIAS, false, scratch, kernels);
+    vit_train_residual(t, block->out, block->middle, branch, &block->scale2, rows,
+                       (train_place){layer, 2});
+#pragma omp barrier
+}
+
+/* The pooled tokens' last LayerNorm, the pooling, and the head. */
+static void classify(vit_trainer *t, uint32_t images)
+{
+    const vit_config *config = &t->config;
+    const vit_rows_f32 *kernels = t->kernels.rows;
+    const size_t d = config->width, n = vit_config_tokens(config), ld = t->ld.token;
+    const size_t prefix = vit_config_prefix_tokens(config);
+    const train_rows rows = vit_train_block_rows(t, config->layers - 1, images);
+    const float *tokens = t->blocks[config->layers - 1].out;
+
+    if (config->norm_final) {
+        vit_op_layernorm(t->normed, rows.step * ld, tokens, rows.step * ld, rows.count,
+                         &t->norm_final.norm, d, kernels);
+        tokens = t->normed;
+    }
+#pragma omp for schedule(static)
+    for (uint32_t b = 0; b < images; b++) {
+        const float *image = tokens + b * n * ld;
+        if (config->pool == VIT_POOL_TOKEN)
+            memcpy(t->pooled + b * d, image, d * sizeof(float));
+        else
+            vit_pool_tokens(t->pooled + b * d, image + prefix * ld, ld, n - prefix, d, true, false);
+    }
+    if (config->norm_pooled)
+        vit_op_layernorm(t->features, d, t->pooled, d, images, &t->norm_pooled.norm, d, kernels);
+    vit_op_linear(t->logits, config->classes, t->features, d, images, NULL, &t->head.forward,
+                  VIT_EPILOGUE_BIAS, false, &t->scratch, kernels);
+#pragma omp barrier
+}
+
+void vit_train_forward(vit_trainer *t, const float *patches, uint32_t images)
+{
+    embed(t, patches, images);
+    for (uint32_t i = 0; i < t->config.layers; i++) vit_train_block(t, i, images);
+    classify(t, images);
+}
