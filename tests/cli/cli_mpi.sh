@@ -72,8 +72,9 @@ ranks() {
 }
 
 # ---- the same as one process ----
-# both ARGS...: by one process and by 2 and 3 ranks; rows.jsonl and new/ are compared too. Warnings
+# both ARGS...: by one process and by as many ranks as $counts lists; rows.jsonl and new/ are compared too. Warnings
 # come from the first rank only, errors that end a rank from each.
+counts='2 3'
 both() {
     rm -rf rows.jsonl new
     run "$@"
@@ -83,7 +84,7 @@ both() {
     rm -rf one.rows one.new
     [ -e rows.jsonl ] && mv rows.jsonl one.rows
     [ -e new ] && mv new one.new
-    for n in 2 3; do
+    for n in $counts; do
         rm -rf rows.jsonl new
         ranks $n "$@"
         exits $status
@@ -98,6 +99,7 @@ both eval -m "$model" data --json --no-times --rows rows.jsonl
 exits 0
 silent err
 check "rows" test "$(wc -l <rows.jsonl)" -eq 11
+counts=2
 both eval -m "$model" data --no-times
 both eval -m "$model" -m "$GOLDEN/checkpoints/hf_vit" data --json --no-times
 both eval -m "$model" data --json --no-times --val-split 0.5 --batch 2 --rows rows.jsonl
@@ -115,7 +117,9 @@ ranks 3 eval -m "$model" data -q --no-times --calibrate several.safetensors
 exits 0
 check "the same calibrated model" cmp one.safetensors several.safetensors
 
+counts='2 3'
 both classify -m "$model" data "$photos" --json --logits
+counts=3
 both classify -m "$model" data
 both classify -m "$model" data/espresso/cup_cmyk.jpg
 both classify -m "$model" data --csv --min-score 0.5
