@@ -242,7 +242,8 @@ static void sizes_that_overflow_are_refused(void **unused)
     const vit_gemm *gemm = &kernels.f32;
     assert_true(vit_linear_packed_size(gemm, SIZE_MAX, 2) == 0);
     assert_true(vit_linear_packed_size(gemm, SIZE_MAX / 2, SIZE_MAX / 2) == 0);
-    assert_true(vit_op_linear_packed(gemm, SIZE_MAX / 2, 4, 8) == 0);
+    assert_true(vit_op_linear_packed(gemm, 4, SIZE_MAX / 2, 8) == 0);
+    assert_true(vit_op_linear_packed(gemm, SIZE_MAX, 4, 8) == 0);
     assert_true(vit_op_linear_thread(gemm, SIZE_MAX / 2) == 0);
     assert_true(vit_op_attention_thread(gemm, SIZE_MAX / 8, 64) == 0);
     assert_true(vit_op_attention_thread(gemm, SIZE_MAX, 64) == 0);

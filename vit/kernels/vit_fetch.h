@@ -14,13 +14,13 @@ typedef struct vit_fetch {
     size_t step;
 } vit_fetch;
 
-/* `size` bytes from `from` in `steps` calls of vit_fetch_step; from NULL: nothing, by way of `hot`,
- * which is in L1 anyway. */
+/* `size` bytes from `from` in `steps` (not 0) calls of vit_fetch_step, size / steps bytes apart;
+ * from NULL: nothing, by way of `hot`, which is in L1 anyway. */
 static inline vit_fetch vit_fetch_start(const void *from, size_t size, size_t steps,
                                         const void *hot)
 {
     if (from == NULL) return (vit_fetch){hot, 0};
-    return (vit_fetch){from, size / (steps + 1) + 1};
+    return (vit_fetch){from, (size + steps - 1) / steps};
 }
 
 static inline void vit_fetch_step(vit_fetch *fetch)

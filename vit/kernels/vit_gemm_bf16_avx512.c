@@ -52,8 +52,8 @@ static void pack_tokens(const vit_gemm *gemm, void *panel, const float *x, size_
     pack_12(panel, x, ldx, rows, k);
 }
 
-/* Two inputs of 16 rows of weights, each from contiguous floats; odd NULL: zeros. */
-VIT_INLINE void pack_pair(uint32_t *lanes, const float *even, const float *odd, size_t rows)
+/* Two inputs of up to 16 rows, each from contiguous floats, as one register; odd NULL: zeros. */
+VIT_INLINE __m512i pair_lanes(const float *even, const float *odd, size_t rows)
 {
     /* word j of the even input goes to word 2j; of the odd one, which is the upper half, to 2j+1 */
     const __m512i interleave = _mm512_setr_epi32(
@@ -63,20 +63,31 @@ VIT_INLINE void pack_pair(uint32_t *lanes, const float *even, const float *odd, 
     const __mmask16 mask = first_lanes(rows);
     const __m512 a = _mm512_maskz_loadu_ps(mask, even);
     const __m512 b = odd != NULL ? _mm512_maskz_loadu_ps(mask, odd) : _mm512_setzero_ps();
-    _mm512_storeu_si512(lanes, _mm512_permutexvar_epi16(interleave, to_bf16(a, b)));
+    return _mm512_permutexvar_epi16(interleave, to_bf16(a, b));
 }
 
 /* Weights whose rows are columns of `w`, such as the values of attention. */
-static void pack_columns(uint32_t *panel, const float *w, size_t k_stride, size_t rows, size_t k)
+static void pack_weight_columns(uint32_t *panel, const float *w, size_t k_stride, size_t rows,
+                                size_t k)
 {
     for (size_t i = 0; i < k; i += 2, panel += WEIGHTS) {
         const float *even = w + i * k_stride, *odd = i + 1 < k ? even + k_stride : NULL;
-        pack_pair(panel, even, odd, rows);
-        if (rows > LANES)
-            pack_pair(panel + LANES, even + LANES, odd != NULL ? odd + LANES : NULL, rows - LANES);
-        else
-            _mm512_storeu_si512(panel + LANES, _mm512_setzero_si512());
+        _mm512_storeu_si512(panel, pair_lanes(even, odd, rows));
+        _mm512_storeu_si512(
+            panel + LANES,
+            rows > LANES ? pair_lanes(even + LANES, odd != NULL ? odd + LANES : NULL, rows - LANES)
+                         : _mm512_setzero_si512());
     }
+}
+
+static void pack_token_columns(const vit_gemm *gemm, void *panel, const float *x, size_t k_stride,
+                               size_t rows, size_t k)
+{
+    uint32_t *lanes = panel;
+    (void)gemm;
+    for (size_t i = 0; i < k; i += 2, x += 2 * k_stride, lanes += TOKENS)
+        _mm512_mask_storeu_epi32(lanes, first_lanes(TOKENS),
+                                 pair_lanes(x, i + 1 < k ? x + k_stride : NULL, rows));
 }
 
 static void pack_weights(const vit_gemm *gemm, void *panel, const float *w, size_t row_stride,
@@ -88,7 +99,7 @@ static void pack_weights(const vit_gemm *gemm, void *panel, const float *w, size
         return;
     }
     if (row_scale == NULL && row_stride == 1) {
-        pack_columns(panel, w, k_stride, rows, k);
+        pack_weight_columns(panel, w, k_stride, rows, k);
         return;
     }
     /* scaled, or with any strides: through blocks of a few inputs */
@@ -197,4 +208,5 @@ const vit_gemm vit_gemm_bf16_avx512 = {.name = "AVX512-BF16",
                                        .run_size = RUN_SIZE,
                                        .pack_weights = pack_weights,
                                        .pack_tokens = pack_tokens,
+                                       .pack_token_columns = pack_token_columns,
                                        .tile = tile_bf16};

@@ -18,11 +18,19 @@ static void pack_tokens(const vit_gemm *gemm, void *panel, const float *x, size_
     gemm->rows->round_bf16(panel, k * gemm->token_panel);
 }
 
+static void pack_token_columns(const vit_gemm *gemm, void *panel, const float *x, size_t k_stride,
+                               size_t rows, size_t k)
+{
+    gemm->rows->pack_weights(panel, x, 1, k_stride, NULL, rows, k, gemm->token_panel);
+    gemm->rows->round_bf16(panel, k * gemm->token_panel);
+}
+
 vit_gemm vit_gemm_bf16_portable(const vit_gemm *f32)
 {
     vit_gemm gemm = *f32;
     gemm.name = "float32 rounded to bf16";
     gemm.pack_weights = pack_weights;
     gemm.pack_tokens = pack_tokens;
+    gemm.pack_token_columns = pack_token_columns;
     return gemm;
 }

@@ -55,11 +55,16 @@ struct vit_gemm {
     void (*pack_tokens)(const vit_gemm *gemm, void *panel, const float *x, size_t ldx, size_t rows,
                         size_t k);
 
+    /* float32 and bf16 only, else NULL: the same from columns, as a gradient of weights wants them,
+     * whose inputs are tokens: row r, input i at x[i*k_stride + r]. */
+    void (*pack_token_columns)(const vit_gemm *gemm, void *panel, const float *x, size_t k_stride,
+                               size_t rows, size_t k);
+
     /* One tile: `weights` <= WR by `tokens` <= XR outputs over k inputs. accumulate false: out is
      * written, never read; true: the sum is added to it. Panels are full width even when the tile
      * is partial. `ldo` is the row stride of out in floats. An element's bits do not depend on
      * which tile it falls to. `next_size` bytes from `next` will be read soon and may be fetched
-     * meanwhile; NULL: nothing. */
+     * meanwhile, a line per U inputs, evenly spaced; NULL: nothing. */
     vit_tile_fn tile;
 
     const void *context; /* the BLIS context, else NULL */
@@ -94,8 +99,14 @@ typedef enum vit_epilogue {
     VIT_EPILOGUE_COUNT
 } vit_epilogue;
 
+/* An epilogue's f backward, for `rows` rows of n: dy *= f'(z), and z = f(z), which the layer after
+ * f had as its input: both are made of the same exponential. */
+typedef void (*vit_epilogue_backward_fn)(float *dy, size_t lddy, float *z, size_t ldz, size_t rows,
+                                         size_t n);
+
 typedef struct vit_rows_f32 {
     vit_epilogue_fn epilogue[VIT_EPILOGUE_COUNT];
+    vit_epilogue_backward_fn epilogue_backward[VIT_EPILOGUE_COUNT];
 
     /* out = (x - mean) / sqrt(variance + eps) * weight + bias over n elements, biased variance,
      * two passes. out may be x. */
@@ -105,6 +116,21 @@ typedef struct vit_rows_f32 {
     /* x = exp(scale * (x - max x)), n >= 1; returns the sum of the results, which is at least 1
      * and still has to divide them. scale > 0. */
     float (*softmax)(float *x, size_t n, float scale);
+
+    /* Backward of a row of layernorm, x its input: with h = (x - mean) / sqrt(variance + eps) and
+     * g = dy * weight,  dx (+)= (g - mean(g) - h * mean(g * h)) / sqrt(variance + eps),
+     * dweight += dy * h,  dbias += dy. dx may be neither dy nor x. */
+    void (*layernorm_backward)(float *dx, const float *dy, const float *x, const float *weight,
+                               float *dweight, float *dbias, size_t n, float eps, bool accumulate);
+
+    /* Backward of a row of softmax: x as `softmax` left it, inverse = 1 / what it returned.
+     * x *= inverse, and dx, the gradient of that, becomes the gradient of what softmax was given:
+     * scale * x * (dx - sum of x * dx). */
+    void (*softmax_backward)(float *x, float *dx, size_t n, float inverse, float scale);
+
+    /* sum[i] += x[0][i] + x[1][i] + ... over `rows` rows of n, stride ldx, added up among
+     * themselves first. */
+    void (*add_rows)(float *sum, const float *x, size_t ldx, size_t rows, size_t n);
 
     /* x[r][i] *= factor[r] for `rows` rows of n, stride ldx. */
     void (*scale)(float *x, size_t ldx, const float *factor, size_t rows, size_t n);

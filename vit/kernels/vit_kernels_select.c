@@ -57,6 +57,13 @@ static void pack_tokens_f32(const vit_gemm *gemm, void *panel, const float *x, s
     gemm->rows->pack_tokens(panel, x, ldx, rows, k, gemm->token_panel);
 }
 
+/* Columns have the layout of weights whose rows are adjacent. */
+static void pack_token_columns_f32(const vit_gemm *gemm, void *panel, const float *x,
+                                   size_t k_stride, size_t rows, size_t k)
+{
+    gemm->rows->pack_weights(panel, x, 1, k_stride, NULL, rows, k, gemm->token_panel);
+}
+
 static vitc_status choose_f32(vit_gemm *gemm, const kernel_row *row, bool forced,
                               const vitc_log *log)
 {
@@ -66,6 +73,7 @@ static vitc_status choose_f32(vit_gemm *gemm, const kernel_row *row, bool forced
     gemm->rows = row->rows;
     gemm->pack_weights = pack_weights_f32;
     gemm->pack_tokens = pack_tokens_f32;
+    gemm->pack_token_columns = pack_token_columns_f32;
     return VITC_OK;
 }
 

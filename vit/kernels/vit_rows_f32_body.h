@@ -52,11 +52,9 @@ VEC_INLINE vec exp2_nonpositive_f32(vec y)
     return (vec)((bits)p + ((bits)shifted << 23));
 }
 
-/* GELU(x) = x Phi(x) = max(x, 0) - |x| Phi(-|x|), which has no cancellation in either tail, with
- * Phi(-a) = 2^q(a), q of degree 8 on [0, 5.7]; beyond, a Phi(-a) < 3.5e-8 keeps its last value. */
-VEC_INLINE vec gelu_erf_f32(vec x)
+/* Phi(-a) = 2^q(a) for 0 <= a <= 5.7, q of degree 8. */
+VEC_INLINE vec normal_tail_f32(vec a)
 {
-    const vec a = vec_min(vec_all(5.7f), vec_abs(x));
     vec q = a * -1.96597216e-06f + 2.89199379e-05f;
     q = q * a + -0.000136159244f;
     q = q * a + -0.000258930406f;
@@ -65,8 +63,16 @@ VEC_INLINE vec gelu_erf_f32(vec x)
     q = q * a + -0.459168792f;
     q = q * a + -1.15111041f;
     q = q * a + -0.999999881f;
+    return exp2_nonpositive_f32(q);
+}
+
+/* GELU(x) = x Phi(x) = max(x, 0) - |x| Phi(-|x|), which has no cancellation in either tail; beyond
+ * 5.7, a Phi(-a) < 3.5e-8 keeps its last value. */
+VEC_INLINE vec gelu_erf_f32(vec x)
+{
+    const vec a = vec_min(vec_all(5.7f), vec_abs(x));
     const vec positive = vec_max(vec_all(0.0f), x); /* NaN stays */
-    return positive - a * exp2_nonpositive_f32(q);
+    return positive - a * normal_tail_f32(a);
 }
 
 VEC_INLINE vec sigmoid_times_f32(vec x, vec u)
@@ -104,8 +110,11 @@ EPILOGUE(silu_rows, sigmoid_times_f32(v, v))
 /* Sums are taken in four vectors, so that additions need not wait for each other. */
 enum { SUMS = 4, STRIDE = SUMS * VEC_LANES };
 
-static void layernorm_row(float *out, const float *x, const float *weight, const float *bias,
-                          size_t n, float eps)
+typedef struct moments {
+    float mean, inverse; /* 1 / sqrt(variance + eps) */
+} moments;
+
+static moments row_moments(const float *x, size_t n, float eps)
 {
     const size_t strides = n - n % STRIDE, whole = n - n % VEC_LANES, rest = n - whole;
     vec sums[SUMS] = {{0}}, squares[SUMS] = {{0}};
@@ -136,7 +145,15 @@ static void layernorm_row(float *out, const float *x, const float *weight, const
     const float variance =
         vec_sum((squares[0] + squares[1]) + (squares[2] + squares[3])) / (float)n;
 
-    const float inverse = 1.0f / sqrtf(variance + eps);
+    return (moments){mean, 1.0f / sqrtf(variance + eps)};
+}
+
+static void layernorm_row(float *out, const float *x, const float *weight, const float *bias,
+                          size_t n, float eps)
+{
+    const size_t whole = n - n % VEC_LANES, rest = n - whole;
+    const moments m = row_moments(x, n, eps);
+    const float mean = m.mean, inverse = m.inverse;
     for (size_t i = 0; i < whole; i += VEC_LANES)
         vec_store(out + i,
                   (vec_load(x + i) - mean) * inverse * vec_load(weight + i) + vec_load(bias + i));
@@ -216,21 +233,62 @@ static void pack_transposed(float *restrict panel, const float *restrict x, size
     }
 }
 
+/* `vectors`, a constant, whole vectors of every row, then its last `rest` lanes. A vector that is
+ * longer than what is left of the row writes on into the next one, which comes after it; only where
+ * the panel ends is it cut, since stores under a mask are slow on some machines. */
+VIT_INLINE void copy_rows(float *restrict panel, const float *restrict x, size_t k_stride,
+                          size_t rest, size_t k, size_t width, const size_t vectors)
+{
+    enum { LANES = VEC_LANES };
+    const size_t whole = vectors * LANES, past = rest > 0 ? whole + LANES : whole;
+    const size_t ends = past > width ? (past - 1) / width : 0;
+    for (size_t i = 0; i < k; i++, panel += width, x += k_stride) {
+        VIT_UNROLL
+        for (size_t v = 0; v < vectors; v++) vec_store(panel + v * LANES, vec_load(x + v * LANES));
+        if (rest > 0) {
+            const vec last = vec_load_some(x + whole, rest);
+            if (i + ends < k)
+                vec_store(panel + whole, last);
+            else
+                vec_store_some(panel + whole, last, width - whole);
+        }
+        for (size_t j = past; j < width; j++) panel[j] = 0;
+    }
+}
+
+/* Columns are rows of the panel already. */
+static void pack_columns(float *restrict panel, const float *restrict x, size_t k_stride,
+                         size_t rows, size_t k, size_t width)
+{
+    const size_t rest = rows % VEC_LANES;
+    switch (rows / VEC_LANES) {
+    case 0:
+        copy_rows(panel, x, k_stride, rest, k, width, 0);
+        break;
+    case 1:
+        copy_rows(panel, x, k_stride, rest, k, width, 1);
+        break;
+    case 2:
+        copy_rows(panel, x, k_stride, rest, k, width, 2);
+        break;
+    default:
+        for (size_t i = 0; i < k; i++)
+            for (size_t j = 0; j < width; j++)
+                panel[i * width + j] = j < rows ? x[i * k_stride + j] : 0;
+    }
+}
+
 static void pack_weights(float *panel, const float *w, size_t row_stride, size_t k_stride,
                          const float *row_scale, size_t rows, size_t k, size_t width)
 {
     if (k_stride == 1) {
         pack_transposed(panel, w, row_stride, rows, k, width);
-    } else { /* columns: each is a row of the panel already when row_stride is 1 */
-        for (size_t i = 0; i < k; i++) {
-            const float *column = w + i * k_stride;
-            float *lanes = panel + i * width;
-            if (row_stride == 1)
-                memcpy(lanes, column, rows * sizeof *lanes);
-            else
-                for (size_t j = 0; j < rows; j++) lanes[j] = column[j * row_stride];
-            for (size_t j = rows; j < width; j++) lanes[j] = 0;
-        }
+    } else if (row_stride == 1) {
+        pack_columns(panel, w, k_stride, rows, k, width);
+    } else {
+        for (size_t i = 0; i < k; i++)
+            for (size_t j = 0; j < width; j++)
+                panel[i * width + j] = j < rows ? w[j * row_stride + i * k_stride] : 0;
     }
     if (row_scale == NULL) return;
     for (size_t i = 0; i < k; i++)
@@ -254,6 +312,162 @@ static void round_bf16(float *x, size_t n)
     if (rest > 0) vec_store_some(x + whole, nearest_bf16(vec_load_some(x + whole, rest)), rest);
 }
 
+/* ---- backward ---- */
+
+typedef struct curve {
+    vec value, slope;
+} curve;
+
+/* (Phi(v) + v phi(v)), with phi(v) = 2^(-v^2 log2(e) / 2 - log2(sqrt(2 pi))), which is 0 long
+ * before v = 20. */
+VEC_INLINE curve gelu_erf_curve(vec v)
+{
+    const vec a = vec_min(vec_all(5.7f), vec_abs(v)), tail = normal_tail_f32(a);
+    const vec u = vec_min(vec_all(20.0f), vec_max(vec_all(-20.0f), v)); /* NaN stays */
+    const vec density = exp2_nonpositive_f32(u * u * -0.72134752f - 1.32574806f);
+    return (curve){vec_max(vec_all(0.0f), v) - a * tail,
+                   vec_select(v < 0.0f, tail, 1.0f - tail) + u * density};
+}
+
+/* v s with s = sigmoid(u(v)) = 1 / (1 + e), e = exp(-u): the slope is s (1 + v u' e s). `v` is
+ * limited for the slope to where that is a number and not yet s. */
+VEC_INLINE curve sigmoid_times_curve(vec v, vec limited, vec u, vec du)
+{
+    const vec e = exp_f32(-u), s = 1.0f / (1.0f + e);
+    return (curve){v * s, s * (1.0f + limited * du * (e * s))};
+}
+
+VEC_INLINE vec limited_f32(vec v, float limit)
+{
+    return vec_min(vec_all(limit), vec_max(vec_all(-limit), v));
+}
+
+VEC_INLINE curve gelu_tanh_curve(vec v)
+{
+    const vec x = limited_f32(v, 16.0f), cubic = x * x * 0.0713548163f;
+    return sigmoid_times_curve(v, x, x * (cubic + 1.59576912f), 3.0f * cubic + 1.59576912f);
+}
+
+VEC_INLINE curve gelu_quick_curve(vec v)
+{
+    const vec x = limited_f32(v, 60.0f);
+    return sigmoid_times_curve(v, x, x * 1.702f, vec_all(1.702f));
+}
+
+VEC_INLINE curve silu_curve(vec v)
+{
+    const vec x = limited_f32(v, 100.0f);
+    return sigmoid_times_curve(v, x, x, vec_all(1.0f));
+}
+
+VEC_INLINE curve relu_curve(vec v)
+{
+    return (curve){vec_max(v, vec_all(0.0f)), vec_select(v > 0.0f, vec_all(1.0f), vec_all(0.0f))};
+}
+
+static void bias_backward(float *dy, size_t lddy, float *z, size_t ldz, size_t rows, size_t n)
+{
+    (void)dy;
+    (void)lddy;
+    (void)z;
+    (void)ldz;
+    (void)rows;
+    (void)n;
+}
+
+#define EPILOGUE_BACKWARD(name, f)                                                                 \
+    static void name(float *dy, size_t lddy, float *z, size_t ldz, size_t rows, size_t n)          \
+    {                                                                                              \
+        const size_t whole = n - n % VEC_LANES, rest = n - whole;                                  \
+        for (size_t r = 0; r < rows; r++, dy += lddy, z += ldz) {                                  \
+            for (size_t i = 0; i < whole; i += VEC_LANES) {                                        \
+                const curve at = f(vec_load(z + i));                                               \
+                vec_store(dy + i, vec_load(dy + i) * at.slope);                                    \
+                vec_store(z + i, at.value);                                                        \
+            }                                                                                      \
+            if (rest > 0) {                                                                        \
+                const curve at = f(vec_load_some(z + whole, rest));                                \
+                vec_store_some(dy + whole, vec_load_some(dy + whole, rest) * at.slope, rest);      \
+                vec_store_some(z + whole, at.value, rest);                                         \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+EPILOGUE_BACKWARD(gelu_erf_backward, gelu_erf_curve)
+EPILOGUE_BACKWARD(gelu_tanh_backward, gelu_tanh_curve)
+EPILOGUE_BACKWARD(gelu_quick_backward, gelu_quick_curve)
+EPILOGUE_BACKWARD(relu_backward, relu_curve)
+EPILOGUE_BACKWARD(silu_backward, silu_curve)
+
+/* The first n floats (all lanes where there are as many) from and to memory; zeros beyond. */
+VEC_INLINE vec load_up_to(const float *from, size_t n)
+{
+    return n >= VEC_LANES ? vec_load(from) : vec_load_some(from, n);
+}
+
+VEC_INLINE void store_up_to(float *to, vec v, size_t n)
+{
+    if (n >= VEC_LANES)
+        vec_store(to, v);
+    else
+        vec_store_some(to, v, n);
+}
+
+static void layernorm_backward_row(float *dx, const float *dy, const float *x, const float *weight,
+                                   float *dweight, float *dbias, size_t n, float eps,
+                                   bool accumulate)
+{
+    const moments m = row_moments(x, n, eps);
+    vec sum_g = {0}, sum_gh = {0};
+    for (size_t i = 0; i < n; i += VEC_LANES) { /* past the end dy and weight are zeros */
+        const vec h = (load_up_to(x + i, n - i) - m.mean) * m.inverse;
+        const vec d = load_up_to(dy + i, n - i), g = d * load_up_to(weight + i, n - i);
+        sum_g += g;
+        sum_gh += g * h;
+        store_up_to(dweight + i, load_up_to(dweight + i, n - i) + d * h, n - i);
+        store_up_to(dbias + i, load_up_to(dbias + i, n - i) + d, n - i);
+    }
+    const float mean_g = vec_sum(sum_g) / (float)n, mean_gh = vec_sum(sum_gh) / (float)n;
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        const vec h = (load_up_to(x + i, n - i) - m.mean) * m.inverse;
+        const vec g = load_up_to(dy + i, n - i) * load_up_to(weight + i, n - i);
+        vec gradient = (g - mean_g - h * mean_gh) * m.inverse;
+        if (accumulate) gradient += load_up_to(dx + i, n - i);
+        store_up_to(dx + i, gradient, n - i);
+    }
+}
+
+static void softmax_backward_row(float *x, float *dx, size_t n, float inverse, float scale)
+{
+    vec sums[2] = {{0}};
+    for (size_t i = 0; i < n; i += VEC_LANES)
+        sums[i / VEC_LANES % 2] += load_up_to(x + i, n - i) * load_up_to(dx + i, n - i);
+    const float dot = vec_sum(sums[0] + sums[1]) * inverse;
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        const vec p = load_up_to(x + i, n - i) * inverse;
+        store_up_to(x + i, p, n - i);
+        store_up_to(dx + i, p * (load_up_to(dx + i, n - i) - dot) * scale, n - i);
+    }
+}
+
+static void add_rows(float *sum, const float *x, size_t ldx, size_t rows, size_t n)
+{
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        const float *column = x + i;
+        const size_t lanes = n - i;
+        vec sums[SUMS] = {{0}};
+        size_t r = 0;
+        for (; r + SUMS <= rows; r += SUMS, column += SUMS * ldx) {
+            VIT_UNROLL
+            for (size_t s = 0; s < SUMS; s++) sums[s] += load_up_to(column + s * ldx, lanes);
+        }
+        for (; r < rows; r++, column += ldx) sums[0] += load_up_to(column, lanes);
+        store_up_to(sum + i,
+                    load_up_to(sum + i, lanes) + ((sums[0] + sums[1]) + (sums[2] + sums[3])),
+                    lanes);
+    }
+}
+
 const vit_rows_f32 VIT_ROWS_TABLE = {
     .epilogue =
         {
@@ -264,9 +478,21 @@ const vit_rows_f32 VIT_ROWS_TABLE = {
             [VIT_EPILOGUE_RELU] = relu_rows,
             [VIT_EPILOGUE_SILU] = silu_rows,
         },
+    .epilogue_backward =
+        {
+            [VIT_EPILOGUE_BIAS] = bias_backward,
+            [VIT_EPILOGUE_GELU_ERF] = gelu_erf_backward,
+            [VIT_EPILOGUE_GELU_TANH] = gelu_tanh_backward,
+            [VIT_EPILOGUE_GELU_QUICK] = gelu_quick_backward,
+            [VIT_EPILOGUE_RELU] = relu_backward,
+            [VIT_EPILOGUE_SILU] = silu_backward,
+        },
     .layernorm = layernorm_row,
     .softmax = softmax_row,
     .scale = scale_rows,
+    .layernorm_backward = layernorm_backward_row,
+    .softmax_backward = softmax_backward_row,
+    .add_rows = add_rows,
     .pack_weights = pack_weights,
     .pack_tokens = pack_transposed,
     .round_bf16 = round_bf16,

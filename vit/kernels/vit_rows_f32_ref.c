@@ -125,6 +125,116 @@ static void round_bf16_ref(float *x, size_t n)
     }
 }
 
+/* ---- backward ---- */
+
+static double identity_slope(double v)
+{
+    (void)v;
+    return 1;
+}
+
+static double gelu_erf_slope(double v)
+{
+    const double root_1_over_2pi = 0.39894228040143267794;
+    return 0.5 * erfc(-v * 0.70710678118654752440) + v * root_1_over_2pi * exp(-0.5 * v * v);
+}
+
+/* Of v sigmoid(u(v)), with u' = du. */
+static double sigmoid_slope(double v, double u, double du)
+{
+    const double s = sigmoid(u);
+    return s + (s > 0 && s < 1 ? v * du * s * (1 - s) : 0);
+}
+
+static double gelu_tanh_slope(double v)
+{
+    const double twice_root_2_over_pi = 2 * 0.79788456080286535588;
+    return sigmoid_slope(v, twice_root_2_over_pi * (v + 0.044715 * v * v * v),
+                         twice_root_2_over_pi * (1 + 3 * 0.044715 * v * v));
+}
+
+static double gelu_quick_slope(double v)
+{
+    return sigmoid_slope(v, 1.702 * v, 1.702);
+}
+
+static double relu_slope(double v)
+{
+    return v > 0 ? 1 : 0;
+}
+
+static double silu_slope(double v)
+{
+    return sigmoid_slope(v, v, 1);
+}
+
+static void apply_backward(double (*f)(double), double (*slope)(double), float *dy, size_t lddy,
+                           float *z, size_t ldz, size_t rows, size_t n)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < n; i++) {
+            const double v = (double)z[r * ldz + i];
+            dy[r * lddy + i] = (float)((double)dy[r * lddy + i] * slope(v));
+            z[r * ldz + i] = (float)f(v);
+        }
+}
+
+#define EPILOGUE_BACKWARD(name, f)                                                                 \
+    static void name(float *dy, size_t lddy, float *z, size_t ldz, size_t rows, size_t n)          \
+    {                                                                                              \
+        apply_backward(f, f##_slope, dy, lddy, z, ldz, rows, n);                                   \
+    }
+
+EPILOGUE_BACKWARD(bias_backward_ref, identity)
+EPILOGUE_BACKWARD(gelu_erf_backward_ref, gelu_erf)
+EPILOGUE_BACKWARD(gelu_tanh_backward_ref, gelu_tanh)
+EPILOGUE_BACKWARD(gelu_quick_backward_ref, gelu_quick)
+EPILOGUE_BACKWARD(relu_backward_ref, relu)
+EPILOGUE_BACKWARD(silu_backward_ref, silu)
+
+static void layernorm_backward_ref(float *dx, const float *dy, const float *x, const float *weight,
+                                   float *dweight, float *dbias, size_t n, float eps,
+                                   bool accumulate)
+{
+    double mean = 0, variance = 0, mean_g = 0, mean_gh = 0;
+    for (size_t i = 0; i < n; i++) mean += (double)x[i] / (double)n;
+    for (size_t i = 0; i < n; i++)
+        variance += ((double)x[i] - mean) * ((double)x[i] - mean) / (double)n;
+    const double inverse = 1.0 / sqrt(variance + (double)eps);
+    for (size_t i = 0; i < n; i++) {
+        const double h = ((double)x[i] - mean) * inverse, g = (double)dy[i] * (double)weight[i];
+        mean_g += g / (double)n;
+        mean_gh += g * h / (double)n;
+        dweight[i] = (float)((double)dweight[i] + (double)dy[i] * h);
+        dbias[i] = (float)((double)dbias[i] + (double)dy[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const double h = ((double)x[i] - mean) * inverse, g = (double)dy[i] * (double)weight[i];
+        const double gradient = inverse * (g - mean_g - h * mean_gh);
+        dx[i] = (float)(accumulate ? (double)dx[i] + gradient : gradient);
+    }
+}
+
+static void softmax_backward_ref(float *x, float *dx, size_t n, float inverse, float scale)
+{
+    double dot = 0;
+    for (size_t i = 0; i < n; i++) dot += (double)x[i] * (double)inverse * (double)dx[i];
+    for (size_t i = 0; i < n; i++) {
+        const double p = (double)x[i] * (double)inverse;
+        x[i] = (float)p;
+        dx[i] = (float)((double)scale * p * ((double)dx[i] - dot));
+    }
+}
+
+static void add_rows_ref(float *sum, const float *x, size_t ldx, size_t rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double s = (double)sum[i];
+        for (size_t r = 0; r < rows; r++) s += (double)x[r * ldx + i];
+        sum[i] = (float)s;
+    }
+}
+
 const vit_rows_f32 vit_rows_f32_ref = {
     .epilogue =
         {
@@ -135,9 +245,21 @@ const vit_rows_f32 vit_rows_f32_ref = {
             [VIT_EPILOGUE_RELU] = relu_ref,
             [VIT_EPILOGUE_SILU] = silu_ref,
         },
+    .epilogue_backward =
+        {
+            [VIT_EPILOGUE_BIAS] = bias_backward_ref,
+            [VIT_EPILOGUE_GELU_ERF] = gelu_erf_backward_ref,
+            [VIT_EPILOGUE_GELU_TANH] = gelu_tanh_backward_ref,
+            [VIT_EPILOGUE_GELU_QUICK] = gelu_quick_backward_ref,
+            [VIT_EPILOGUE_RELU] = relu_backward_ref,
+            [VIT_EPILOGUE_SILU] = silu_backward_ref,
+        },
     .layernorm = layernorm_ref,
     .softmax = softmax_ref,
     .scale = scale_ref,
+    .layernorm_backward = layernorm_backward_ref,
+    .softmax_backward = softmax_backward_ref,
+    .add_rows = add_rows_ref,
     .pack_weights = pack_weights_ref,
     .pack_tokens = pack_tokens_ref,
     .round_bf16 = round_bf16_ref,

@@ -49,8 +49,8 @@ vit_share vit_share_tokens(size_t tokens);
 /* The most parts that any team makes of so many tokens. */
 size_t vit_share_most(size_t tokens);
 
-/* Memory that the operations share. `packed` holds all tokens of one GEMM, `thread` one block of
- * thread_size bytes for every thread of the team. */
+/* Memory that the operations share. `packed` holds every part's run of tokens of one GEMM, `thread`
+ * one block of thread_size bytes for every thread of the team. */
 typedef struct vit_scratch {
     unsigned char *packed, *thread;
     size_t packed_size; /* the most that vit_op_linear_packed gives for any of the layers */
@@ -63,9 +63,9 @@ size_t vit_op_linear_packed(const vit_gemm *gemm, size_t tokens, size_t in, size
 size_t vit_op_linear_thread(const vit_gemm *gemm, size_t in);
 
 /* out[t][:] = f(LN(x[t][:]) W^T + b), or out += LN(x) W^T + b with `residual` (then f is the
- * identity). norm NULL: no LN. ldo, ldx: row strides in floats. out may overlap x only where their
- * tokens are the same, as each thread reads all of its part of x before it writes. A thread returns
- * when its part is done; the others' parts are done after the next barrier. */
+ * identity). norm NULL: no LN. ldo, ldx: row strides in floats. out may overlap x only where both
+ * have the same tokens at the same place, as a run of tokens is read before it is written. A thread
+ * returns when its part is done; the others' parts are done after the next barrier. */
 void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,
                    const vit_norm *norm, const vit_linear *linear, vit_epilogue epilogue,
                    bool residual, const vit_scratch *scratch, const vit_rows_f32 *rows);

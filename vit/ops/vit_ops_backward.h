@@ -1,10 +1,11 @@
 /* vit_ops_backward.h - the operations of a Vision Transformer, backward (private to vit).
  *
- * For y = f(x; w) and a loss, dy stands for d loss / d y; the operation gives dx and adds to the
- * gradients of its parameters. Letters and the rules of vit_ops.h hold: every thread of the team
- * calls, work is shared, nothing is allocated, an element's sum is made in an order that depends on
- * sizes only, so results do not depend on the number of threads. Each has a scalar twin vit_ref_*,
- * which is its formula, in double. */
+ * For y = f(x; w) and a loss, dy stands for d loss / d y; an operation gives dx, and adds to the
+ * gradients of its parameters. The letters and rules of vit_ops.h hold: all threads of the team
+ * call, work is shared among them, nothing is allocated, and how work is cut never changes the
+ * order in which an element is summed, so the number of threads changes no bit.
+ *
+ * At the end of this file are the formulas, forward and backward, in double. */
 #ifndef VIT_OPS_BACKWARD_H
 #define VIT_OPS_BACKWARD_H
 
@@ -12,61 +13,92 @@
 
 /* ---- linear layers: y = x W^T + b, W [out, in] ---- */
 
-/* dx = dy W, or dx += dy W with `accumulate`. `transposed` is W^T packed as a linear layer of its
- * own (out and in exchanged; vit_linear_pack_transposed). As vit_op_linear: a thread returns when
- * its own tokens are done. */
+/* Packs weight [out, in] as the layer that multiplies by its transpose, in the format and memory of
+ * `transposed`, whose `out` is the layer's `in`, and whose `in` is the layer's `out`. */
+void vit_linear_pack_transposed(const vit_linear *transposed, const float *weight);
+
+/* dx = dy W, or dx += dy W with `accumulate`. Where the layer's input was x = f(z), z not NULL:
+ * dx = (dy W) f'(z), the gradient of z, without `accumulate`; and z becomes f(z), which the
+ * weights' gradient wants. z has had its bias added. Memory and threads as for vit_op_linear of
+ * `transposed`: a thread returns when its own tokens are done. dx may overlap dy as out may overlap
+ * x there. */
 void vit_op_linear_backward_input(float *dx, size_t lddx, const float *dy, size_t lddy,
                                   size_t tokens, const vit_linear *transposed, bool accumulate,
+                                  vit_epilogue activation, float *z, size_t ldz,
                                   const vit_scratch *scratch, const vit_rows_f32 *rows);
-/* Packs W [out, in] as the layer that multiplies by W^T: linear->out = in, linear->in = out. */
-void vit_linear_pack_transposed(const vit_linear *linear, const float *weight);
 
-/* dW [out, in] += dy^T x and db [out] += sum over tokens of dy. All tokens of dy and x must be done
- * (a barrier before); a thread returns when its own rows of dW are done. */
+/* dW [out, in] += dy^T x and db [out] += the sum of dy over the tokens. norm: x is normalized
+ * first, as vit_op_linear does, NULL: it is not. db NULL: the layer has no bias. All of x and dy
+ * must be done (a barrier before); a thread returns when its own block of dW is done. Sums are made
+ * in passes over the tokens, as vit_gemm_pass cuts them. */
 void vit_op_linear_backward_weight(float *dw, float *db, const float *dy, size_t lddy,
-                                   const float *x, size_t ldx, size_t tokens, size_t out, size_t in,
-                                   const vit_gemm *gemm, const vit_scratch *scratch,
-                                   const vit_rows_f32 *rows);
-/* Bytes of vit_scratch.packed and of one thread's block that it needs; 0 on overflow. */
-size_t vit_op_linear_backward_packed(const vit_gemm *gemm, size_t tokens, size_t out, size_t in,
-                                     size_t threads);
-size_t vit_op_linear_backward_thread(const vit_gemm *gemm, size_t tokens, size_t out, size_t in);
-
-/* ---- activation: y = f(z) ---- */
-
-/* dz = dy f'(z); in place is allowed (dz = dy). z is what f was applied to, bias included. */
-void vit_op_activation_backward(float *dz, const float *dy, const float *z, size_t ld,
-                                size_t tokens, size_t width, vit_epilogue activation,
-                                const vit_rows_f32 *rows);
+                                   const float *x, size_t ldx, size_t tokens, const vit_norm *norm,
+                                   size_t out, size_t in, const vit_gemm *gemm,
+                                   const vit_scratch *scratch, const vit_rows_f32 *rows);
+/* Bytes of one thread's block that it needs; 0 on overflow. */
+size_t vit_op_linear_backward_thread(const vit_gemm *gemm, size_t tokens, size_t in);
 
 /* ---- LayerNorm: y = (x - mean) / sqrt(variance + eps) * weight + bias ---- */
 
-/* dx = dx + (the gradient through the norm) with `accumulate`, as a residual branch wants it, and
- * dweight, dbias += their gradients. Mean and variance are computed again from x. */
+/* dx = the gradient of x, or dx += with `accumulate`, which is what a residual branch wants; and
+ * dweight, dbias [width] += theirs. Mean and variance are computed again from x. All of dy must be
+ * done (a barrier before), dx may overlap neither dy nor x; ends in a barrier.
+ * Layer Normalization, arXiv 1607.06450. */
 void vit_op_layernorm_backward(float *dx, size_t lddx, const float *dy, size_t lddy, const float *x,
                                size_t ldx, size_t tokens, const vit_norm *norm, float *dweight,
                                float *dbias, size_t width, bool accumulate,
                                const vit_scratch *scratch, const vit_rows_f32 *rows);
-size_t vit_op_layernorm_backward_thread(size_t width);
+/* Bytes of vit_scratch.packed that it needs; 0 on overflow. */
+size_t vit_op_layernorm_backward_packed(size_t tokens, size_t width);
 
-/* ---- attention, as vit_op_attention for all queries ---- */
+/* ---- attention: vit_op_attention of all queries, without norms ---- */
 
-/* dqkv (as qkv) from dout and what the forward pass left: qkv, out. The weights are computed again,
- * a panel of queries at a time, so that no N x N matrix is kept (FlashAttention, arXiv 2205.14135,
- * appendix B.4: D = rowsum(dout * out)). */
+/* dqkv, laid out as qkv, from dout, the gradient of out, and qkv. The attention's weights are
+ * computed again, for a few panels of queries at a time, so that no N x N matrix is kept. All of
+ * dout and qkv must be done (a barrier before); each head of an image is done by one thread, which
+ * returns when its own are done (a barrier after). dqkv overlaps nothing. */
 void vit_op_attention_backward(float *dqkv, size_t lddq, const float *dout, size_t lddo,
-                               const float *out, size_t ldo, const float *qkv, size_t ldq,
-                               size_t images, size_t tokens, size_t heads, size_t head_width,
-                               const vit_gemm *gemm, const vit_scratch *scratch,
-                               const vit_rows_f32 *rows);
+                               const float *qkv, size_t ldq, size_t images, size_t tokens,
+                               size_t heads, size_t head_width, const vit_gemm *gemm,
+                               const vit_scratch *scratch, const vit_rows_f32 *rows);
+/* Bytes of one thread's block that it needs; 0 on overflow. */
 size_t vit_op_attention_backward_thread(const vit_gemm *gemm, size_t tokens, size_t head_width);
 
 /* ---- the loss ---- */
 
 /* Cross-entropy of logits [B, K] against targets [B, K], which are probabilities (labels, smoothed
- * or mixed): returns the sum over images of -sum_k t_k log softmax(z)_k, and dlogits = (softmax(z)
- * * sum_k t_k - t) * scale. By one thread, in double. */
+ * or mixed): returns the sum over the images of -sum_k t_k log softmax(z)_k, and dlogits = scale *
+ * (softmax(z) * sum_k t_k - t), which may be logits. By one thread, in double. NaN where a logit is
+ * not finite. */
 double vit_loss_cross_entropy(float *dlogits, const float *logits, const float *targets,
                               size_t images, size_t classes, float scale);
+
+/* ---- the formulas, in double ----
+ *
+ * Forward, and backward from it: what the operations are tested against, and what finite
+ * differences can test to many digits. Matrices are contiguous; gradients of parameters are added
+ * to, those of inputs are written. */
+
+void vit_double_linear(double *y, const double *x, size_t tokens, const double *weight,
+                       const double *bias, size_t out, size_t in);
+void vit_double_linear_backward(double *dx, double *dweight, double *dbias, const double *dy,
+                                const double *x, size_t tokens, const double *weight, size_t out,
+                                size_t in);
+double vit_double_activation(vit_epilogue activation, double z);
+double vit_double_activation_slope(vit_epilogue activation, double z);
+void vit_double_layernorm(double *y, const double *x, size_t tokens, const double *weight,
+                          const double *bias, size_t width, double eps);
+void vit_double_layernorm_backward(double *dx, double *dweight, double *dbias, const double *dy,
+                                   const double *x, size_t tokens, const double *weight,
+                                   size_t width, double eps);
+/* weights: room for [N] (forward) and [2 N] (backward). */
+void vit_double_attention(double *out, const double *qkv, size_t images, size_t tokens,
+                          size_t heads, size_t head_width, double *weights);
+void vit_double_attention_backward(double *dqkv, const double *dout, const double *qkv,
+                                   size_t images, size_t tokens, size_t heads, size_t head_width,
+                                   double *weights);
+/* dlogits NULL: only the loss. */
+double vit_double_cross_entropy(double *dlogits, const double *logits, const double *targets,
+                                size_t images, size_t classes);
 
 #endif
