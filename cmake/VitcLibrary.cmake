@@ -20,7 +20,8 @@ set(VITC_PUBLIC_HEADERS
     ${PROJECT_SOURCE_DIR}/imgio/imgio.h
     ${PROJECT_SOURCE_DIR}/patches/patches.h
     ${PROJECT_SOURCE_DIR}/datasets/datasets.h
-    ${PROJECT_SOURCE_DIR}/vit/vit.h)
+    ${PROJECT_SOURCE_DIR}/vit/vit.h
+    ${PROJECT_SOURCE_DIR}/vit/vit_train.h)
 
 foreach(kind STATIC SHARED)
     string(TOLOWER vitc_${kind} target)

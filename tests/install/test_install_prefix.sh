@@ -27,7 +27,7 @@ done
 mv "$staging" "$PREFIX"
 
 (cd "$PREFIX/include/vitc" && ls) | sort >"$WORK/headers.txt"
-printf '%s\n' datasets.h imgio.h patches.h vit.h vitc.h vitc_base.h | cmp - "$WORK/headers.txt" ||
+printf '%s\n' datasets.h imgio.h patches.h vit.h vit_train.h vitc.h vitc_base.h | cmp - "$WORK/headers.txt" ||
     fail "these headers are installed: $(cat "$WORK/headers.txt")"
 for name in libvitc.so libvitc.a vitc.pc vitc-config.cmake vitc-config-version.cmake LICENSE NOTICE; do
     [ -n "$(find "$PREFIX" -name $name)" ] || fail "$name is not installed"

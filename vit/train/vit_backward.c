@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "vit_train_layout.h"
+#include "vitc_size.h"
 
 /* dW += dy^T LN(x), db += the sum of dy; norm NULL: no LN. */
 static void add_weight_gradient(const vit_trainer *t, const train_linear *linear, const float *dy,
@@ -149,24 +150,36 @@ static void add_token_gradient(const vit_trainer *t, float *dto, const float *dx
         for (size_t i = 0; i < d; i++) dto[i] += dx[b * image + token * t->ld.token + i];
 }
 
-/* Of the tokens before the patches and of the position table, whose slots are tokens' as in
- * patches_position_add. */
-static void token_gradients(vit_trainer *t, const float *dx, uint32_t images)
+/* Of patches_position_add: the table's slots are those of its tokens. */
+static void position_gradient(vit_trainer *t, const float *dx, uint32_t images)
 {
-    const vit_config *config = &t->config;
-    const size_t d = config->width, n = vit_config_tokens(config);
-    const uint32_t prefix = vit_config_prefix_tokens(config);
-    const size_t registers = prefix - config->registers; /* the first one */
+    if (t->position.kind == PATCHES_POSITION_NONE) return;
+    const size_t d = t->config.width, n = vit_config_tokens(&t->config);
+    const size_t prefix = vit_config_prefix_tokens(&t->config);
+    const size_t covered = vitc_size_min(t->position.prefix, prefix);
 #pragma omp for schedule(static)
     for (size_t i = 0; i < n; i++) {
-        float *token = i >= prefix                     ? NULL
-                       : i >= registers                ? t->dregister_tokens + (i - registers) * d
-                       : i == 0 && config->class_token ? t->dclass_token
-                                                       : t->ddistillation_token;
-        if (token != NULL) add_token_gradient(t, token, dx, i, images);
+        if (i >= covered && i < prefix) continue;
         const size_t slot = i < prefix ? i : t->position.prefix + (i - prefix);
-        if (t->dposition != NULL && (i >= prefix || i < t->position.prefix))
-            add_token_gradient(t, t->dposition + slot * d, dx, i, images);
+        add_token_gradient(t, t->dposition + slot * d, dx, i, images);
+    }
+}
+
+/* Of the tokens before the patches. */
+static void prefix_gradient(vit_trainer *t, const float *dx, uint32_t images)
+{
+    const vit_config *config = &t->config;
+    const struct {
+        float *gradient;
+        size_t count;
+    } parts[] = {{t->dclass_token, config->class_token},
+                 {t->ddistillation_token, config->distillation_token},
+                 {t->dregister_tokens, config->registers}};
+    size_t token = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; token += parts[i++].count) {
+#pragma omp for schedule(static) nowait
+        for (size_t j = 0; j < parts[i].count; j++)
+            add_token_gradient(t, parts[i].gradient + j * config->width, dx, token + j, images);
     }
 }
 
@@ -184,7 +197,8 @@ static void embed_backward(vit_trainer *t, const float *patches, uint32_t images
     }
     vit_train_drop(t, dx, (train_rows){images * n, 1}, (train_place){0});
 #pragma omp barrier
-    token_gradients(t, dx, images);
+    position_gradient(t, dx, images);
+    prefix_gradient(t, dx, images);
 #pragma omp for schedule(static)
     for (size_t i = 0; i < images * count; i++)
         memcpy(t->normed + i * ld, dx + (i / count * n + prefix + i % count) * ld, d * sizeof *dx);

@@ -143,7 +143,7 @@ static vit_op find_operation(const vit_trainer *t, uint32_t *layer)
     const vit_config *config = &t->config;
     const uint32_t images = t->images;
     const size_t d = config->width;
-    const train_rows all = {images * vit_config_tokens(config), 1};
+    const train_rows all = {(size_t)images * vit_config_tokens(config), 1};
     if (!rows_finite(t->blocks[0].x, t->ld.token, all, d)) return VIT_OP_EMBED;
     for (*layer = 0; *layer < config->layers; ++*layer) {
         const train_block *block = &t->blocks[*layer];
@@ -223,6 +223,7 @@ vitc_status vit_trainer_run(vit_trainer *t, vit_pass *result, const float *targe
     return VITC_OK;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the pass writes there */
 vitc_status vit_trainer_logits(vit_trainer *t, float *logits, uint32_t batch, const vitc_log *log)
 {
     VITC_TRY(check_batch(t, batch, log));

@@ -1,0 +1,311 @@
+/* Gradients of the trainer: against the double reference, which finite differences check, and
+ * against PyTorch's autograd. ctest runs this once per kernel row (VITC_ISA). */
+#include "vit_train_reference.h"
+#include "vit_train_support.h"
+#include "test_golden_tensors.h"
+
+enum { BATCH = 5 };
+
+/* Largest error of a parameter's gradient, in parts of its largest number. */
+#define REFERENCE_TOLERANCE 1e-6 /* double against finite differences */
+#define F32_TOLERANCE       1e-5 /* the trainer against double; 2e-3 is promised */
+#define BF16_TOLERANCE      3e-2
+#define GOLDEN_TOLERANCE    1e-5 /* the trainer against PyTorch in float64 */
+
+typedef struct named_case {
+    const char *name;
+    vit_config config;
+} named_case;
+
+/* Everything that a configuration can say and a trainer takes. */
+static size_t make_cases(named_case *cases)
+{
+    vit_config base;
+    assert_int_equal(vit_config_named(&base, "testing", &log_lines), VITC_OK);
+    base.image_width = 48;
+    base.patch = 8; /* 24 patches */
+    size_t n = 0;
+    for (int a = 0; a < VIT_ACTIVATION_COUNT; a++) {
+        cases[n] = (named_case){vit_activation_string((vit_activation)a), base};
+        cases[n++].config.activation = (vit_activation)a;
+    }
+    cases[n] = (named_case){"average pooling", base};
+    cases[n++].config.pool = VIT_POOL_AVG;
+    cases[n] = (named_case){"no class token, fc_norm", base};
+    cases[n].config.class_token = cases[n].config.norm_final = false;
+    cases[n].config.norm_pooled = true;
+    cases[n++].config.pool = VIT_POOL_AVG;
+    cases[n] = (named_case){"layer scale", base};
+    cases[n++].config.layer_scale = true;
+    cases[n] = (named_case){"layer scale, average pooling", base};
+    cases[n].config.pool = VIT_POOL_AVG;
+    cases[n++].config.layer_scale = true;
+    cases[n] = (named_case){"no qkv bias, no patch bias, norm before the blocks", base};
+    cases[n].config.qkv_bias = cases[n].config.patch_bias = false;
+    cases[n++].config.norm_pre = true;
+    cases[n] = (named_case){"registers, without positions", base};
+    cases[n].config.registers = 3;
+    cases[n++].config.position_covers_prefix = false;
+    cases[n] = (named_case){"registers, distillation token", base};
+    cases[n].config.registers = 2;
+    cases[n++].config.distillation_token = true;
+    cases[n] = (named_case){"no positions", base};
+    cases[n++].config.position = PATCHES_POSITION_NONE;
+    cases[n] = (named_case){"no last norm", base};
+    cases[n++].config.norm_final = false;
+    cases[n] = (named_case){"one layer", base};
+    cases[n++].config.layers = 1;
+    cases[n] = (named_case){"all together", base};
+    cases[n].config.registers = 2;
+    cases[n].config.distillation_token = true;
+    cases[n].config.layer_scale = cases[n].config.norm_pre = cases[n].config.norm_pooled = true;
+    cases[n].config.norm_eps = 1e-3f;
+    cases[n].config.heads = 3;
+    cases[n++].config.layers = 3;
+    return n;
+}
+
+enum { CASES_MAX = 32 };
+
+/* The sum of losses and gradients over a batch whose images stand in the trainer. */
+static double reference_batch(reference *r, vit_trainer *trainer, const float *targets,
+                              bool backward)
+{
+    const size_t count = patch_floats(&r->config), k = r->config.classes;
+    double *patches = doubles(count), *target = doubles(k), loss = 0;
+    for (uint32_t b = 0; b < BATCH; b++) {
+        for (size_t i = 0; i < count; i++) patches[i] = (double)vit_trainer_patches(trainer, b)[i];
+        for (size_t i = 0; i < k; i++) target[i] = (double)targets[b * k + i];
+        loss += reference_image(r, patches, target, backward);
+    }
+    free(patches);
+    free(target);
+    return loss;
+}
+
+/* Every parameter moved along a random direction of its own: the slope of the loss is what the
+ * gradient says, to the error of a difference of the fourth order. */
+static void check_by_differences(reference *r, vit_trainer *trainer, const float *targets,
+                                 const char *name)
+{
+    const double h = 1e-3;
+    double total = 0;
+    for (size_t i = 0; i < r->table.elements; i++) total += r->dw[i] * r->dw[i];
+    for (size_t i = 0; i < r->table.count; i++) {
+        const vit_param *p = &r->table.params[i];
+        double *w = r->w + p->offset, slope = 0, size = 0;
+        double *direction = doubles(p->count), *saved = doubles(p->count);
+        uint64_t state = 5 + i;
+        for (size_t j = 0; j < p->count; j++) {
+            direction[j] = (double)test_random_normal(&state);
+            size += direction[j] * direction[j];
+            saved[j] = w[j];
+        }
+        for (size_t j = 0; j < p->count; j++) {
+            direction[j] /= sqrt(size);
+            slope += direction[j] * r->dw[p->offset + j];
+        }
+        double losses[4];
+        const double steps[4] = {-2 * h, -h, h, 2 * h};
+        for (size_t s = 0; s < 4; s++) {
+            for (size_t j = 0; j < p->count; j++) w[j] = saved[j] + steps[s] * direction[j];
+            losses[s] = reference_batch(r, trainer, targets, false);
+        }
+        memcpy(w, saved, p->count * sizeof *w);
+        const double found = (losses[0] - 8 * losses[1] + 8 * losses[2] - losses[3]) / (12 * h);
+        const double error = fabs(found - slope) / sqrt(total);
+        if (!(error <= REFERENCE_TOLERANCE))
+            fail_msg("%s: %s: the gradient along a direction is %.10g, differences give %.10g",
+                     name, p->name, slope, found);
+        free(direction);
+        free(saved);
+    }
+}
+
+static double compare(const vit_param_table *table, vit_trainer *trainer, const double *expected,
+                      double tolerance, const char *name)
+{
+    double largest = 0, worst = 0;
+    for (size_t i = 0; i < table->elements; i++) largest = fmax(largest, fabs(expected[i]));
+    for (size_t i = 0; i < table->count; i++) {
+        const vit_param *p = &table->params[i];
+        /* what softmax cannot see (biases of keys) has no gradient but rounding */
+        const double error = gradient_error(vit_trainer_gradients(trainer) + p->offset,
+                                            expected + p->offset, p->count, 1e-3 * largest);
+        worst = fmax(worst, error);
+        if (!(error <= tolerance))
+            fail_msg("%s: the gradient of %s differs by %g of its largest number", name, p->name,
+                     error);
+    }
+    return worst;
+}
+
+static void gradients_are_those_of_the_paper(void **unused)
+{
+    (void)unused;
+    static named_case cases[CASES_MAX];
+    const size_t count = make_cases(cases);
+    assert_true(count <= CASES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const vit_config *config = &cases[i].config;
+        vit_train_options options = vit_train_options_default();
+        options.batch = BATCH;
+        options.group = 2; /* 2, 2, 1 */
+        options.threads = 2;
+        vit_trainer *trainer = make_trainer(config, &options);
+        randomize(trainer);
+        random_images(trainer, BATCH, 9);
+        float *targets = random_targets(config, BATCH, 3);
+        reference r = reference_create(config, vit_trainer_parameters(trainer));
+        const double loss = reference_batch(&r, trainer, targets, true);
+        check_by_differences(&r, trainer, targets, cases[i].name);
+
+        vit_pass pass;
+        assert_int_equal(vit_trainer_run(trainer, &pass, targets, BATCH, 1, 0, &log_lines),
+                         VITC_OK);
+        assert_true(fabs(pass.loss - loss / BATCH) < 1e-5 * loss);
+        const double error = compare(&r.table, trainer, r.dw, F32_TOLERANCE, cases[i].name);
+        printf("%-52s max error %.2g\n", cases[i].name, error);
+
+        /* gradients are added to, and scaled */
+        assert_int_equal(vit_trainer_run(trainer, &pass, targets, BATCH, 0.5f, 0, &log_lines),
+                         VITC_OK);
+        for (size_t j = 0; j < r.table.elements; j++) r.dw[j] *= 1.5;
+        compare(&r.table, trainer, r.dw, F32_TOLERANCE, cases[i].name);
+        reference_free(&r);
+        free(targets);
+        vit_trainer_free(trainer);
+    }
+}
+
+static void bf16_gradients_are_near(void **unused)
+{
+    (void)unused;
+    vit_config config;
+    assert_int_equal(vit_config_named(&config, "testing", &log_lines), VITC_OK);
+    vit_train_options options = vit_train_options_default();
+    options.batch = BATCH;
+    options.precision = VIT_PRECISION_BF16;
+    vit_trainer *trainer = make_trainer(&config, &options);
+    randomize(trainer);
+    random_images(trainer, BATCH, 9);
+    float *targets = random_targets(&config, BATCH, 3);
+    reference r = reference_create(&config, vit_trainer_parameters(trainer));
+    reference_batch(&r, trainer, targets, true);
+    vit_pass pass;
+    assert_int_equal(vit_trainer_run(trainer, &pass, targets, BATCH, 1, 0, &log_lines), VITC_OK);
+    const double error = compare(&r.table, trainer, r.dw, BF16_TOLERANCE, "bf16");
+    printf("bf16 max error %.2g\n", error);
+    assert_true(error > F32_TOLERANCE); /* or it was not bf16 */
+    reference_free(&r);
+    free(targets);
+    vit_trainer_free(trainer);
+}
+
+/* ---- PyTorch ---- */
+
+#define GRADIENTS VITC_GOLDEN_DIR "/gradients/"
+
+static void golden_config(vit_config *config, const char *name)
+{
+    assert_int_equal(vit_config_named(config, "testing", &log_lines), VITC_OK);
+    config->image_height = 12;
+    config->image_width = 16;
+    config->patch = 4;
+    config->width = 16;
+    config->mlp = 32;
+    config->classes = 5;
+    if (strcmp(name, "average") == 0) {
+        config->pool = VIT_POOL_AVG;
+        config->class_token = config->norm_final = config->qkv_bias = false;
+        config->norm_pooled = config->layer_scale = true;
+    } else if (strcmp(name, "registers") == 0) {
+        config->registers = 2;
+        config->norm_pre = true;
+        config->patch_bias = config->position_covers_prefix = false;
+        config->activation = VIT_GELU_TANH;
+        config->norm_eps = 1e-5f;
+    } else {
+        assert_string_equal(name, "token");
+    }
+}
+
+static void check_golden(const char *name)
+{
+    vit_config config;
+    char path[512];
+    size_t count, pixel_count, target_count;
+    golden_config(&config, name);
+    snprintf(path, sizeof path, GRADIENTS "%s.safetensors", name);
+    float *pixels = golden_read_tensor(path, "pixel_values", &pixel_count);
+    float *targets = golden_read_tensor(path, "targets", &target_count);
+    float *loss = golden_read_tensor(path, "loss", &count);
+    const size_t image = (size_t)3 * config.image_height * config.image_width;
+    const uint32_t batch = (uint32_t)(pixel_count / image);
+    assert_int_equal(target_count, batch * config.classes);
+
+    vit_train_options options = vit_train_options_default();
+    options.batch = batch;
+    vit_trainer *trainer = make_trainer(&config, &options);
+    vit_param_table table;
+    assert_int_equal(vit_params_create(&table, &config, &log_lines), VITC_OK);
+    double *expected = doubles(table.elements);
+    for (size_t i = 0; i < table.count; i++) {
+        const vit_param *p = &table.params[i];
+        char key[128];
+        snprintf(key, sizeof key, "weights/%s", p->name);
+        float *values = golden_read_tensor(path, key, &count);
+        assert_int_equal(count, p->count);
+        memcpy(vit_trainer_parameters(trainer) + p->offset, values, count * sizeof *values);
+        free(values);
+        snprintf(key, sizeof key, "gradients/%s", p->name);
+        values = golden_read_tensor(path, key, &count);
+        assert_int_equal(count, p->count);
+        for (size_t j = 0; j < count; j++) expected[p->offset + j] = (double)values[j];
+        free(values);
+    }
+    for (uint32_t b = 0; b < batch; b++)
+        assert_int_equal(patches_extract_tensor(vit_trainer_patches(trainer, b),
+                                                (size_t)3 * config.patch * config.patch,
+                                                pixels + b * image, config.image_height,
+                                                config.image_width, config.patch, &log_lines),
+                         VITC_OK);
+    vit_pass pass;
+    assert_int_equal(
+        vit_trainer_run(trainer, &pass, targets, batch, 1 / (float)batch, 0, &log_lines), VITC_OK);
+    assert_true(fabs(pass.loss - (double)loss[0]) < 1e-5 * (double)loss[0]);
+    const double error = compare(&table, trainer, expected, GOLDEN_TOLERANCE, name);
+    printf("%s: %zu gradients, max error against PyTorch %.2g\n", name, table.elements, error);
+
+    vit_params_free(&table);
+    vit_trainer_free(trainer);
+    free(expected);
+    free(pixels);
+    free(targets);
+    free(loss);
+}
+
+static void gradients_are_those_of_pytorch(void **unused)
+{
+    (void)unused;
+    char line[64];
+    int cases = 0;
+    FILE *index = fopen(GRADIENTS "index.txt", "r");
+    assert_non_null(index);
+    while (fgets(line, sizeof line, index) != NULL) {
+        line[strcspn(line, "\n")] = 0;
+        check_golden(line);
+        cases++;
+    }
+    fclose(index);
+    assert_true(cases >= 3);
+}
+
+int main(void)
+{
+    (void)test_kernels_or_skip();
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_are_those_of_the_paper),
+                                       cmocka_unit_test(bf16_gradients_are_near),
+                                       cmocka_unit_test(gradients_are_those_of_pytorch)};
+    return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
+}
