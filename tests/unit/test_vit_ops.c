@@ -97,6 +97,27 @@ static void linear_equals_ref_and_keeps_its_bits(void **unused)
         check_linear(shapes[i][0], shapes[i][1], shapes[i][2], VIT_EPILOGUE_BIAS, true);
 }
 
+/* Several threads to a part, whose tokens take several runs, one more in the larger part. */
+static void parts_of_unequal_runs_meet(void **unused)
+{
+    (void)unused;
+    enum { OUT = 40, IN = 600, MOST = 400, THREADS = 22 };
+    float *weight = test_random_floats(OUT * IN, 1, 1), *bias = test_random_floats(OUT, 1, 2);
+    float *x = test_random_floats(MOST * IN, 1, 3);
+    float *a = test_floats(MOST * OUT), *b = test_floats(MOST * OUT);
+    const vit_linear linear = make_linear(OUT, IN, weight, NULL, bias);
+    const size_t run = vit_gemm_run(&kernels.f32, IN), tokens = run < 160 ? 2 * run + 1 : 301;
+    run_linear(a, x, tokens, NULL, &linear, VIT_EPILOGUE_BIAS, false, 1);
+    run_linear(b, x, tokens, NULL, &linear, VIT_EPILOGUE_BIAS, false, THREADS);
+    assert_memory_equal(a, b, tokens * OUT * sizeof *a);
+    vitc_aligned_free(weight);
+    vitc_aligned_free(bias);
+    vitc_aligned_free(x);
+    vitc_aligned_free(a);
+    vitc_aligned_free(b);
+    vitc_aligned_free(linear.packed);
+}
+
 static void row_scale_multiplies_rows(void **unused)
 {
     (void)unused;
@@ -254,6 +275,7 @@ int main(void)
     kernels = test_kernels_or_skip();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linear_equals_ref_and_keeps_its_bits),
+        cmocka_unit_test(parts_of_unequal_runs_meet),
         cmocka_unit_test(row_scale_multiplies_rows),
         cmocka_unit_test(linear_norms_its_input),
         cmocka_unit_test(attention_equals_ref_and_keeps_its_bits),

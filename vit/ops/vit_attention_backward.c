@@ -115,14 +115,14 @@ static void multiply(const vit_gemm *gemm, const unsigned char *weights,
                      const unsigned char *packed, size_t outputs, size_t k, float *out, size_t ldo,
                      size_t tokens, bool accumulate)
 {
-    const vit_product product = {.gemm = gemm,
-                                 .weights = weights,
-                                 .tokens = packed,
-                                 .outputs = outputs,
-                                 .inputs = k,
-                                 .out = out,
-                                 .ldo = ldo,
-                                 .accumulate = accumulate};
+    vit_product product = {.gemm = gemm,
+                           .weights = weights,
+                           .tokens = packed,
+                           .outputs = outputs,
+                           .inputs = k,
+                           .ldo = ldo,
+                           .accumulate = accumulate};
+    product.out = out;
     vit_product_run(&product, tokens, 0, 1);
 }
 

@@ -104,13 +104,14 @@ static void pack_panel(unsigned char *panel, const float *x, size_t ldx, size_t 
 
 /* This thread's part of the product of x, after its norm if there is one, with the weights: a run
  * of tokens after the other is packed, meets all weights, and its memory is used again. */
-static void multiply_part(vit_product *product, const float *x, size_t ldx, size_t tokens,
-                          const vit_norm *norm, const vit_linear *linear,
+static void multiply_part(vit_product *product, float *out, float *z, const float *x, size_t ldx,
+                          size_t tokens, const vit_norm *norm, const vit_linear *linear,
                           const vit_scratch *scratch, const vit_rows_f32 *rows)
 {
     const vit_share share = vit_share_tokens(tokens);
-    const size_t xr = linear->gemm->token_panel, tokens_here = share.to - share.from;
-    const size_t run = run_tokens(linear->gemm, tokens_here, linear->in);
+    /* By the largest part, so that all meet at the same barriers. */
+    const size_t most = vitc_size_divide_up(tokens, share.parts);
+    const size_t xr = linear->gemm->token_panel, run = run_tokens(linear->gemm, most, linear->in);
     const size_t size = vit_gemm_token_panel_size(linear->gemm, linear->in);
     /* A part's place is the same in every layer: others may be one ahead. */
     unsigned char *packed =
@@ -122,8 +123,8 @@ static void multiply_part(vit_product *product, const float *x, size_t ldx, size
     product->tokens = packed;
     product->outputs = linear->out;
     product->inputs = linear->in;
-    float *out = product->out, *z = product->z;
-    for (size_t from = share.from; from < share.to; from += run) {
+    for (size_t done = 0; done < most; done += run) {
+        const size_t from = vitc_size_min(share.from + done, share.to);
         const size_t count = vitc_size_min(run, share.to - from);
         for (size_t i = share.member * xr; i < count; i += share.members * xr)
             pack_panel(packed + i / xr * size, x + (from + i) * ldx, ldx,
@@ -133,7 +134,7 @@ static void multiply_part(vit_product *product, const float *x, size_t ldx, size
         }
         product->out = out + from * product->ldo;
         if (z != NULL) product->z = z + from * product->ldz;
-        vit_product_run(product, count, share.member, share.members);
+        if (count > 0) vit_product_run(product, count, share.member, share.members);
         if (share.members > 1) {
 #pragma omp barrier
         }
@@ -144,12 +145,11 @@ void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t to
                    const vit_norm *norm, const vit_linear *linear, vit_epilogue epilogue,
                    bool residual, const vit_scratch *scratch, const vit_rows_f32 *rows)
 {
-    vit_product product = {.out = out,
-                           .ldo = ldo,
+    vit_product product = {.ldo = ldo,
                            .accumulate = residual,
                            .epilogue = rows->epilogue[epilogue],
                            .bias = linear->bias};
-    multiply_part(&product, x, ldx, tokens, norm, linear, scratch, rows);
+    multiply_part(&product, out, NULL, x, ldx, tokens, norm, linear, scratch, rows);
 }
 
 void vit_op_linear_backward_input(float *dx, size_t lddx, const float *dy, size_t lddy,
@@ -157,11 +157,9 @@ void vit_op_linear_backward_input(float *dx, size_t lddx, const float *dy, size_
                                   vit_epilogue activation, float *z, size_t ldz,
                                   const vit_scratch *scratch, const vit_rows_f32 *rows)
 {
-    vit_product product = {.out = dx, .ldo = lddx, .accumulate = accumulate};
-    if (z != NULL) {
-        product.backward = rows->epilogue_backward[activation];
-        product.z = z;
-        product.ldz = ldz;
-    }
-    multiply_part(&product, dy, lddy, tokens, NULL, transposed, scratch, rows);
+    vit_product product = {.ldo = lddx,
+                           .accumulate = accumulate,
+                           .backward = z != NULL ? rows->epilogue_backward[activation] : NULL,
+                           .ldz = ldz};
+    multiply_part(&product, dx, z, dy, lddy, tokens, NULL, transposed, scratch, rows);
 }

@@ -149,6 +149,9 @@ static void pack_x(const weight_gradient *g, const block *b, unsigned char *scra
     }
 }
 
+/* Floats in a line of cache. */
+static const size_t line = 16;
+
 /* Rows that are read after what is being computed, `width` floats each. */
 typedef struct ahead {
     const float *rows;
@@ -158,15 +161,13 @@ typedef struct ahead {
 /* Tiles that it takes to fetch them: each fetches a line of every U-th row. */
 static size_t ahead_tiles(const ahead *next, size_t unit)
 {
-    enum { LINE = 16 };
-    return (next->width + 2 * (LINE - 1)) / LINE * unit;
+    return (next->width + 2 * (line - 1)) / line * unit;
 }
 
 /* What the tile-th of these fetches: every line of a row, in whole lines or at its end. */
 static const float *ahead_at(const ahead *next, size_t unit, size_t tile)
 {
-    enum { LINE = 16 };
-    return next->rows + tile % unit * next->ld + vitc_size_min(tile / unit * LINE, next->width - 1);
+    return next->rows + tile % unit * next->ld + vitc_size_min(tile / unit * line, next->width - 1);
 }
 
 /* Rows [o, o + rows) of a block of dW. Its tiles fetch what is next: a panel of dy^T, and this
@@ -220,8 +221,18 @@ void vit_op_linear_backward_weight(float *dw, float *db, const float *dy, size_t
                                    size_t out, size_t in, const vit_gemm *gemm,
                                    const vit_scratch *scratch, const vit_rows_f32 *rows)
 {
-    const weight_gradient g = {dw,     db, dy,   x,    lddy, ldx,
-                               tokens, in, norm, gemm, rows, lay_out(gemm, tokens, in)};
+    weight_gradient g = {.dy = dy,
+                         .x = x,
+                         .lddy = lddy,
+                         .ldx = ldx,
+                         .tokens = tokens,
+                         .in = in,
+                         .norm = norm,
+                         .gemm = gemm,
+                         .rows = rows,
+                         .layout = lay_out(gemm, tokens, in)};
+    g.dw = dw;
+    g.db = db;
     const rectangle r = share_rectangle(&g, out);
     unsigned char *own = scratch->thread + (size_t)omp_get_thread_num() * scratch->thread_size;
     if (r.row == r.row_end || r.column == r.column_end) return;
