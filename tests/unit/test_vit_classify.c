@@ -66,7 +66,8 @@ static void inspects_and_times(void **unused)
             assert_int_equal(pictures[i].width, outputs[i].width);
             assert_int_equal(pictures[i].height, outputs[i].height);
             assert_int_equal(outputs[i].preprocess_seconds > 0, i != BAD);
-            assert_int_equal(outputs[i].decode_seconds > 0, i != PIXELS);
+            if (i != BAD) /* what is no image is known for less than a clock may tell */
+                assert_int_equal(outputs[i].decode_seconds > 0, i != PIXELS);
             assert_true(outputs[i].decode_seconds < 60 && outputs[i].preprocess_seconds < 60);
         }
         assert_int_equal(pictures[TURNED].width, upright.width);
