@@ -419,7 +419,8 @@ rc=$?
 command_line="vitc eval, SIGTERM"
 if [ "$(wc -l <stopped.jsonl)" -lt 400 ]; then
     exits 143
-    err_has "to continue: $VITC eval --resume -m"
+    err_has " eval --resume -m"
+    err_has "vitc: to continue: "
     check "not complete" test "$(field complete)" = false
     agrees stopped.jsonl
 else

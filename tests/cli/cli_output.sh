@@ -80,11 +80,12 @@ if command -v script >/dev/null; then
     TERM=dumb LC_ALL=C.UTF-8 on_terminal "'$VITC' classify photos nowhere"
     exits 1
     check "a failure is said once" test "$(grep -c 'No such file' out)" -eq 1
-    TERM=xterm LC_ALL=C.UTF-8 on_terminal "'$VITC' classify photos photos photos >rows"
+    many=$(yes photos | head -n 40 | tr '\n' ' ') # more than a tenth of a second
+    TERM=xterm LC_ALL=C.UTF-8 on_terminal "'$VITC' classify $many >rows"
     exits 0
     out_has "images/s"
-    out_has " of 48, "
-    TERM=xterm LC_ALL=C.UTF-8 on_terminal "'$VITC' classify -q photos photos photos >rows"
+    out_has " of 640, "
+    TERM=xterm LC_ALL=C.UTF-8 on_terminal "'$VITC' classify -q $many >rows"
     exits 0
     silent out
     TERM=dumb LC_ALL=C.UTF-8 on_terminal "'$VITC' classify - 2>&1"

@@ -365,6 +365,7 @@ VEC_INLINE curve relu_curve(vec v)
     return (curve){vec_max(v, vec_all(0.0f)), vec_select(v > 0.0f, vec_all(1.0f), vec_all(0.0f))};
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): one of a table of functions that write there */
 static void bias_backward(float *dy, size_t lddy, float *z, size_t ldz, size_t rows, size_t n)
 {
     (void)dy;
