@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "app_commands.h"
@@ -13,6 +12,7 @@
 #include "app_progress.h"
 #include "app_report.h"
 #include "app_text.h"
+#include "vitc_clock.h"
 #include "vitc_threads.h"
 
 enum { LIST_MAX = 16, BATCH_MAX = 4096, RUNS_MIN = 5, RUNS_MAX = 100000, SEED = 1 };
@@ -170,13 +170,6 @@ static bool read_plan(bench_plan *plan, const app_settings *settings)
 
 /* ---- measuring ---- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int by_value(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -242,18 +235,18 @@ static vitc_status measure_runs(app_bench_row *row, const vit_model *model,
         if (status != VITC_OK) return status;
     }
     if (plan->profile) vit_workspace_profile(workspace, &row->profile);
-    const double start = now();
+    const double start = vitc_clock_seconds();
     double last_burst = 0, end = start;
     while (row->runs < RUNS_MAX && (row->runs < RUNS_MIN || end - start < plan->seconds)) {
-        const double begin = now();
+        const double begin = vitc_clock_seconds();
         vitc_status status = vit_forward(model, workspace, logits, row->batch, log);
         if (status != VITC_OK) return status;
-        end = now();
+        end = vitc_clock_seconds();
         times[row->runs++] = end - begin;
         if (end - last_burst < burst_distance) continue;
         status = measure_peak(&peaks[peak_count++], row->precision, row->threads, log);
         if (status != VITC_OK) return status;
-        last_burst = now();
+        last_burst = vitc_clock_seconds();
     }
     row->peak = median(peaks, peak_count);
     row->median = median(times, row->runs);

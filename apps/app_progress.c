@@ -3,8 +3,9 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "vitc_clock.h"
 
 /* One per process, like the terminal that it draws on. */
 static struct {
@@ -12,13 +13,6 @@ static struct {
     uint64_t total;      /* UINT64_MAX: not known */
     double start, drawn; /* seconds */
 } progress;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 bool app_progress_wanted(bool quiet)
 {
@@ -31,7 +25,7 @@ void app_progress_start(uint64_t total, bool quiet)
     progress.active = total > 1 && app_progress_wanted(quiet);
     progress.visible = false;
     progress.total = total;
-    progress.start = progress.drawn = now();
+    progress.start = progress.drawn = vitc_clock_seconds();
     funlockfile(stderr);
 }
 
@@ -62,7 +56,7 @@ static void draw(uint64_t done, double elapsed)
 void app_progress_update(uint64_t done)
 {
     flockfile(stderr);
-    const double time = now();
+    const double time = vitc_clock_seconds();
     if (progress.active && done != 0 && time - progress.drawn >= 0.1) {
         progress.drawn = time;
         draw(done, time - progress.start);

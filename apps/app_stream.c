@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "app_merge.h"
@@ -12,6 +11,7 @@
 #include "app_ranks.h"
 #include "app_report.h"
 #include "app_stop.h"
+#include "vitc_clock.h"
 #include "vitc_log.h"
 #include "vitc_size.h"
 #include "vitc_threads.h"
@@ -53,21 +53,14 @@ typedef struct run {
     int exit_status;
 } run;
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ---- in a lane ---- */
 
 static void hash_image(void *user, const imgio_image *image)
 {
     shown *s = user;
-    const double start = now();
+    const double start = vitc_clock_seconds();
     s->status = datasets_hash_difference(&s->to->answer.hash, image, NULL);
-    s->seconds = now() - start;
+    s->seconds = vitc_clock_seconds() - start;
 }
 
 /* What has been read is prepared for the classifier; what has not gets its answer. */
@@ -141,9 +134,9 @@ static vitc_status work(void *user, int worker, datasets_slot *const *slots, siz
     size_t readable = 0;
     for (size_t i = 0; i < count; i++)
         readable += begin_image(&l->inputs[readable], &l->images[readable], r, slots[i]);
-    const double start = now();
+    const double start = vitc_clock_seconds();
     VITC_TRY(vit_classify(l->classifier, l->outputs, l->inputs, readable, log));
-    return finish_images(r, l, readable, now() - start, log);
+    return finish_images(r, l, readable, vitc_clock_seconds() - start, log);
 }
 
 /* ---- in the calling thread ---- */
@@ -313,9 +306,9 @@ int app_stream_run(const app_stream *stream, app_times *times)
     if (status == VITC_OK) status = run_lanes(&r, &loader);
     add_lanes(times, &r, &loader);
     const int result = r.exit_status != APP_EXIT_DONE ? r.exit_status : app_exit_status(status);
-    const double end = now();
+    const double end = vitc_clock_seconds();
     r.exit_status = app_merge_finish(&r.merge, result, times);
-    times->wall += loader.wall + now() - end;
+    times->wall += loader.wall + vitc_clock_seconds() - end;
     app_progress_finish();
     app_merge_close(&r.merge);
     close_lanes(&r);

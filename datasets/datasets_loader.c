@@ -20,9 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "datasets.h"
+#include "vitc_clock.h"
 #include "vitc_log.h"
 #include "vitc_size.h"
 
@@ -69,13 +69,6 @@ typedef struct worker {
     int number;
     datasets_slot **slots; /* batch */
 } worker;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void write_log(void *user, vitc_log_level level, const char *message)
 {
@@ -170,9 +163,9 @@ static void *list_images(void *argument)
         pthread_mutex_unlock(&r->mutex);
         datasets_item item;
         bool end;
-        const double start = now();
+        const double start = vitc_clock_seconds();
         const vitc_status status = datasets_next(&item, &end, r->set, &r->log);
-        const double seconds = now() - start;
+        const double seconds = vitc_clock_seconds() - start;
         pthread_mutex_lock(&r->mutex);
         if (status != VITC_OK || end)
             end_run(r, r->listed, status);
@@ -221,17 +214,17 @@ static void *read_images(void *argument)
     while (take_listed(r, &number)) {
         place *p = at(r, number);
         pthread_mutex_unlock(&r->mutex);
-        const double start = now();
+        const double start = vitc_clock_seconds();
         const size_t expected =
             vitc_size_min(file_size(p->slot.item.file), r->loader.max_file_size);
-        double seconds = now() - start;
+        double seconds = vitc_clock_seconds() - start;
         pthread_mutex_lock(&r->mutex);
         if (!wait_for_memory(r, number)) break;
         count_bytes(r, p, expected);
         pthread_mutex_unlock(&r->mutex);
-        const double restart = now();
+        const double restart = vitc_clock_seconds();
         datasets_item_read(&p->slot.item, r->loader.max_file_size);
-        seconds += now() - restart;
+        seconds += vitc_clock_seconds() - restart;
         pthread_mutex_lock(&r->mutex);
         count_bytes(r, p, p->slot.item.size);
         p->slot.read_seconds = seconds;
@@ -265,9 +258,9 @@ static void wait_for_input(run *r)
 {
     double *const seconds =
         r->taken == r->listed && is_full(r) ? &r->times.wait_output : &r->times.wait_input;
-    const double start = now();
+    const double start = vitc_clock_seconds();
     pthread_cond_wait(&r->read_more, &r->mutex);
-    *seconds += now() - start;
+    *seconds += vitc_clock_seconds() - start;
 }
 
 /* The images *first ... *first + count - 1; 0 when there are no more. */
@@ -298,10 +291,10 @@ static void *work_on_images(void *argument)
     pthread_mutex_lock(&r->mutex);
     while ((count = take_images(w, &first)) != 0) {
         pthread_mutex_unlock(&r->mutex);
-        const double start = now();
+        const double start = vitc_clock_seconds();
         const vitc_status status =
             r->loader.work(r->loader.user, w->number, w->slots, count, &r->log);
-        const double seconds = now() - start;
+        const double seconds = vitc_clock_seconds() - start;
         pthread_mutex_lock(&r->mutex);
         r->times.work += seconds;
         if (status != VITC_OK) {
@@ -333,9 +326,9 @@ static void receive_images(run *r)
             continue;
         }
         pthread_mutex_unlock(&r->mutex);
-        const double start = now();
+        const double start = vitc_clock_seconds();
         const vitc_status status = r->loader.deliver(r->loader.user, &p->slot, &r->log);
-        const double seconds = now() - start;
+        const double seconds = vitc_clock_seconds() - start;
         pthread_mutex_lock(&r->mutex);
         r->times.deliver += seconds;
         if (status != VITC_OK) {
@@ -443,7 +436,7 @@ static vitc_status run_all(run *r)
 vitc_status datasets_load(datasets_set *set, const datasets_loader *loader, datasets_times *times,
                           const vitc_log *log)
 {
-    const double start = now();
+    const double start = vitc_clock_seconds();
     run r = {.set = set,
              .loader = *loader,
              .callers_log = log,
@@ -465,7 +458,7 @@ vitc_status datasets_load(datasets_set *set, const datasets_loader *loader, data
                          loader->workers, loader->batch, loader->result_size);
     if (log != NULL && log->write != NULL) r.log = (vitc_log){write_log, &r};
     const vitc_status status = run_all(&r);
-    r.times.wall = now() - start;
+    r.times.wall = vitc_clock_seconds() - start;
     if (times != NULL) *times = r.times;
     return status;
 }
