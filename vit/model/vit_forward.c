@@ -114,7 +114,7 @@ static void embed(const vit_model *model, vit_workspace *ws, const float *patch_
     profile_add(ws, VIT_OP_EMBED, linear_flops(&model->patch_embedding, batch * patches));
 }
 
-static vit_epilogue activation_epilogue(vit_activation activation)
+vit_epilogue vit_activation_epilogue(vit_activation activation)
 {
     switch (activation) {
     case VIT_GELU_ERF:
@@ -144,7 +144,7 @@ static void encoder_block(const vit_model *model, uint32_t layer, vit_workspace 
     const vit_scratch *scratch = &ws->scratch;
     const size_t d = config->width, n = vit_config_tokens(config), all = batch * n;
     const size_t ld = ws->token_stride, ldw = ws->wide_stride;
-    const vit_epilogue activation = activation_epilogue(config->activation);
+    const vit_epilogue activation = vit_activation_epilogue(config->activation);
     float *x = ws->tokens, *attended = ws->attended, *qkv = ws->wide, *hidden = ws->wide;
 
     vit_op_linear(qkv, ldw, x, ld, all, &block->norm1, &block->qkv, VIT_EPILOGUE_BIAS, false,

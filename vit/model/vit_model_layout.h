@@ -40,4 +40,7 @@ struct vit_model {
     vit_linear head, distillation_head;
 };
 
+/* What a linear layer does to its results for an activation. */
+vit_epilogue vit_activation_epilogue(vit_activation activation);
+
 #endif

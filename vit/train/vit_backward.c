@@ -10,6 +10,7 @@
  * all tokens, so a barrier stands before them. */
 #include <string.h>
 
+#include "vit_model_layout.h"
 #include "vit_train_layout.h"
 #include "vitc_size.h"
 
@@ -101,8 +102,8 @@ static void mlp_backward(vit_trainer *t, uint32_t layer, uint32_t images)
 
     /* dwide = dz = (dbranch W2) f'(z), and z becomes f(z) */
     vit_op_linear_backward_input(t->dwide, ld.wide, dbranch, ldt, rows.count, &block->fc2.backward,
-                                 false, vit_train_activation(t), block->z, ld.hidden, &t->scratch,
-                                 t->kernels.rows);
+                                 false, vit_activation_epilogue(t->config.activation), block->z,
+                                 ld.hidden, &t->scratch, t->kernels.rows);
 #pragma omp barrier
     add_weight_gradient(t, &block->fc2, dbranch, ldt, block->z, ld.hidden, rows.count, NULL);
     add_weight_gradient(t, &block->fc1, t->dwide, ld.wide, block->middle, ldt, rows.count,

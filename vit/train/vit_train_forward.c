@@ -10,6 +10,7 @@
  * have written. */
 #include <string.h>
 
+#include "vit_model_layout.h"
 #include "vit_train_layout.h"
 
 train_rows vit_train_block_rows(const vit_trainer *t, uint32_t layer, uint32_t images)
@@ -17,25 +18,6 @@ train_rows vit_train_block_rows(const vit_trainer *t, uint32_t layer, uint32_t i
     const size_t n = vit_config_tokens(&t->config);
     const bool pooled = t->config.pool == VIT_POOL_TOKEN && layer + 1 == t->config.layers;
     return pooled ? (train_rows){images, n} : (train_rows){images * n, 1};
-}
-
-vit_epilogue vit_train_activation(const vit_trainer *t)
-{
-    switch (t->config.activation) {
-    case VIT_GELU_ERF:
-        return VIT_EPILOGUE_GELU_ERF;
-    case VIT_GELU_TANH:
-        return VIT_EPILOGUE_GELU_TANH;
-    case VIT_GELU_QUICK:
-        return VIT_EPILOGUE_GELU_QUICK;
-    case VIT_RELU:
-        return VIT_EPILOGUE_RELU;
-    case VIT_SILU:
-        return VIT_EPILOGUE_SILU;
-    case VIT_ACTIVATION_COUNT:
-        break;
-    }
-    return VIT_EPILOGUE_BIAS;
 }
 
 /* The patches' rows of all images stand together in `normed` for one product, then each goes to its
@@ -78,7 +60,8 @@ static void embed(vit_trainer *t, const float *patches, uint32_t images)
 /* hidden = f(z), of the calling thread's tokens. */
 static void activate(const vit_trainer *t, const float *z, size_t tokens)
 {
-    const vit_epilogue_fn f = t->kernels.rows->epilogue[vit_train_activation(t)];
+    const vit_epilogue_fn f =
+        t->kernels.rows->epilogue[vit_activation_epilogue(t->config.activation)];
     const size_t m = t->config.mlp, ld = t->ld.hidden;
     const vit_share share = vit_share_tokens(tokens);
     for (size_t i = share.from + share.member; i < share.to; i += share.members) {

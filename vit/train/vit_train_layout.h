@@ -120,7 +120,6 @@ void vit_train_forward(vit_trainer *t, const float *patches, uint32_t images);
 void vit_train_block(vit_trainer *t, uint32_t layer, uint32_t images);
 /* The tokens of a block that its MLP works on: of the last one only those that are pooled. */
 train_rows vit_train_block_rows(const vit_trainer *t, uint32_t layer, uint32_t images);
-vit_epilogue vit_train_activation(const vit_trainer *t);
 
 /* ---- vit_backward.c: from dlogits to all gradients, by all of a team ---- */
 
