@@ -308,6 +308,82 @@ VITC_API void datasets_mix_pair(float *rows_a, float *rows_b, float *targets_a, 
  * once; n < 2^32. */
 VITC_API void datasets_shuffle(uint32_t *order, size_t n, uint64_t seed, uint32_t epoch);
 
+/* ---- sets at random access, and batches to train on ---- */
+
+/* All images of a set, which any thread may ask for in any order. Of folders, lists and plain tar
+ * files their places are kept (a name, or an offset); what can only be read from its beginning
+ * (compressed tar files) is kept in memory, as are IDX and CIFAR files' pixels. */
+typedef struct datasets_index datasets_index;
+
+/* Walks the set, as datasets_open opens it, to its end. Images without a label, and those that
+ * cannot even be found (datasets_item.status), are left out and counted in *bad with a warning for
+ * each of the first few. `progress` as for datasets_survey_set. max_memory: bytes that may be kept,
+ * 0: half of what this machine has; beyond it VITC_ERR_MEMORY, which says what to do. Failures as
+ * for datasets_open and datasets_next. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_index_create(
+    datasets_index **index, const char *const *paths, size_t count, const datasets_options *options,
+    size_t max_memory, uint64_t *bad, bool (*progress)(void *user, uint64_t images), void *user,
+    const vitc_log *log);
+VITC_API void datasets_index_free(datasets_index *index);
+
+VITC_API size_t datasets_index_count(const datasets_index *index);
+VITC_API size_t datasets_index_classes(const datasets_index *index);
+VITC_API const char *datasets_index_class(const datasets_index *index, size_t label);
+VITC_API uint32_t datasets_index_label(const datasets_index *index, size_t image);
+/* As datasets_item.path, malloc'd; NULL without memory. */
+VITC_API char *datasets_index_path(const datasets_index *index, size_t image);
+/* As datasets_survey.fingerprint, of the images that the index has. */
+VITC_API const char *datasets_index_fingerprint(const datasets_index *index);
+
+/* The upright picture; VITC_ERR_* of reading and decoding, whose message names the image. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_index_image(imgio_image *image,
+                                                          const datasets_index *index, size_t which,
+                                                          const imgio_decode_options *decode,
+                                                          const vitc_log *log);
+
+/* What training sees of an index. */
+typedef struct datasets_feed_options {
+    datasets_augmentation augmentation; /* of the model's image size */
+    datasets_mixing mixing;
+    double smoothing;
+    uint64_t seed;
+    uint32_t patch;          /* P, which divides both sides */
+    uint32_t classes;        /* K, of the model; labels of the index are below it */
+    patches_spec preprocess; /* of which the mean, std, rescale and channel order are followed */
+    imgio_decode_options decode;
+    int threads; /* 0 chooses */
+} datasets_feed_options;
+
+typedef struct datasets_feed datasets_feed;
+
+/* `index` must live as long. VITC_ERR_ARGUMENT, naming the field; VITC_ERR_MEMORY. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_feed_create(datasets_feed **feed,
+                                                          const datasets_index *index,
+                                                          const datasets_feed_options *options,
+                                                          const vitc_log *log);
+VITC_API void datasets_feed_free(datasets_feed *feed);
+
+/* Images number `from` to `from` + count - 1 of an epoch's order (datasets_shuffle), augmented,
+ * normalized and cut into rows, and their targets: image b's rows start at rows + b * image_stride
+ * (floats; Gh*Gw * C*P*P are written), its targets at targets + b * K. `from` is even, and so is
+ * `count` unless the epoch ends: pairs that are mixed stay together. The same (seed, epoch, number)
+ * gives the same bits whatever the batch and the threads. What storage will be asked for next is
+ * told to the operating system.
+ *
+ * An image that cannot be decoded is replaced by the next one of the index that can, with a warning
+ * the first time, and counted (datasets_feed_bad); where none can: its status. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_feed_batch(datasets_feed *feed, float *rows,
+                                                         size_t image_stride, float *targets,
+                                                         uint32_t epoch, uint64_t from,
+                                                         uint32_t count, const vitc_log *log);
+/* How many images could not be used so far. */
+VITC_API uint64_t datasets_feed_bad(const datasets_feed *feed);
+/* The augmented picture of an image before it is normalized and mixed, for people to look at. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_feed_picture(imgio_image *image,
+                                                           const datasets_feed *feed,
+                                                           uint32_t epoch, uint64_t from,
+                                                           const vitc_log *log);
+
 /* ---- what is measured ---- */
 
 /* How a classifier's scores follow from its logits z. */

@@ -175,31 +175,129 @@ VITC_API VITC_MUST_CHECK vitc_status patches_extract_tensor(float *rows, size_t 
 
 /* ---- position embeddings ---- */
 
+/* What says where a patch is. The first four make a table of N x D that is combined with the
+ * tokens; the last two work inside attention. Grid positions: row y of Gh, column x of Gw, patch y
+ * Gw + x. */
 typedef enum patches_position_kind {
     PATCHES_POSITION_NONE = 0,
-    PATCHES_POSITION_LEARNED_1D /* one learned row per token; ViT (arXiv 2010.11929) section 3.1 */
+    PATCHES_POSITION_LEARNED_1D, /* one learned row per token; ViT (arXiv 2010.11929) section 3.1 */
+    PATCHES_POSITION_LEARNED_2D, /* a learned table for columns [Gw, D/2] and one for rows
+                                    [Gh, D/2]; (y, x) has [column x | row y]: the ViT paper's 2-D
+                                    variant, appendix D.4 */
+    PATCHES_POSITION_FACTORIZED, /* learned tables for rows [Gh, D] and columns [Gw, D]; (y, x) has
+                                    row y + column x: the sum of NaViT (arXiv 2307.06304) */
+    PATCHES_POSITION_SINCOS_2D, /* fixed, D a multiple of 4: [sin x w | cos x w | sin y w | cos y w]
+                                   with w_k = 10000^(-k / (D/4)): MAE (arXiv 2111.06377) */
+    PATCHES_POSITION_RELATIVE,  /* a learned bias per head and 2-D offset on the attention's
+                                   logits: patches_relative */
+    PATCHES_POSITION_ROPE_2D,   /* queries and keys turned by their place, axial: patches_rope */
+    PATCHES_POSITION_KIND_COUNT
 } patches_position_kind;
 
-/* "none", "learned 1-D"; NULL for a number that is none. */
+/* How a table is combined with tokens. */
+typedef enum patches_position_op {
+    PATCHES_POSITION_ADD = 0, /* x + p */
+    PATCHES_POSITION_MUL,     /* x (1 + p), so that p = 0 changes nothing */
+    PATCHES_POSITION_OP_COUNT
+} patches_position_op;
+
+/* Where: a table by the tokens' embedding, or at the beginning of each block, which the first
+ * shares with the embedding; kinds inside attention in every block. ViT appendix D.4 compares them.
+ */
+typedef enum patches_position_at {
+    PATCHES_POSITION_STEM = 0,
+    PATCHES_POSITION_EVERY,        /* each block has learned parameters of its own */
+    PATCHES_POSITION_EVERY_SHARED, /* all have the same */
+    PATCHES_POSITION_AT_COUNT
+} patches_position_at;
+
+/* "none", "learned-1d", "learned-2d", "factorized-sum", "sincos-2d", "relative", "rope-2d"; "add",
+ * "mul"; "stem", "every", "every-shared": the words of options. NULL for a number that is none. */
 VITC_API const char *patches_position_string(patches_position_kind kind);
+VITC_API const char *patches_position_op_string(patches_position_op op);
+VITC_API const char *patches_position_at_string(patches_position_at at);
+
+/* True for the kinds that make a table of N x D. */
+VITC_API bool patches_position_has_table(patches_position_kind kind);
+/* True for those that make it of one table for rows and one for columns. */
+VITC_API bool patches_position_has_axes(patches_position_kind kind);
 
 /* A view of a position table: table[slot * width + d]. The first `prefix` slots belong to the
  * prefix tokens they cover (class, then distillation, then registers); the others to the patches,
- * row by row. prefix is 0 where a checkpoint gives prefix tokens no position (no_embed_class). */
+ * row by row. prefix is 0 where a checkpoint gives prefix tokens no position (no_embed_class), and
+ * for all kinds but LEARNED_1D: those tokens are learned themselves. */
 typedef struct patches_position {
     patches_position_kind kind;
+    patches_position_op op;
     uint32_t grid_height, grid_width;
     uint32_t prefix;
     uint32_t width; /* D */
     const float *table;
 } patches_position;
 
-/* tokens[n][:] += position of token n, for one image: row n starts at tokens[n * token_stride]
- * (token_stride >= D, in floats). The first prefix_tokens of the prefix_tokens + Gh*Gw rows are
- * prefix tokens; those without a slot are left as they are, and slots without a token are unused.
- * Kind NONE changes nothing. */
-VITC_API void patches_position_add(float *tokens, size_t token_stride,
-                                   const patches_position *position, uint32_t prefix_tokens);
+/* The table [Gh * Gw, D] of the kinds that are made of others: LEARNED_2D and FACTORIZED from
+ * `rows` [Gh, W] and `columns` [Gw, W], W being D/2 or D; SINCOS_2D from nothing. Only kind, grid
+ * and width of `position` are looked at. */
+VITC_API void patches_position_fill(float *table, const patches_position *position,
+                                    const float *rows, const float *columns);
+/* And backward: drows and dcolumns += the sums of dtable that are theirs. */
+VITC_API void patches_position_fill_backward(float *drows, float *dcolumns, const float *dtable,
+                                             const patches_position *position);
+
+/* tokens[n][:] combined with the position of token n, for one image: row n starts at tokens[n *
+ * token_stride] (token_stride >= D, in floats). The first prefix_tokens of the prefix_tokens +
+ * Gh*Gw rows are prefix tokens; those without a slot are left as they are, and slots without a
+ * token are unused. Kinds without a table change nothing. */
+VITC_API void patches_position_apply(float *tokens, size_t token_stride,
+                                     const patches_position *position, uint32_t prefix_tokens);
+/* The same for token n alone. */
+VITC_API void patches_position_apply_token(float *token, uint32_t n,
+                                           const patches_position *position,
+                                           uint32_t prefix_tokens);
+/* Backward, for token n of one image: dtable, laid out as the table, += its gradient (dy for ADD,
+ * dy x for MUL), and for MUL dy becomes the gradient of x, dy (1 + p). x is what the token was
+ * before; for ADD it is not looked at. */
+VITC_API void patches_position_backward_token(float *dy, float *dtable, const float *x, uint32_t n,
+                                              const patches_position *position,
+                                              uint32_t prefix_tokens);
+
+/* RELATIVE: bias[query, key] = table[index][head], added to q k^T / sqrt(Dh). Between patches,
+ *     index = (yq - yk + Gh - 1) (2 Gw - 1) + (xq - xk + Gw - 1)
+ * as in Swin (arXiv 2103.14030) and timm; where there are prefix tokens three more rows follow, as
+ * in BEiT: prefix to patch, patch to prefix, prefix to prefix. */
+typedef struct patches_relative {
+    uint32_t grid_height, grid_width;
+    uint32_t prefix; /* prefix tokens */
+    uint32_t heads;
+} patches_relative;
+
+VITC_API size_t patches_relative_rows(const patches_relative *relative);
+VITC_API size_t patches_relative_index(const patches_relative *relative, uint32_t query,
+                                       uint32_t key);
+/* biases[head][rows] times `factor`, from table[rows][head], in the order in which one query's keys
+ * follow each other: offsets are turned round, so that each row of keys is one run of numbers. */
+VITC_API void patches_relative_arrange(float *biases, const float *table, float factor,
+                                       const patches_relative *relative);
+/* scores[key] += bias[query, key] for all keys, `biases` being one head's. */
+VITC_API void patches_relative_add(float *scores, const float *biases, uint32_t query,
+                                   const patches_relative *relative);
+/* Backward: dbiases (one head's) [..] += dscores[key]. */
+VITC_API void patches_relative_add_backward(float *dbiases, const float *dscores, uint32_t query,
+                                            const patches_relative *relative);
+/* And dtable[rows][head] += factor * dbiases[head][rows]. */
+VITC_API void patches_relative_arrange_backward(float *dtable, const float *dbiases, float factor,
+                                                const patches_relative *relative);
+
+/* ROPE_2D, axial (rope-vit, arXiv 2403.13298): the pairs (2j, 2j + 1) of a head's Dh numbers are
+ * complex and turned by angles x f_j for the first Dh/4 pairs, y f_j for the others, f_j =
+ * 100^(-4 j / Dh); Dh is a multiple of 4. Prefix tokens are not turned. cosines and sines
+ * [Gh * Gw, Dh/2]. */
+VITC_API void patches_rope_fill(float *cosines, float *sines, uint32_t grid_height,
+                                uint32_t grid_width, uint32_t head_width);
+/* Turns x[Dh] of one head of one token, whose row of the two tables is given; `back` turns the
+ * other way, which is also the backward pass. */
+VITC_API void patches_rope_turn(float *x, const float *cosines, const float *sines,
+                                uint32_t head_width, bool back);
 
 /* How a learned table is resampled to another grid. `s` below is the place on the old axis, counted
  * from the centre of its first slot, of slot `o` of the new one; g and n are the lengths of both.

@@ -59,6 +59,8 @@ typedef struct vit_config {
                               */
     uint32_t registers;      /* arXiv 2309.16588 */
     patches_position_kind position;
+    patches_position_op position_op;         /* ADD for kinds without a table */
+    patches_position_at position_at;         /* of RELATIVE and ROPE_2D EVERY or EVERY_SHARED */
     bool position_covers_prefix;             /* the table has slots for the prefix tokens */
     patches_position_filter position_filter; /* that resamples the table for another image size */
 

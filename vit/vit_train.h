@@ -33,7 +33,15 @@ typedef struct vit_train_options {
     float drop_path; /* stochastic depth (arXiv 1603.09382): residual branches of block l of L are
                         left out per image with probability drop_path * l / (L - 1) */
     float dropout;   /* after the positions and at the end of each residual branch */
-    uint64_t seed;   /* of what is left out */
+    float patch_dropout; /* PatchDropout (arXiv 2208.07220): of each image this share of the patches
+                            is left out of a pass, at random, after the positions: less work.
+                            Positions at the stem only */
+    uint64_t seed;       /* of what is left out */
+    /* NULL, or called during the last group's backward pass, by the thread that called
+     * vit_trainer_run, when gradients [from, from + count) are complete: last parameters first, all
+     * of them once. Sums over several machines can so be under way while the rest is computed. */
+    void (*ready)(void *user, size_t from, size_t count);
+    void *ready_user;
     uint32_t frozen; /* the first blocks that are not trained, and with them everything before:
                         their gradients stay as they are and cost nothing. 0: all is trained; L: the
                         last norm and the head only */

@@ -15,7 +15,7 @@ check "patch" test "$(field model patch)" = 16
 check "tokens" test "$(field model tokens)" = 65
 check "grid" test "$(field model position_grid)" = "[8, 8]"
 check "prefix slots" test "$(field model position_prefix_slots)" = 1
-check "position embeddings" test "$(field model position)" = '"learned 1-D"'
+check "position embeddings" test "$(field model position)" = '"learned-1d"'
 check "norm_eps" test "$(field model norm_eps)" = 1e-6
 check "dtype" test "$(field model dtype)" = '"mixed"' -o "$(field model dtype)" = '"BF16"'
 check "precision" test "$(field model precision)" = '"f32"'

@@ -216,7 +216,7 @@ static void test_position(void **state)
         float tokens[(MOST + PATCHES) * STRIDE + 1];
         for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
             tokens[i] = 1000 + (float)i * 0.25F;
-        patches_position_add(tokens, STRIDE, &position, prefix);
+        patches_position_apply(tokens, STRIDE, &position, prefix);
         for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
             const size_t n = i / STRIDE, d = i % STRIDE;
             float want = 1000 + (float)i * 0.25F;
@@ -234,10 +234,10 @@ static void test_position_none(void **state)
         .kind = PATCHES_POSITION_NONE, .grid_height = 2, .grid_width = 2, .width = 1};
     float tokens[] = {1, 2, 3, 4};
     (void)state;
-    patches_position_add(tokens, 1, &position, 0);
+    patches_position_apply(tokens, 1, &position, 0);
     for (size_t i = 0; i < 4; i++) assert_true(tokens[i] == (float)(i + 1));
     assert_string_equal(patches_position_string(PATCHES_POSITION_NONE), "none");
-    assert_string_equal(patches_position_string(PATCHES_POSITION_LEARNED_1D), "learned 1-D");
+    assert_string_equal(patches_position_string(PATCHES_POSITION_LEARNED_1D), "learned-1d");
     assert_null(patches_position_string((patches_position_kind)99));
 }
 

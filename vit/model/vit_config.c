@@ -80,6 +80,39 @@ static vitc_status bad_field(const vitc_log *log, const char *field, uint32_t va
                      maximum);
 }
 
+/* What kinds of position embeddings ask of the rest. */
+static vitc_status check_position(const vit_config *config, const vitc_log *log)
+{
+    const patches_position_kind kind = config->position;
+    const char *name = patches_position_string(kind);
+    const bool table = patches_position_has_table(kind);
+    const bool in_attention = kind == PATCHES_POSITION_RELATIVE || kind == PATCHES_POSITION_ROPE_2D;
+    const uint32_t head_width = config->width / config->heads;
+    if (kind == PATCHES_POSITION_LEARNED_2D && config->width % 2 != 0)
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "model config: %s positions need an even width, not %u", name,
+                         config->width);
+    if (kind == PATCHES_POSITION_SINCOS_2D && config->width % 4 != 0)
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "model config: %s positions need a width that 4 divides, not %u", name,
+                         config->width);
+    if (kind == PATCHES_POSITION_ROPE_2D && head_width % 4 != 0)
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "model config: %s positions need heads whose width 4 divides, not %u",
+                         name, head_width);
+    if (!table && config->position_op != PATCHES_POSITION_ADD)
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "model config: %s positions make no table that could be multiplied", name);
+    if (in_attention && config->position_at == PATCHES_POSITION_STEM)
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "model config: %s positions work in every block, not at the stem", name);
+    if (config->position_covers_prefix && table && kind != PATCHES_POSITION_LEARNED_1D)
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "model config: %s positions have none for the tokens before the patches",
+                         name);
+    return VITC_OK;
+}
+
 vitc_status vit_config_check(const vit_config *config, const vitc_log *log)
 {
     const struct {
@@ -123,10 +156,13 @@ vitc_status vit_config_check(const vit_config *config, const vitc_log *log)
         return vitc_fail(log, VITC_ERR_MODEL, "model config: unknown activation %d",
                          (int)config->activation);
     if ((unsigned)config->pool > VIT_POOL_AVGMAX || (unsigned)config->scores > VIT_SCORES_RAW ||
-        (unsigned)config->position > PATCHES_POSITION_LEARNED_1D ||
+        (unsigned)config->position >= PATCHES_POSITION_KIND_COUNT ||
+        (unsigned)config->position_op >= PATCHES_POSITION_OP_COUNT ||
+        (unsigned)config->position_at >= PATCHES_POSITION_AT_COUNT ||
         (unsigned)config->position_filter >= PATCHES_POSITION_FILTER_COUNT)
         return vitc_fail(log, VITC_ERR_MODEL,
                          "model config: unknown pooling, scores or position embedding");
+    VITC_TRY(check_position(config, log));
     if (config->pool == VIT_POOL_TOKEN && !config->class_token)
         return vitc_fail(log, VITC_ERR_MODEL,
                          "model config: pooling by class token, but there is no class token");

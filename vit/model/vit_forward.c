@@ -105,7 +105,7 @@ static void embed(const vit_model *model, vit_workspace *ws, const float *patch_
         for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
             for (size_t j = 0; j < parts[i].count; j++, token += ld)
                 memcpy(token, parts[i].values + j * d, d * sizeof(float));
-        patches_position_add(ws->tokens + b * n * ld, ld, &model->position, prefix);
+        patches_position_apply(ws->tokens + b * n * ld, ld, &model->position, prefix);
     }
     if (config->norm_pre)
         vit_op_layernorm(ws->tokens, ld, ws->tokens, ld, batch * n, &model->norm_pre, d,

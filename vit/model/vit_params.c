@@ -7,19 +7,28 @@
 #include "vitc_log.h"
 #include "vitc_size.h"
 
+/* The ids of what is in a block. */
+#define VIT_BLOCK_FIRST VIT_BLOCK_POS_EMBED
+#define VIT_BLOCK_LAST  VIT_LS2_GAMMA
+
 /* A dimension of a parameter, by the letter that the comments use for it. */
 typedef enum dimension {
     NO = 0, /* past the rank */
     ONE,
-    D,   /* width */
-    D3,  /* queries, keys and values together */
-    DH,  /* width of one head */
-    M,   /* MLP width */
-    K,   /* classes */
-    P,   /* patch side */
-    C,   /* input channels */
-    R,   /* registers */
-    SLOT /* rows of the position table */
+    D,    /* width */
+    D3,   /* queries, keys and values together */
+    DH,   /* width of one head */
+    H,    /* heads */
+    M,    /* MLP width */
+    K,    /* classes */
+    P,    /* patch side */
+    C,    /* input channels */
+    R,    /* registers */
+    SLOT, /* rows of the position table */
+    GH,   /* rows and columns of the patch grid */
+    GW,
+    AXIS,  /* width of a table for one axis of it */
+    OFFSET /* rows of a table of relative positions */
 } dimension;
 
 /* When a parameter exists. */
@@ -28,7 +37,12 @@ typedef enum presence {
     CLASS_TOKEN,
     DIST_TOKEN,
     REGISTERS,
-    POSITION_TABLE,
+    POSITION_TABLE, /* one for all, ... */
+    POSITION_AXES,
+    POSITION_RELATIVE,
+    BLOCK_POSITION_TABLE, /* or one for each block */
+    BLOCK_POSITION_AXES,
+    BLOCK_POSITION_RELATIVE,
     PATCH_BIAS,
     QKV_BIAS,
     QK_NORM,
@@ -52,11 +66,30 @@ static const parameter_row rows[VIT_PARAM_ID_COUNT] = {
     [VIT_DIST_TOKEN] = {"dist_token", VIT_PARAM_EMBEDDING, {ONE, ONE, D}, DIST_TOKEN},
     [VIT_REG_TOKEN] = {"reg_token", VIT_PARAM_EMBEDDING, {ONE, R, D}, REGISTERS},
     [VIT_POS_EMBED] = {"pos_embed", VIT_PARAM_EMBEDDING, {ONE, SLOT, D}, POSITION_TABLE},
+    [VIT_POS_ROWS] = {"pos_embed_rows", VIT_PARAM_EMBEDDING, {GH, AXIS}, POSITION_AXES},
+    [VIT_POS_COLUMNS] = {"pos_embed_columns", VIT_PARAM_EMBEDDING, {GW, AXIS}, POSITION_AXES},
+    [VIT_RELATIVE_TABLE] = {"rel_pos_bias.relative_position_bias_table",
+                            VIT_PARAM_EMBEDDING,
+                            {OFFSET, H},
+                            POSITION_RELATIVE},
     [VIT_PATCH_WEIGHT] = {"patch_embed.proj.weight", VIT_PARAM_MATRIX, {D, C, P, P}, ALWAYS},
     [VIT_PATCH_BIAS] = {"patch_embed.proj.bias", VIT_PARAM_VECTOR, {D}, PATCH_BIAS},
     [VIT_NORM_PRE_WEIGHT] = {"norm_pre.weight", VIT_PARAM_VECTOR, {D}, NORM_PRE},
     [VIT_NORM_PRE_BIAS] = {"norm_pre.bias", VIT_PARAM_VECTOR, {D}, NORM_PRE},
 
+    [VIT_BLOCK_POS_EMBED] = {"pos_embed",
+                             VIT_PARAM_EMBEDDING,
+                             {ONE, SLOT, D},
+                             BLOCK_POSITION_TABLE},
+    [VIT_BLOCK_POS_ROWS] = {"pos_embed_rows", VIT_PARAM_EMBEDDING, {GH, AXIS}, BLOCK_POSITION_AXES},
+    [VIT_BLOCK_POS_COLUMNS] = {"pos_embed_columns",
+                               VIT_PARAM_EMBEDDING,
+                               {GW, AXIS},
+                               BLOCK_POSITION_AXES},
+    [VIT_BLOCK_RELATIVE_TABLE] = {"attn.relative_position_bias_table",
+                                  VIT_PARAM_EMBEDDING,
+                                  {OFFSET, H},
+                                  BLOCK_POSITION_RELATIVE},
     [VIT_NORM1_WEIGHT] = {"norm1.weight", VIT_PARAM_VECTOR, {D}, ALWAYS},
     [VIT_NORM1_BIAS] = {"norm1.bias", VIT_PARAM_VECTOR, {D}, ALWAYS},
     [VIT_QKV_WEIGHT] = {"attn.qkv.weight", VIT_PARAM_MATRIX, {D3, D}, ALWAYS},
@@ -88,7 +121,7 @@ static const parameter_row rows[VIT_PARAM_ID_COUNT] = {
 
 bool vit_param_in_block(vit_param_id id)
 {
-    return id >= VIT_NORM1_WEIGHT && id <= VIT_LS2_GAMMA;
+    return id >= VIT_BLOCK_FIRST && id <= VIT_BLOCK_LAST;
 }
 
 bool vit_param_in_encoder(vit_param_id id)
@@ -104,6 +137,10 @@ bool vit_param_in_head(vit_param_id id)
 
 static bool is_present(presence present, const vit_config *config)
 {
+    const bool own = config->position_at == PATCHES_POSITION_EVERY;
+    const bool table = config->position == PATCHES_POSITION_LEARNED_1D;
+    const bool axes = patches_position_has_axes(config->position);
+    const bool relative = config->position == PATCHES_POSITION_RELATIVE;
     switch (present) {
     case ALWAYS:
         return true;
@@ -114,7 +151,17 @@ static bool is_present(presence present, const vit_config *config)
     case REGISTERS:
         return config->registers > 0;
     case POSITION_TABLE:
-        return config->position == PATCHES_POSITION_LEARNED_1D;
+        return table && !own;
+    case POSITION_AXES:
+        return axes && !own;
+    case POSITION_RELATIVE:
+        return relative && !own;
+    case BLOCK_POSITION_TABLE:
+        return table && own;
+    case BLOCK_POSITION_AXES:
+        return axes && own;
+    case BLOCK_POSITION_RELATIVE:
+        return relative && own;
     case PATCH_BIAS:
         return config->patch_bias;
     case QKV_BIAS:
@@ -143,10 +190,19 @@ static uint32_t prefix_slots(const vit_config *config)
 patches_position vit_config_position(const vit_config *config)
 {
     return (patches_position){.kind = config->position,
+                              .op = config->position_op,
                               .grid_height = config->image_height / config->patch,
                               .grid_width = config->image_width / config->patch,
                               .prefix = prefix_slots(config),
                               .width = config->width};
+}
+
+patches_relative vit_config_relative(const vit_config *config)
+{
+    return (patches_relative){.grid_height = config->image_height / config->patch,
+                              .grid_width = config->image_width / config->patch,
+                              .prefix = vit_config_prefix_tokens(config),
+                              .heads = config->heads};
 }
 
 static size_t dimension_size(dimension dim, const vit_config *config)
@@ -161,6 +217,8 @@ static size_t dimension_size(dimension dim, const vit_config *config)
         return 3 * (size_t)config->width;
     case DH:
         return config->width / config->heads;
+    case H:
+        return config->heads;
     case M:
         return config->mlp;
     case K:
@@ -173,6 +231,16 @@ static size_t dimension_size(dimension dim, const vit_config *config)
         return config->registers;
     case SLOT:
         return (size_t)vit_config_patches(config) + prefix_slots(config);
+    case GH:
+        return config->image_height / config->patch;
+    case GW:
+        return config->image_width / config->patch;
+    case AXIS:
+        return config->position == PATCHES_POSITION_LEARNED_2D ? config->width / 2 : config->width;
+    case OFFSET: {
+        const patches_relative relative = vit_config_relative(config);
+        return patches_relative_rows(&relative);
+    }
     }
     return 0;
 }
@@ -216,17 +284,17 @@ vitc_status vit_params_create(vit_param_table *table, const vit_config *config, 
 {
     *table = (vit_param_table){0};
     VITC_TRY(vit_config_check(config, log));
-    const size_t in_blocks = VIT_LS2_GAMMA - VIT_NORM1_WEIGHT + 1;
+    const size_t in_blocks = VIT_BLOCK_LAST - VIT_BLOCK_FIRST + 1;
     const size_t capacity = VIT_PARAM_ID_COUNT + (size_t)config->layers * in_blocks;
     table->params = calloc(capacity, sizeof *table->params);
     if (table->params == NULL) return vitc_fail_memory(log, "the parameter table");
     bool fits = true;
-    for (int id = 0; id < VIT_NORM1_WEIGHT; id++)
+    for (int id = 0; id < VIT_BLOCK_FIRST; id++)
         fits = fits && append(table, (vit_param_id)id, 0, config);
     for (uint32_t layer = 0; layer < config->layers; layer++)
-        for (int id = VIT_NORM1_WEIGHT; id <= VIT_LS2_GAMMA; id++)
+        for (int id = VIT_BLOCK_FIRST; id <= VIT_BLOCK_LAST; id++)
             fits = fits && append(table, (vit_param_id)id, layer, config);
-    for (int id = VIT_LS2_GAMMA + 1; id < VIT_PARAM_ID_COUNT; id++)
+    for (int id = VIT_BLOCK_LAST + 1; id < VIT_PARAM_ID_COUNT; id++)
         fits = fits && append(table, (vit_param_id)id, 0, config);
     if (fits) return VITC_OK;
     vit_params_free(table);

@@ -4,6 +4,9 @@
  * saving, packing (later: quantizing, gradients, optimizer) walk this table.
  * Names and shapes are timm's, which are also those of vitc's own files:
  *     cls_token [1,1,D]  dist_token [1,1,D]  reg_token [1,R,D]  pos_embed [1,S,D]
+ *     or pos_embed_rows [Gh,W] and pos_embed_columns [Gw,W] (vitc's own; W: D/2 for learned-2d, D
+ *     for factorized-sum), or rel_pos_bias.relative_position_bias_table [offsets,H] (BEiT's), each
+ *     also per block, as blocks.{i}.pos_embed, blocks.{i}.attn.relative_position_bias_table
  *     patch_embed.proj.weight [D,C,P,P]  norm_pre.*  blocks.{i}.norm1.*  blocks.{i}.attn.qkv.weight
  *     [3D,D] (rows: queries, keys, values) ... norm.*  fc_norm.*  head.*  head_dist.*
  */
@@ -27,11 +30,18 @@ typedef enum vit_param_id {
     VIT_DIST_TOKEN,
     VIT_REG_TOKEN,
     VIT_POS_EMBED,
+    VIT_POS_ROWS,
+    VIT_POS_COLUMNS,
+    VIT_RELATIVE_TABLE,
     VIT_PATCH_WEIGHT,
     VIT_PATCH_BIAS,
     VIT_NORM_PRE_WEIGHT,
     VIT_NORM_PRE_BIAS,
     /* one of each per block */
+    VIT_BLOCK_POS_EMBED,
+    VIT_BLOCK_POS_ROWS,
+    VIT_BLOCK_POS_COLUMNS,
+    VIT_BLOCK_RELATIVE_TABLE,
     VIT_NORM1_WEIGHT,
     VIT_NORM1_BIAS,
     VIT_QKV_WEIGHT,
@@ -94,6 +104,8 @@ void vit_params_free(vit_param_table *table);
 
 /* The position table of a configuration, without its numbers. */
 patches_position vit_config_position(const vit_config *config);
+/* Its relative positions, where that is its kind. */
+patches_relative vit_config_relative(const vit_config *config);
 
 /* The index of a parameter, or SIZE_MAX where the configuration has none. */
 size_t vit_params_find(const vit_param_table *table, vit_param_id id, uint32_t layer);

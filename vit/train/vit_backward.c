@@ -151,7 +151,7 @@ static void add_token_gradient(const vit_trainer *t, float *dto, const float *dx
         for (size_t i = 0; i < d; i++) dto[i] += dx[b * image + token * t->ld.token + i];
 }
 
-/* Of patches_position_add: the table's slots are those of its tokens. */
+/* Of patches_position_apply: the table's slots are those of its tokens. */
 static void position_gradient(vit_trainer *t, const float *dx, uint32_t images)
 {
     if (t->position.kind == PATCHES_POSITION_NONE) return;

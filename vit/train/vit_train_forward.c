@@ -48,7 +48,7 @@ static void embed(vit_trainer *t, const float *patches, uint32_t images)
                 memcpy(token, parts[i].values + j * d, d * sizeof *token);
         for (size_t i = 0; i < count; i++, token += ld)
             memcpy(token, rows + (b * count + i) * ld, d * sizeof *token);
-        patches_position_add(tokens + b * n * ld, ld, &t->position, prefix);
+        patches_position_apply(tokens + b * n * ld, ld, &t->position, prefix);
     }
     vit_train_drop(t, tokens, (train_rows){images * n, 1}, (train_place){0});
 #pragma omp barrier

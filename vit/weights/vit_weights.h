@@ -1,0 +1,76 @@
+/* vit_weights.h - a model as plain numbers: what training, conversions and exports work on (private
+ * to vit and apps).
+ *
+ * All parameters are float32, one after the other in the order of the configuration's table, as
+ * vit_trainer_parameters has them. */
+#ifndef VIT_WEIGHTS_H
+#define VIT_WEIGHTS_H
+
+#include "vit_model.h"
+
+typedef struct vit_weights {
+    vit_config config;
+    vit_description description; /* labels, preprocessing, card, license */
+    vit_param_table table;
+    float *parameters; /* table.elements */
+} vit_weights;
+
+/* Reads any checkpoint that vit_model_load reads, with its errors and options (image size,
+ * preprocessing); int8 weights are refused with VITC_ERR_ARGUMENT. *weights is empty after a
+ * failure. */
+VITC_MUST_CHECK vitc_status vit_weights_read(vit_weights *weights, const char *path,
+                                             const vit_load_options *options, const vitc_log *log);
+VITC_MUST_CHECK vitc_status vit_weights_read_memory(vit_weights *weights, const void *data,
+                                                    size_t size, const char *name,
+                                                    const vit_load_options *options,
+                                                    const vitc_log *log);
+/* All zeros, without a description. */
+VITC_MUST_CHECK vitc_status vit_weights_create(vit_weights *weights, const vit_config *config,
+                                               const vitc_log *log);
+void vit_weights_free(vit_weights *weights);
+
+/* The labels of a description, which are copied; NULL with count 0: none. */
+VITC_MUST_CHECK vitc_status vit_weights_set_labels(vit_weights *weights, const char *const *labels,
+                                                   uint32_t count, const vitc_log *log);
+
+/* Fine-tuning: a head of other classes, of zeros, and one number per class; a second head (of a
+ * distilled model) is left out, the token that it read stays. The labels become these, license and
+ * calibration go: what they said was of another model; `card` stays. */
+VITC_MUST_CHECK vitc_status vit_weights_new_head(vit_weights *weights, const char *const *labels,
+                                                 uint32_t classes, const vitc_log *log);
+
+/* For other tools: learned-2d, factorized-sum and sincos-2d tables that are added at the stem
+ * become one of N x D (learned-1d without slots for prefix tokens), which gives the same logits to
+ * the last bit. VITC_ERR_UNSUPPORTED, saying why, for what no such table can express: relative,
+ * rope-2d, multiplied tables, and all that are not at the stem. learned-1d and none at the stem
+ * stay as they are. */
+VITC_MUST_CHECK vitc_status vit_weights_flatten_position(vit_weights *weights, const vitc_log *log);
+
+/* Writes vitc's single file, as vit_model_convert does: matrices in `dtype` (F32 or BF16), all else
+ * in float32. The file appears complete or not at all. */
+VITC_MUST_CHECK vitc_status vit_weights_write(const vit_weights *weights, const char *path,
+                                              vit_dtype dtype, const vitc_log *log);
+
+/* Writes a directory that transformers' ViTForImageClassification (config.json,
+ * preprocessor_config.json, model.safetensors) or timm.create_model("local-dir:...") load, with the
+ * same logits. Positions are flattened as above. VITC_ERR_UNSUPPORTED, naming what, for what the
+ * library's class cannot express. The directory must not exist, or be empty; nothing of it is left
+ * after a failure. */
+VITC_MUST_CHECK vitc_status vit_weights_export_hf(const vit_weights *weights, const char *directory,
+                                                  const vitc_log *log);
+VITC_MUST_CHECK vitc_status vit_weights_export_timm(const vit_weights *weights,
+                                                    const char *directory, const vitc_log *log);
+
+/* A model that runs them, as vit_model_load of the written file would give it; F32 or BF16. */
+VITC_MUST_CHECK vitc_status vit_weights_model(vit_model **model, const vit_weights *weights,
+                                              vit_precision precision, const vitc_log *log);
+
+/* The same classifier for images enlarged by a whole factor: patches of factor * P pixels whose
+ * kernels first undo the enlargement by `filter` (nearest, bilinear or bicubic, as imgio resizes),
+ * exactly for patches away from the border. The preprocessing resizes to the new size with that
+ * filter. VITC_ERR_ARGUMENT for a factor below 2 or sizes that cannot be. docs/parity.md has the
+ * error at borders and of 8-bit rounding. */
+VITC_MUST_CHECK vitc_status vit_weights_enlarge(vit_weights *weights, uint32_t factor,
+                                                imgio_filter filter, const vitc_log *log);
+
+#endif
