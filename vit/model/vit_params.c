@@ -327,3 +327,13 @@ void vit_shape_format(char *text, size_t size, const size_t *shape, uint32_t ran
     }
     if (used < size) snprintf(text + used, size - used, rank == 0 ? "[]" : "]");
 }
+
+void vit_index_format(char *text, size_t size, const size_t *shape, uint32_t rank, size_t index)
+{
+    size_t place[VIT_INDEX_RANK_MAX] = {0};
+    for (uint32_t i = rank; i-- > 0;) {
+        place[i] = index % shape[i];
+        index /= shape[i];
+    }
+    vit_shape_format(text, size, place, rank);
+}

@@ -112,5 +112,8 @@ size_t vit_params_find(const vit_param_table *table, vit_param_id id, uint32_t l
 
 /* "[768,3,16,16]" */
 void vit_shape_format(char *text, size_t size, const size_t *shape, uint32_t rank);
+/* "[3,0,2,17]": the place of element `index` in such a shape, of at most VIT_INDEX_RANK_MAX. */
+#define VIT_INDEX_RANK_MAX 8
+void vit_index_format(char *text, size_t size, const size_t *shape, uint32_t rank, size_t index);
 
 #endif

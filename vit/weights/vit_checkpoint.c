@@ -628,16 +628,7 @@ vitc_status vit_checkpoint_finish_vitc(vit_checkpoint *checkpoint, const vit_loa
 
 /* ---- values ---- */
 
-/* "[3,17]": element `index` of a tensor. */
-static void format_index(char *text, size_t size, const vit_tensor *tensor, size_t index)
-{
-    size_t place[VIT_TENSOR_RANK_MAX] = {0};
-    for (uint32_t i = tensor->rank; i-- > 0;) {
-        place[i] = index % tensor->shape[i];
-        index /= tensor->shape[i];
-    }
-    vit_shape_format(text, size, place, tensor->rank);
-}
+_Static_assert(VIT_TENSOR_RANK_MAX <= VIT_INDEX_RANK_MAX, "any tensor's elements have a place");
 
 static vitc_status check_finite(const vit_checkpoint *checkpoint, const vit_checkpoint_tensor *part,
                                 const float *values, const vitc_log *log)
@@ -645,7 +636,7 @@ static vitc_status check_finite(const vit_checkpoint *checkpoint, const vit_chec
     const size_t i = vit_floats_first_nonfinite(values, part->tensor->count);
     if (i == part->tensor->count) return VITC_OK;
     char place[160];
-    format_index(place, sizeof place, part->tensor, i);
+    vit_index_format(place, sizeof place, part->tensor->shape, part->tensor->rank, i);
     return vitc_fail(log, VITC_ERR_MODEL,
                      "%s: tensor %s holds %s at %s: the weights are damaged, or training diverged",
                      checkpoint->name, part->name,
@@ -724,7 +715,7 @@ vitc_status vit_checkpoint_read_quantized(const vit_checkpoint *checkpoint, size
     for (size_t i = 0; i < tensor->count; i++) good &= numbers[i] != INT8_MIN;
     for (size_t i = 0; !good && i < tensor->count; i++) {
         if (numbers[i] != INT8_MIN) continue;
-        format_index(place, sizeof place, tensor, i);
+        vit_index_format(place, sizeof place, tensor->shape, tensor->rank, i);
         return vitc_fail(log, VITC_ERR_MODEL,
                          "%s: tensor %s holds -128 at %s; quantized weights are -127 to 127",
                          checkpoint->name, part->name, place);
@@ -732,7 +723,7 @@ vitc_status vit_checkpoint_read_quantized(const vit_checkpoint *checkpoint, size
     vit_floats_from_f32(scale, scales->tensor->data, scales->tensor->count);
     for (size_t i = 0; i < scales->tensor->count; i++)
         if (!isfinite(scale[i]) || scale[i] < 0) {
-            format_index(place, sizeof place, scales->tensor, i);
+            vit_index_format(place, sizeof place, scales->tensor->shape, scales->tensor->rank, i);
             return vitc_fail(log, VITC_ERR_MODEL,
                              "%s: tensor %s holds %g at %s; a scale is finite and not negative",
                              checkpoint->name, scales->name, (double)scale[i], place);

@@ -29,13 +29,29 @@ VITC_MUST_CHECK vitc_status vit_weights_create(vit_weights *weights, const vit_c
                                                const vitc_log *log);
 void vit_weights_free(vit_weights *weights);
 
-/* The labels of a description, which are copied; NULL with count 0: none. */
+/* The labels of a description, one per class, which are copied; NULL with count 0: none.
+ * VITC_ERR_ARGUMENT for another number of them. */
 VITC_MUST_CHECK vitc_status vit_weights_set_labels(vit_weights *weights, const char *const *labels,
                                                    uint32_t count, const vitc_log *log);
 
-/* Fine-tuning: a head of other classes, of zeros, and one number per class; a second head (of a
- * distilled model) is left out, the token that it read stays. The labels become these, license and
- * calibration go: what they said was of another model; `card` stays. */
+/* The card, JSON object text, which is copied; a license that it states becomes the license. NULL
+ * takes the card away. VITC_ERR_ARGUMENT or VITC_ERR_CORRUPT for what is no JSON object. */
+VITC_MUST_CHECK vitc_status vit_weights_set_card(vit_weights *weights, const char *card,
+                                                 const vitc_log *log);
+
+/* For weights that were trained further: takes away what is only true of the numbers as they were
+ * read, the notes of quantizing and calibrating and the temperature. */
+void vit_weights_forget_measurements(vit_weights *weights);
+
+/* Gives the weights another configuration: parameters that both have, in the same shape, keep their
+ * numbers, all others are zeros. The description stays. The weights are as they were after a
+ * failure. */
+VITC_MUST_CHECK vitc_status vit_weights_reshape(vit_weights *weights, const vit_config *config,
+                                                const vitc_log *log);
+
+/* Fine-tuning: a head of other classes, of zeros, whose scores are a softmax; a second head (of a
+ * distilled model) is left out, the token that it read stays. The labels become these (NULL: none).
+ * License and measurements go: what they said was of another model; the card stays. */
 VITC_MUST_CHECK vitc_status vit_weights_new_head(vit_weights *weights, const char *const *labels,
                                                  uint32_t classes, const vitc_log *log);
 
@@ -47,7 +63,9 @@ VITC_MUST_CHECK vitc_status vit_weights_new_head(vit_weights *weights, const cha
 VITC_MUST_CHECK vitc_status vit_weights_flatten_position(vit_weights *weights, const vitc_log *log);
 
 /* Writes vitc's single file, as vit_model_convert does: matrices in `dtype` (F32 or BF16), all else
- * in float32. The file appears complete or not at all. */
+ * in float32. The file appears complete or not at all. What vit_model_load would refuse is not
+ * written: VITC_ERR_MODEL for numbers that are not finite, naming the first, and for those beyond
+ * bfloat16; VITC_ERR_PREPROCESS where images would have another size than the model's. */
 VITC_MUST_CHECK vitc_status vit_weights_write(const vit_weights *weights, const char *path,
                                               vit_dtype dtype, const vitc_log *log);
 
@@ -61,7 +79,8 @@ VITC_MUST_CHECK vitc_status vit_weights_export_hf(const vit_weights *weights, co
 VITC_MUST_CHECK vitc_status vit_weights_export_timm(const vit_weights *weights,
                                                     const char *directory, const vitc_log *log);
 
-/* A model that runs them, as vit_model_load of the written file would give it; F32 or BF16. */
+/* A model that runs them, to the last bit as vit_model_load of the file written in float32 would
+ * give it; `precision` F32 or BF16. The weights are copied. */
 VITC_MUST_CHECK vitc_status vit_weights_model(vit_model **model, const vit_weights *weights,
                                               vit_precision precision, const vitc_log *log);
 
