@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "vitc_size.h"
 
@@ -25,6 +26,15 @@ void *vitc_aligned_alloc(size_t size)
 void vitc_aligned_free(void *block)
 {
     free(block);
+}
+
+size_t vitc_memory_machine(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    size_t bytes;
+    if (pages <= 0 || page <= 0 || !vitc_size_mul((size_t)pages, (size_t)page, &bytes))
+        return SIZE_MAX;
+    return bytes;
 }
 
 size_t vitc_arena_reserve(vitc_arena *arena, size_t size)

@@ -20,6 +20,9 @@
 void *vitc_aligned_alloc(size_t size);
 void vitc_aligned_free(void *block);
 
+/* Bytes of memory that this machine has; SIZE_MAX where the system does not tell. */
+size_t vitc_memory_machine(void);
+
 typedef struct vitc_arena {
     unsigned char *block; /* NULL until allocated */
     size_t size;          /* bytes reserved so far, a multiple of VITC_ALIGNMENT */

@@ -18,6 +18,9 @@ struct datasets_set {
     uint64_t count;       /* images of the part met so far */
     datasets_item *ahead; /* what datasets_peek has found, from ahead_next on yet to be given */
     size_t ahead_count, ahead_next;
+    /* With and without the image that datasets_next_place gave last; of no size until it is
+     * called. */
+    vitc_sha256 hash, hash_before;
 };
 
 datasets_options datasets_options_default(void)
@@ -156,22 +159,56 @@ const char *datasets_class_name(const datasets_set *set, size_t label)
     return datasets_classes_name(set->classes, label);
 }
 
+/* ---- fingerprints ---- */
+
+static void hash_text(vitc_sha256 *hash, const char *text)
+{
+    vitc_sha256_add(hash, text, strlen(text) + 1);
+}
+
+static vitc_sha256 start_hash(const datasets_set *set)
+{
+    const datasets_options *options = &set->options;
+    vitc_sha256 hash = vitc_sha256_start();
+    char text[80];
+    snprintf(text, sizeof text, "%s %s part %d", datasets_kind_string(set->kind),
+             options->labelled ? "labelled" : "unlabelled", (int)options->part);
+    hash_text(&hash, text);
+    if (options->part != DATASETS_ALL) {
+        snprintf(text, sizeof text, "%.17g %llu", options->fraction,
+                 (unsigned long long)options->seed);
+        hash_text(&hash, text);
+    }
+    return hash;
+}
+
+static void hash_image(vitc_sha256 *hash, const datasets_set *set, const char *below, int64_t label)
+{
+    hash_text(hash, below);
+    hash_text(hash, label >= 0 ? datasets_classes_name(set->classes, (size_t)label) : "");
+}
+
 /* ---- reading ---- */
 
 static bool keep_wanted(void *user, const char *below, const char *path, int64_t label,
                         uint64_t *index)
 {
     datasets_set *set = user;
-    (void)label;
     if (!is_in_part(&set->options, below)) return false;
     *index = set->count++;
-    return set->options.wanted == NULL ||
-           set->options.wanted(set->options.wanted_user, *index, path);
+    const bool wanted =
+        set->options.wanted == NULL || set->options.wanted(set->options.wanted_user, *index, path);
+    if (wanted && set->hash.size > 0) {
+        set->hash_before = set->hash;
+        hash_image(&set->hash, set, below, label);
+    }
+    return wanted;
 }
 
-static vitc_status find_next(datasets_item *item, bool *end, datasets_set *set, const vitc_log *log)
+static vitc_status find_next(datasets_item *item, bool *end, datasets_set *set,
+                             datasets_place *place, const vitc_log *log)
 {
-    const datasets_filter filter = {.keep = keep_wanted, .user = set};
+    const datasets_filter filter = {.keep = keep_wanted, .user = set, .place = place};
     *item = (datasets_item){0};
     *end = false;
     return set->cursor->next(set->cursor, item, end, &filter, log);
@@ -179,10 +216,29 @@ static vitc_status find_next(datasets_item *item, bool *end, datasets_set *set, 
 
 vitc_status datasets_next(datasets_item *item, bool *end, datasets_set *set, const vitc_log *log)
 {
-    if (set->ahead_next == set->ahead_count) return find_next(item, end, set, log);
+    if (set->ahead_next == set->ahead_count) return find_next(item, end, set, NULL, log);
     *item = set->ahead[set->ahead_next++];
     *end = false;
     return VITC_OK;
+}
+
+vitc_status datasets_next_place(datasets_item *item, datasets_place *place, bool *end,
+                                datasets_set *set, const vitc_log *log)
+{
+    if (set->hash.size == 0) set->hash = start_hash(set);
+    *place = (datasets_place){0};
+    return find_next(item, end, set, place, log);
+}
+
+void datasets_leave_out(datasets_set *set)
+{
+    set->hash = set->hash_before;
+}
+
+void datasets_fingerprint(char *text, const datasets_set *set)
+{
+    vitc_sha256 hash = set->hash.size > 0 ? set->hash : start_hash(set);
+    vitc_sha256_finish(text, &hash);
 }
 
 vitc_status datasets_peek(const datasets_item **items, size_t *found, bool *end, datasets_set *set,
@@ -198,7 +254,7 @@ vitc_status datasets_peek(const datasets_item **items, size_t *found, bool *end,
     if (set->ahead == NULL) return vitc_fail_memory(log, "the next images");
     while (set->ahead_count < count && !*end && !read) {
         datasets_item *item = &set->ahead[set->ahead_count];
-        VITC_TRY(find_next(item, end, set, log));
+        VITC_TRY(find_next(item, end, set, NULL, log));
         if (*end) break;
         set->ahead_count++;
         read = item->bytes != NULL || item->image.pixels != NULL;
@@ -219,11 +275,6 @@ typedef struct survey_walk {
     bool stopped;
 } survey_walk;
 
-static void hash_text(vitc_sha256 *hash, const char *text)
-{
-    vitc_sha256_add(hash, text, strlen(text) + 1);
-}
-
 /* Takes none of the images but one now and then, which gives control back to the survey. */
 static bool keep_counted(void *user, const char *below, const char *path, int64_t label,
                          uint64_t *index)
@@ -232,8 +283,7 @@ static bool keep_counted(void *user, const char *below, const char *path, int64_
     const datasets_set *set = walk->set;
     (void)path;
     if (!is_in_part(&set->options, below)) return false;
-    hash_text(&walk->hash, below);
-    hash_text(&walk->hash, label >= 0 ? datasets_classes_name(set->classes, (size_t)label) : "");
+    hash_image(&walk->hash, set, below, label);
     *index = walk->images++;
     return walk->images % SURVEY_STEP == 0;
 }
@@ -299,22 +349,6 @@ static vitc_status look_for_streams(bool *stream, vitc_sha256 *hash, const datas
                            log));
     }
     return VITC_OK;
-}
-
-static vitc_sha256 start_hash(const datasets_set *set)
-{
-    const datasets_options *options = &set->options;
-    vitc_sha256 hash = vitc_sha256_start();
-    char text[80];
-    snprintf(text, sizeof text, "%s %s part %d", datasets_kind_string(set->kind),
-             options->labelled ? "labelled" : "unlabelled", (int)options->part);
-    hash_text(&hash, text);
-    if (options->part != DATASETS_ALL) {
-        snprintf(text, sizeof text, "%.17g %llu", options->fraction,
-                 (unsigned long long)options->seed);
-        hash_text(&hash, text);
-    }
-    return hash;
 }
 
 vitc_status datasets_survey_set(datasets_survey *survey, datasets_set *set,

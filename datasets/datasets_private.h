@@ -141,13 +141,21 @@ void datasets_item_fail(datasets_item *item, vitc_status status, const char *mes
 
 /* ---- cursors ---- */
 
+/* Where a plain tar file holds a member's bytes. */
+typedef struct datasets_place {
+    const char *file; /* NULL: they have no place of their own; else as long as the cursor */
+    uint64_t offset, size;
+} datasets_place;
+
 /* Who decides which images come out of a cursor, and counts them. A cursor asks once for each
  * image, in order, before it spends anything on its bytes; `below` is the path below the set, with
  * /. */
 typedef struct datasets_filter {
     bool (*keep)(void *user, const char *below, const char *path, int64_t label, uint64_t *index);
     void *user;
-    bool counting; /* items may lack their content: nobody looks at it */
+    bool counting;         /* items may lack their content: nobody looks at it */
+    datasets_place *place; /* NULL, or set with each image: one that has a place comes without its
+                              bytes */
 } datasets_filter;
 
 /* A place in one kind of set. `next` gives the next image that the filter keeps, its index from the
@@ -173,6 +181,22 @@ typedef vitc_status datasets_open_fn(datasets_cursor **cursor, const datasets_op
                                      const vitc_log *log);
 datasets_open_fn datasets_files_open, datasets_folders_open, datasets_manifest_open,
     datasets_tar_open, datasets_idx_open, datasets_cifar_open;
+
+/* ---- what an index asks of a set (datasets_open.c) ---- */
+
+/* datasets_next, which only tells the place of what has one; and the image is added to the set's
+ * fingerprint, out of which the last one can be taken again. Images read by datasets_next are not
+ * in it. */
+VITC_MUST_CHECK vitc_status datasets_next_place(datasets_item *item, datasets_place *place,
+                                                bool *end, datasets_set *set, const vitc_log *log);
+void datasets_leave_out(datasets_set *set);
+/* As datasets_survey.fingerprint. */
+void datasets_fingerprint(char *text, const datasets_set *set);
+
+/* ---- what a feed asks of an index (datasets_index.c) ---- */
+
+/* Tells the operating system that an image will soon be read. */
+void datasets_index_expect(const datasets_index *index, size_t image);
 
 /* ---- kinds (datasets_kind.c) ---- */
 

@@ -173,19 +173,10 @@ vitc_status datasets_tar_reader_next(bool *end, tar_reader *r, const vitc_log *l
     return r->over ? check_end(r, log) : VITC_OK;
 }
 
-/* Reads the member's bytes, at most `most`; more is an error of the item. Memory grows with what
- * is there and not with what the header says. */
-static vitc_status read_bytes(datasets_item *item, tar_reader *r, size_t most, const vitc_log *log)
+/* Reads the member's `size` bytes. Memory grows with what is there and not with what the header
+ * says. */
+static vitc_status read_bytes(datasets_item *item, tar_reader *r, size_t size, const vitc_log *log)
 {
-    const la_int64_t announced = archive_entry_size(r->entry);
-    if (announced < 0 || (uint64_t)announced > most) {
-        char text[100];
-        snprintf(text, sizeof text, "%lld bytes are more than the limit of %zu",
-                 (long long)announced, most);
-        datasets_item_fail(item, VITC_ERR_TOO_LARGE, text);
-        return VITC_OK;
-    }
-    const size_t size = (size_t)announced;
     size_t used = 0, capacity = vitc_size_min(vitc_size_max(size, 1), READ_MOST);
     unsigned char *bytes = malloc(capacity);
     r->log = log;
@@ -206,6 +197,36 @@ static vitc_status read_bytes(datasets_item *item, tar_reader *r, size_t most, c
     item->bytes = bytes;
     item->size = size;
     return VITC_OK;
+}
+
+/* Where the bytes of the member lie whose header was read last: libarchive stands right behind it.
+ * False where they do not lie in the file as they are: compressed, or with holes left out. */
+static bool find_place(datasets_place *place, const tar_reader *r, size_t size)
+{
+    const la_int64_t offset = archive_filter_bytes(r->archive, 0);
+    if (vitc_stream_is_sequential(r->stream) || archive_entry_sparse_count(r->entry) > 0 ||
+        offset < 0)
+        return false;
+    *place = (datasets_place){.file = r->path, .offset = (uint64_t)offset, .size = size};
+    return true;
+}
+
+/* Gives the item what a regular member holds, at most `most` bytes; more is an error of the item.
+ */
+static vitc_status take_bytes(datasets_item *item, datasets_place *place, tar_reader *r,
+                              size_t most, const vitc_log *log)
+{
+    const la_int64_t announced = archive_entry_size(r->entry);
+    if (announced < 0 || (uint64_t)announced > most) {
+        char text[100];
+        snprintf(text, sizeof text, "%lld bytes are more than the limit of %zu",
+                 (long long)announced, most);
+        datasets_item_fail(item, VITC_ERR_TOO_LARGE, text);
+        return VITC_OK;
+    }
+    const size_t size = (size_t)announced;
+    if (place != NULL && find_place(place, r, size)) return VITC_OK;
+    return read_bytes(item, r, size, log);
 }
 
 /* ---- looking ahead ---- */
@@ -365,12 +386,13 @@ vitc_status datasets_tar_reader_item(datasets_item *item, const tar_reader *r, i
     return status;
 }
 
-vitc_status datasets_tar_reader_fill(datasets_item *item, tar_reader *r, size_t most,
-                                     const vitc_log *log)
+vitc_status datasets_tar_reader_fill(datasets_item *item, datasets_place *place, tar_reader *r,
+                                     size_t most, const vitc_log *log)
 {
+    if (place != NULL) *place = (datasets_place){0};
     const bool hard = archive_entry_hardlink(r->entry) != NULL && archive_entry_size(r->entry) == 0;
     if (!hard && archive_entry_filetype(r->entry) == AE_IFREG)
-        return read_bytes(item, r, most, log);
+        return take_bytes(item, place, r, most, log);
     const bool link = hard || archive_entry_filetype(r->entry) == AE_IFLNK;
     datasets_item_fail(item, VITC_ERR_UNSUPPORTED,
                        link ? "a link, and a tar file read as a stream has nothing to follow it "

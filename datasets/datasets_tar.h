@@ -60,8 +60,9 @@ const char *datasets_tar_reader_name(const datasets_tar_reader *reader);
 VITC_MUST_CHECK vitc_status datasets_tar_reader_item(datasets_item *item,
                                                      const datasets_tar_reader *reader,
                                                      int64_t label, const vitc_log *log);
-/* Gives it the member's bytes, at most `most`, or the reason why they cannot be had. */
-VITC_MUST_CHECK vitc_status datasets_tar_reader_fill(datasets_item *item,
+/* Gives it the member's bytes, at most `most`, or the reason why they cannot be had. Where `place`
+ * is not NULL and the bytes lie in the file as they are, only their place. */
+VITC_MUST_CHECK vitc_status datasets_tar_reader_fill(datasets_item *item, datasets_place *place,
                                                      datasets_tar_reader *reader, size_t most,
                                                      const vitc_log *log);
 

@@ -131,14 +131,14 @@ static vitc_status take_label(tar_pair *pair, datasets_tar_job *job, const vitc_
     datasets_item item;
     if (pair->name == NULL) VITC_TRY(name_pair(pair, job, log));
     VITC_TRY(datasets_tar_reader_item(&item, job->reader, DATASETS_UNLABELLED, log));
-    vitc_status status = datasets_tar_reader_fill(&item, job->reader, LABEL_MOST, log);
+    vitc_status status = datasets_tar_reader_fill(&item, NULL, job->reader, LABEL_MOST, log);
     if (status == VITC_OK) status = read_label(pair, job, &item, log);
     datasets_item_free(&item);
     return status;
 }
 
 /* Adds the reader's member to the pair: its label, its image, or nothing that counts. */
-static vitc_status take_part(tar_pair *pair, datasets_tar_job *job, bool counting,
+static vitc_status take_part(tar_pair *pair, datasets_tar_job *job, const datasets_filter *filter,
                              const vitc_log *log)
 {
     const datasets_tar_label rank = datasets_tar_label_of(datasets_tar_reader_name(job->reader));
@@ -151,13 +151,14 @@ static vitc_status take_part(tar_pair *pair, datasets_tar_job *job, bool countin
     if (image <= pair->image) return VITC_OK;
     pair->image = image;
     VITC_TRY(name_pair(pair, job, log));
-    return counting ? VITC_OK : datasets_tar_reader_fill(&pair->item, job->reader, job->most, log);
+    if (filter->counting) return VITC_OK;
+    return datasets_tar_reader_fill(&pair->item, filter->place, job->reader, job->most, log);
 }
 
 /* Collects what has one key; *end when there is nothing more. When the file cannot be read any
  * further behind a pair that is whole, the pair is given first. */
-static vitc_status collect_pair(tar_pair *pair, bool *end, datasets_tar_job *job, bool counting,
-                                const vitc_log *log)
+static vitc_status collect_pair(tar_pair *pair, bool *end, datasets_tar_job *job,
+                                const datasets_filter *filter, const vitc_log *log)
 {
     if (job->failure != VITC_OK) return vitc_fail(log, job->failure, "%s", job->message.text);
     const vitc_log keeper = datasets_message_log(&job->message, log);
@@ -172,7 +173,7 @@ static vitc_status collect_pair(tar_pair *pair, bool *end, datasets_tar_job *job
             return VITC_OK;
         if (pair->key == NULL) pair->key = strdup(datasets_tar_reader_name(job->reader));
         if (pair->key == NULL) return vitc_fail_memory(log, datasets_tar_reader_name(job->reader));
-        VITC_TRY(take_part(pair, job, counting, log));
+        VITC_TRY(take_part(pair, job, filter, log));
         job->held = false;
     }
     const bool whole =
@@ -203,7 +204,7 @@ vitc_status datasets_tar_next_pair(datasets_item *item, bool *kept, bool *end,
                                    const vitc_log *log)
 {
     tar_pair pair = {.label = DATASETS_UNLABELLED};
-    const vitc_status status = collect_pair(&pair, end, job, filter->counting, log);
+    const vitc_status status = collect_pair(&pair, end, job, filter, log);
     if (status == VITC_OK && pair.name != NULL) {
         pair.item.label = pair.label;
         *kept = filter->keep(filter->user, pair.name, pair.item.path, pair.label, &pair.item.index);

@@ -46,7 +46,7 @@ static vitc_status take_member(datasets_item *item, bool *kept, datasets_tar_job
         datasets_item_fail(item, VITC_ERR_UNSUPPORTED,
                            "lies in no class folder of the tar file, and no .cls lies beside it");
     else if (*kept && !filter->counting)
-        status = datasets_tar_reader_fill(item, job->reader, job->most, log);
+        status = datasets_tar_reader_fill(item, filter->place, job->reader, job->most, log);
     if (!*kept || status != VITC_OK) datasets_item_free(item);
     return status;
 }
