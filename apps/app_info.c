@@ -126,16 +126,30 @@ static void show_tokens(const facts *f)
          c->image_height / c->patch, c->image_width / c->patch, c->patch, c->patch);
 }
 
+/* "learned-1d", and what is unusual of it: "learned-2d, multiplied, in every block". */
+static void describe_position(char *text, size_t size, const vit_config *c)
+{
+    const char *place = "";
+    if (c->position_at == PATCHES_POSITION_EVERY) place = ", in every block";
+    if (c->position_at == PATCHES_POSITION_EVERY_SHARED) place = ", in every block the same";
+    snprintf(text, size, "%s%s%s", patches_position_string(c->position),
+             c->position_op == PATCHES_POSITION_MUL ? ", multiplied" : "", place);
+}
+
 static void show_positions(const facts *f)
 {
     const vit_config *c = f->config;
+    char text[96], slots[32] = "";
+    describe_position(text, sizeof text, c);
     if (c->position == PATCHES_POSITION_NONE) {
-        line("positions", "none");
+        line("positions", "%s", text);
         return;
     }
-    line("positions", "%s, %ux%u grid, %u prefix slot%s", patches_position_string(c->position),
-         c->image_height / c->patch, c->image_width / c->patch, f->prefix_slots,
-         f->prefix_slots == 1 ? "" : "s");
+    if (patches_position_has_table(c->position))
+        snprintf(slots, sizeof slots, ", %u prefix slot%s", f->prefix_slots,
+                 f->prefix_slots == 1 ? "" : "s");
+    line("positions", "%s, %ux%u grid%s", text, c->image_height / c->patch,
+         c->image_width / c->patch, slots);
 }
 
 static void show_variants(const facts *f)
@@ -314,6 +328,8 @@ static vitc_json *model_json(const facts *f)
          vitc_json_set_string(o, "pooling", vit_pool_string(c->pool)) &&
          vitc_json_set_number(o, "temperature", short_decimal(c->temperature)) &&
          vitc_json_set_string(o, "position", patches_position_string(c->position)) &&
+         vitc_json_set_string(o, "position_op", patches_position_op_string(c->position_op)) &&
+         vitc_json_set_string(o, "position_at", patches_position_at_string(c->position_at)) &&
          vitc_json_set_integer(o, "position_prefix_slots", f->prefix_slots) &&
          vitc_json_set_bool(o, "qkv_bias", c->qkv_bias) &&
          vitc_json_set_bool(o, "qk_norm", c->qk_norm) &&

@@ -278,6 +278,9 @@ VITC_API size_t patches_relative_index(const patches_relative *relative, uint32_
  * follow each other: offsets are turned round, so that each row of keys is one run of numbers. */
 VITC_API void patches_relative_arrange(float *biases, const float *table, float factor,
                                        const patches_relative *relative);
+/* Where the bias of a pair stands in one head's of these. */
+VITC_API size_t patches_relative_place(const patches_relative *relative, uint32_t query,
+                                       uint32_t key);
 /* scores[key] += bias[query, key] for all keys, `biases` being one head's. */
 VITC_API void patches_relative_add(float *scores, const float *biases, uint32_t query,
                                    const patches_relative *relative);

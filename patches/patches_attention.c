@@ -58,6 +58,11 @@ void patches_relative_arrange_backward(float *dtable, const float *dbiases, floa
             dtable[row * heads + h] += dbiases[h * rows + arranged(relative, row)] * factor;
 }
 
+size_t patches_relative_place(const patches_relative *relative, uint32_t query, uint32_t key)
+{
+    return arranged(relative, patches_relative_index(relative, query, key));
+}
+
 /* Where a patch's keys of grid row `y` begin in a head's biases. */
 static size_t run_start(const patches_relative *relative, uint32_t patch, uint32_t y)
 {

@@ -256,7 +256,7 @@ VITC_API VITC_MUST_CHECK vitc_status vit_forward(const vit_model *model, vit_wor
 /* Where the time of vit_forward goes, per part of the model. */
 typedef enum vit_op {
     VIT_OP_EMBED = 0, /* patch embedding, tokens, positions, pre-norm */
-    VIT_OP_QKV,       /* LayerNorm, queries, keys, values */
+    VIT_OP_QKV, /* positions of later blocks, LayerNorm, queries, keys, values, turning them */
     VIT_OP_ATTENTION, /* scores, softmax, weighted values */
     VIT_OP_PROJ,      /* output projection, residual */
     VIT_OP_FC1,       /* LayerNorm, first MLP layer, activation */

@@ -70,7 +70,7 @@ BEGIN {
     may["imgio"] = "base"
     may["patches"] = "imgio base"
     may["vit/kernels"] = "base"
-    may["vit/ops"] = "vit/kernels base"
+    may["vit/ops"] = "vit/kernels patches base"
     may["vit"] = "patches imgio base"
     may["vit/model"] = "vit vit/ops vit/kernels patches imgio base"
     may["vit/weights"] = "vit vit/model patches imgio base"

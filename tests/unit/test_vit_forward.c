@@ -112,7 +112,7 @@ static void reference_forward(float *logits, const random_model *m, const float 
         norm(h, x, n, m, VIT_NORM1_WEIGHT, VIT_NORM1_BIAS, i);
         linear(qkv, h, n, param(m, VIT_QKV_WEIGHT, i), param(m, VIT_QKV_BIAS, i), 3 * d, d,
                VIT_EPILOGUE_BIAS);
-        vit_ref_attention(a, qkv, 1, n, c->heads, d / c->heads, &qk);
+        vit_ref_attention(a, qkv, 1, n, c->heads, d / c->heads, &qk, NULL);
         linear(h, a, n, param(m, VIT_PROJ_WEIGHT, i), param(m, VIT_PROJ_BIAS, i), d, d,
                VIT_EPILOGUE_BIAS);
         add(x, h, param(m, VIT_LS1_GAMMA, i), n, d);

@@ -178,7 +178,7 @@ static void run_attention(float *out, const float *qkv, size_t images, size_t to
         make_scratch(1, vit_op_attention_thread(&kernels.f32, tokens, head_width), threads);
 #pragma omp parallel num_threads(threads)
     vit_op_attention(out, width, qkv, 3 * width, images, tokens, queries, heads, head_width, norm,
-                     &kernels.f32, &scratch, kernels.rows);
+                     NULL, &kernels.f32, &scratch, kernels.rows);
     free_scratch(&scratch);
 }
 
@@ -191,7 +191,7 @@ static void check_attention(size_t images, size_t tokens, size_t heads, size_t h
     float *exact = test_floats(count), *fast = test_floats(count), *other = test_floats(count);
     const vit_qk_norm norm = {{normed ? g : NULL, g + head_width, 1e-6f},
                               {normed ? g + 2 * head_width : NULL, g + 3 * head_width, 1e-6f}};
-    vit_ref_attention(exact, qkv, images, tokens, heads, head_width, &norm);
+    vit_ref_attention(exact, qkv, images, tokens, heads, head_width, &norm, NULL);
     run_attention(fast, qkv, images, tokens, tokens, heads, head_width, &norm, 1);
     assert_true(test_relative_error(fast, exact, count) < 5e-6);
     for (int threads = 2; threads <= 3; threads++) {

@@ -133,8 +133,10 @@ vit_epilogue vit_activation_epilogue(vit_activation activation)
     return VIT_EPILOGUE_BIAS;
 }
 
-/* Equations 2 and 3, for the first `kept` tokens of each image. Tokens of different images are
- * n * ld apart, so `kept` other than all of them are taken one at a time, in strides. */
+/* Equations 2 and 3, for the first `kept` tokens of each image; before them what positions do in
+ * every block (the paper's appendix D.4), and inside them what those of attention do. Tokens of
+ * different images are n * ld apart, so `kept` other than all of them are taken one at a time, in
+ * strides. */
 static void encoder_block(const vit_model *model, uint32_t layer, vit_workspace *ws, uint32_t batch,
                           uint32_t kept)
 {
@@ -145,15 +147,23 @@ static void encoder_block(const vit_model *model, uint32_t layer, vit_workspace 
     const size_t d = config->width, n = vit_config_tokens(config), all = batch * n;
     const size_t ld = ws->token_stride, ldw = ws->wide_stride;
     const vit_epilogue activation = vit_activation_epilogue(config->activation);
+    const size_t heads = config->heads, head_width = d / heads;
+    const vit_relative *relative = block->relative.biases != NULL ? &block->relative : NULL;
+    const vit_qk_norm *qk_norm = &block->qk_norm, no_norm = {0};
     float *x = ws->tokens, *attended = ws->attended, *qkv = ws->wide, *hidden = ws->wide;
 
+    vit_op_position(x, ld, batch, n, &block->position, vit_config_prefix_tokens(config));
     vit_op_linear(qkv, ldw, x, ld, all, &block->norm1, &block->qkv, VIT_EPILOGUE_BIAS, false,
                   scratch, rows);
+    if (model->rope.cosines != NULL) {
+        vit_op_rope(qkv, ldw, batch, n, heads, head_width, qk_norm, &model->rope, false, rows);
+        qk_norm = &no_norm;
+    }
     check_finite(ws, layer, VIT_OP_QKV, qkv, ldw, all, 3 * d);
 #pragma omp barrier /* every query meets all keys and values */
     profile_add(ws, VIT_OP_QKV, linear_flops(&block->qkv, all));
-    vit_op_attention(attended, ld, qkv, ldw, batch, n, kept, config->heads, d / config->heads,
-                     &block->qk_norm, model->attention_gemm, scratch, rows);
+    vit_op_attention(attended, ld, qkv, ldw, batch, n, kept, heads, head_width, qk_norm, relative,
+                     model->attention_gemm, scratch, rows);
 #pragma omp barrier /* `hidden` takes the place of keys and values */
     profile_add(ws, VIT_OP_ATTENTION, batch * attention_flops(config, kept));
 

@@ -47,8 +47,9 @@ static const vit_gemm *matrix_gemm(const vit_model *model, const vit_param *para
     return encoder ? model->encoder_gemm : &model->kernels.f32;
 }
 
-/* Reserves every parameter's place, and one run of zeros for biases that a model lacks. */
-static bool reserve_parameters(vit_model *model, size_t *offsets, size_t *zeros)
+/* Reserves every parameter's place, one run of zeros for biases that a model lacks, and what is
+ * made of positions. */
+static bool reserve_parameters(vit_model *model, size_t *offsets, size_t *zeros, size_t *made)
 {
     size_t longest = 0;
     for (size_t i = 0; i < model->table.count; i++) {
@@ -65,14 +66,15 @@ static bool reserve_parameters(vit_model *model, size_t *offsets, size_t *zeros)
         offsets[i] = vitc_arena_reserve(&model->arena, size);
     }
     *zeros = vitc_arena_reserve_array(&model->arena, longest, sizeof(float));
+    *made =
+        vitc_arena_reserve_array(&model->arena, vit_positions_size(&model->config), sizeof(float));
     vitc_arena_reserve(&model->arena, VIT_KERNEL_OVERREAD);
     if (!vitc_arena_allocate(&model->arena)) return false;
     memset(vitc_arena_at(&model->arena, *zeros), 0, longest * sizeof(float));
     return true;
 }
 
-/* The storage of one parameter, NULL where the configuration has none. */
-static float *find(const vit_model *model, vit_param_id id, uint32_t layer)
+float *vit_model_find(const vit_model *model, vit_param_id id, uint32_t layer)
 {
     const size_t i = vit_params_find(&model->table, id, layer);
     return i == SIZE_MAX ? NULL : (float *)model->storage[i];
@@ -81,7 +83,8 @@ static float *find(const vit_model *model, vit_param_id id, uint32_t layer)
 static vit_norm find_norm(const vit_model *model, vit_param_id weight, vit_param_id bias,
                           uint32_t layer)
 {
-    return (vit_norm){find(model, weight, layer), find(model, bias, layer), model->config.norm_eps};
+    return (vit_norm){vit_model_find(model, weight, layer), vit_model_find(model, bias, layer),
+                      model->config.norm_eps};
 }
 
 static vit_linear find_linear(const vit_model *model, vit_param_id weight, vit_param_id bias,
@@ -90,7 +93,7 @@ static vit_linear find_linear(const vit_model *model, vit_param_id weight, vit_p
     const size_t i = vit_params_find(&model->table, weight, layer);
     if (i == SIZE_MAX) return (vit_linear){0};
     const vit_param *param = &model->table.params[i];
-    const float *found = find(model, bias, layer);
+    const float *found = vit_model_find(model, bias, layer);
     return (vit_linear){.out = param->shape[0],
                         .in = matrix_in(param),
                         .gemm = matrix_gemm(model, param),
@@ -102,11 +105,9 @@ static vit_linear find_linear(const vit_model *model, vit_param_id weight, vit_p
 static void bind_parameters(vit_model *model, const float *zeros)
 {
     const vit_config *config = &model->config;
-    model->class_token = find(model, VIT_CLS_TOKEN, 0);
-    model->distillation_token = find(model, VIT_DIST_TOKEN, 0);
-    model->register_tokens = find(model, VIT_REG_TOKEN, 0);
-    model->position = vit_config_position(config);
-    model->position.table = find(model, VIT_POS_EMBED, 0);
+    model->class_token = vit_model_find(model, VIT_CLS_TOKEN, 0);
+    model->distillation_token = vit_model_find(model, VIT_DIST_TOKEN, 0);
+    model->register_tokens = vit_model_find(model, VIT_REG_TOKEN, 0);
     model->patch_embedding = find_linear(model, VIT_PATCH_WEIGHT, VIT_PATCH_BIAS, 0, zeros);
     model->norm_pre = find_norm(model, VIT_NORM_PRE_WEIGHT, VIT_NORM_PRE_BIAS, 0);
     for (uint32_t i = 0; i < config->layers; i++) {
@@ -218,7 +219,7 @@ vitc_status vit_model_create_only(vit_model **out, const vit_config *config, vit
     vit_model *model = calloc(1, sizeof *model);
     if (model == NULL) return vitc_fail_memory(log, "the model");
     model->config = *config;
-    size_t *offsets = NULL, zeros = 0;
+    size_t *offsets = NULL, zeros = 0, made = 0;
     vitc_status status = vit_kernels_select(&model->kernels, log);
     if (status == VITC_OK) status = choose_precision(model, asked, stored, name, log);
     if (status == VITC_OK) status = vit_params_create(&model->table, config, log);
@@ -232,13 +233,14 @@ vitc_status vit_model_create_only(vit_model **out, const vit_config *config, vit
     model->storage = calloc(count, sizeof *model->storage);
     model->blocks = calloc(config->layers, sizeof *model->blocks);
     if (offsets == NULL || model->is_set == NULL || model->storage == NULL ||
-        model->blocks == NULL || !reserve_parameters(model, offsets, &zeros)) {
+        model->blocks == NULL || !reserve_parameters(model, offsets, &zeros, &made)) {
         status = vitc_fail(log, VITC_ERR_MEMORY, "out of memory for %zu MiB of weights",
                            model->arena.size >> 20);
         goto cleanup;
     }
     for (size_t i = 0; i < count; i++) model->storage[i] = vitc_arena_at(&model->arena, offsets[i]);
     bind_parameters(model, vitc_arena_at(&model->arena, zeros));
+    vit_positions_bind(model, vitc_arena_at(&model->arena, made));
 
 cleanup:
     free(offsets);
@@ -399,14 +401,16 @@ vitc_status vit_model_finish(vit_model *model, vit_description *description, con
                          description->label_count, config->classes);
     VITC_TRY(vit_preprocess_check(config, &description->preprocess, name, log));
     for (uint32_t i = 0; config->layer_scale && i < config->layers; i++) {
-        const float *gamma1 = find(model, VIT_LS1_GAMMA, i),
-                    *gamma2 = find(model, VIT_LS2_GAMMA, i);
-        float *proj_bias = find(model, VIT_PROJ_BIAS, i), *fc2_bias = find(model, VIT_FC2_BIAS, i);
+        const float *gamma1 = vit_model_find(model, VIT_LS1_GAMMA, i),
+                    *gamma2 = vit_model_find(model, VIT_LS2_GAMMA, i);
+        float *proj_bias = vit_model_find(model, VIT_PROJ_BIAS, i),
+              *fc2_bias = vit_model_find(model, VIT_FC2_BIAS, i);
         for (uint32_t d = 0; d < config->width; d++) { /* their matrices were scaled when packed */
             proj_bias[d] *= gamma1[d];
             fc2_bias[d] *= gamma2[d];
         }
     }
+    vit_positions_fill(model);
     const bool labelled = description->labels != NULL;
     if (!labelled && !number_labels(description, config->classes))
         return vitc_fail_memory(log, "labels");

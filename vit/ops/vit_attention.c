@@ -53,6 +53,7 @@ size_t vit_op_attention_thread(const vit_gemm *gemm, size_t tokens, size_t head_
 typedef struct attention {
     size_t ldo, ldq, tokens, head_width;
     const vit_qk_norm *norm;
+    const vit_relative *relative;
     const vit_gemm *gemm;
     const vit_rows_f32 *rows;
     attention_scratch layout;
@@ -70,9 +71,21 @@ static const float *norm_rows(const attention *a, const vit_norm *norm, const fl
     return normed;
 }
 
+/* Scores of queries [from, from + count) of one head with all keys, with the biases of their places
+ * added. */
+static void add_biases(const attention *a, float *scores, size_t head, size_t from, size_t count)
+{
+    if (a->relative == NULL) return;
+    const patches_relative *shape = &a->relative->shape;
+    const float *biases = a->relative->biases + head * patches_relative_rows(shape);
+    for (size_t n = 0; n < count; n++)
+        patches_relative_add(scores + n * a->layout.score_stride, biases, (uint32_t)(from + n),
+                             shape);
+}
+
 /* Queries [from, to) of one head of one image. q, k, v point at its first rows inside qkv. */
-static void attend(const attention *a, float *out, const float *q, const float *k, const float *v,
-                   size_t from, size_t to, unsigned char *scratch)
+static void attend(const attention *a, size_t head, float *out, const float *q, const float *k,
+                   const float *v, size_t from, size_t to, unsigned char *scratch)
 {
     const vit_gemm *gemm = a->gemm;
     const attention_scratch *layout = &a->layout;
@@ -102,6 +115,7 @@ static void attend(const attention *a, float *out, const float *q, const float *
         for (size_t n = 0; n < tokens; n += wr)
             gemm->tile(gemm, a->head_width, keys + n / wr * layout->key_panel, queries, false,
                        scores + n, lds, vitc_size_min(wr, tokens - n), panel, NULL, 0);
+        add_biases(a, scores, head, n0, panel);
         for (size_t n = 0; n < panel; n++)
             inverse[n] = 1.0f / a->rows->softmax(scores + n * lds, tokens, scale);
         gemm->pack_tokens(gemm, weights, scores, lds, panel, tokens);
@@ -114,12 +128,19 @@ static void attend(const attention *a, float *out, const float *q, const float *
 
 void vit_op_attention(float *out, size_t ldo, const float *qkv, size_t ldq, size_t images,
                       size_t tokens, size_t queries, size_t heads, size_t head_width,
-                      const vit_qk_norm *norm, const vit_gemm *gemm, const vit_scratch *scratch,
-                      const vit_rows_f32 *rows)
+                      const vit_qk_norm *norm, const vit_relative *relative, const vit_gemm *gemm,
+                      const vit_scratch *scratch, const vit_rows_f32 *rows)
 {
     const size_t width = heads * head_width;
-    const attention a = {ldo,  ldq,  tokens, head_width,
-                         norm, gemm, rows,   lay_out(gemm, tokens, head_width)};
+    const attention a = {.ldo = ldo,
+                         .ldq = ldq,
+                         .tokens = tokens,
+                         .head_width = head_width,
+                         .norm = norm,
+                         .relative = relative,
+                         .gemm = gemm,
+                         .rows = rows,
+                         .layout = lay_out(gemm, tokens, head_width)};
     /* Keys and values are packed by every part that needs them: little beside what they are for. */
     const vit_share share = vit_share_tokens(images * tokens);
     unsigned char *block = scratch->thread + (size_t)omp_get_thread_num() * scratch->thread_size;
@@ -129,7 +150,7 @@ void vit_op_attention(float *out, size_t ldo, const float *qkv, size_t ldq, size
         const size_t to = vitc_size_min(vitc_size_min(share.to - first, tokens), queries);
         for (size_t h = share.member; from < to && h < heads; h += share.members) {
             const float *q = qkv + first * ldq + h * head_width;
-            attend(&a, out + first * ldo + h * head_width, q, q + width, q + 2 * width, from, to,
+            attend(&a, h, out + first * ldo + h * head_width, q, q + width, q + 2 * width, from, to,
                    block);
         }
     }

@@ -9,6 +9,7 @@
 #ifndef VIT_OPS_H
 #define VIT_OPS_H
 
+#include "patches.h"
 #include "vit_kernels.h"
 
 /* LayerNorm's parameters, `width` floats each; weight NULL: no norm. */
@@ -80,11 +81,38 @@ typedef struct vit_qk_norm {
     vit_norm q, k; /* of Dh */
 } vit_qk_norm;
 
+/* Each token of B images combined with its position (patches_position_apply): of a table, other
+ * kinds change nothing. Threads as for vit_op_linear: each takes its own tokens, so no barrier
+ * stands before or after. */
+void vit_op_position(float *x, size_t ldx, size_t images, size_t tokens,
+                     const patches_position *position, uint32_t prefix);
+
+/* Axial rotary positions: patches_rope_fill's tables [Gh*Gw, Dh/2]. */
+typedef struct vit_rope {
+    const float *cosines, *sines;
+    size_t prefix; /* tokens before the patches, which are not turned */
+} vit_rope;
+
+/* Turns queries and keys in the rows of qkv (as below) by their place, after their LayerNorm where
+ * `norm` has one, which the attention then must not do again. `back` turns the other way, which is
+ * also the backward pass, without norms. Threads as above. */
+void vit_op_rope(float *qkv, size_t ldq, size_t images, size_t tokens, size_t heads,
+                 size_t head_width, const vit_qk_norm *norm, const vit_rope *rope, bool back,
+                 const vit_rows_f32 *rows);
+
+/* Relative positions: biases [H][rows] of patches_relative_arrange with the factor sqrt(Dh), which
+ * undoes the scale that the softmax gives to q k^T and to them. */
+typedef struct vit_relative {
+    patches_relative shape;
+    const float *biases;
+} vit_relative;
+
 /* Bytes of one thread's block that vit_op_attention needs; 0 on overflow. */
 size_t vit_op_attention_thread(const vit_gemm *gemm, size_t tokens, size_t head_width);
 
 /* Multi-head self-attention (arXiv 1706.03762, section 3.2) for B images:
- *     out[b][n][h] = softmax(q k^T / sqrt(Dh)) v          for the first `queries` <= N tokens n
+ *     out[b][n][h] = softmax(q k^T / sqrt(Dh) + bias) v   for the first `queries` <= N tokens n
+ * relative NULL: without the bias.
  * qkv [B*N, 3D], row stride ldq: queries, keys and values side by side, each H groups of Dh.
  * out [B*N, D], row stride ldo. `gemm` gives the number format of both products (float32 or bf16);
  * the softmax is float32. The N x N scores are never stored: a panel of queries meets all keys,
@@ -92,8 +120,8 @@ size_t vit_op_attention_thread(const vit_gemm *gemm, size_t tokens, size_t head_
  * its part of the B*N tokens are done. */
 void vit_op_attention(float *out, size_t ldo, const float *qkv, size_t ldq, size_t images,
                       size_t tokens, size_t queries, size_t heads, size_t head_width,
-                      const vit_qk_norm *norm, const vit_gemm *gemm, const vit_scratch *scratch,
-                      const vit_rows_f32 *rows);
+                      const vit_qk_norm *norm, const vit_relative *relative, const vit_gemm *gemm,
+                      const vit_scratch *scratch, const vit_rows_f32 *rows);
 
 /* Pooling of tokens [N, D], row stride ldx, after the prefix tokens into out [D]: mean and/or
  * maximum; both give half their sum. */
@@ -107,7 +135,11 @@ void vit_ref_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t t
                     vit_epilogue epilogue, bool residual);
 void vit_ref_layernorm(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,
                        const vit_norm *norm, size_t width);
+void vit_ref_position(float *x, size_t images, size_t tokens, const patches_position *position,
+                      uint32_t prefix);
+void vit_ref_rope(float *qkv, size_t images, size_t tokens, size_t heads, size_t head_width,
+                  const vit_qk_norm *norm, const vit_rope *rope, bool back);
 void vit_ref_attention(float *out, const float *qkv, size_t images, size_t tokens, size_t heads,
-                       size_t head_width, const vit_qk_norm *norm);
+                       size_t head_width, const vit_qk_norm *norm, const vit_relative *relative);
 
 #endif

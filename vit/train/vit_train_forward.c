@@ -87,7 +87,7 @@ void vit_train_block(vit_trainer *t, uint32_t layer, uint32_t images)
                   &block->qkv.forward, VIT_EPILOGUE_BIAS, false, scratch, kernels);
 #pragma omp barrier /* every query meets all keys and values */
     vit_op_attention(block->attended, ld.token, block->qkv_rows, ld.qkv, images, n, n,
-                     config->heads, d / config->heads, &no_norm, t->attention_gemm, scratch,
+                     config->heads, d / config->heads, &no_norm, NULL, t->attention_gemm, scratch,
                      kernels);
     if (rows.count != all) {
 #pragma omp barrier /* the tokens are dealt out anew */

@@ -19,7 +19,10 @@ typedef enum field_kind {
     FIELD_POOL,
     FIELD_SCORES,
     FIELD_POSITION,
-    FIELD_POSITION_FILTER /* timm's where it is absent, and only written where it is another */
+    /* These are only written where they are not absent_value. */
+    FIELD_POSITION_OP,
+    FIELD_POSITION_AT,
+    FIELD_POSITION_FILTER
 } field_kind;
 
 typedef struct config_field {
@@ -51,6 +54,8 @@ static const config_field fields[] = {
     FIELD("distillation_token", FIELD_FLAG, distillation_token),
     FIELD("registers", FIELD_COUNT, registers),
     FIELD("position", FIELD_POSITION, position),
+    FIELD("position_op", FIELD_POSITION_OP, position_op),
+    FIELD("position_at", FIELD_POSITION_AT, position_at),
     FIELD("position_covers_prefix", FIELD_FLAG, position_covers_prefix),
     FIELD("position_filter", FIELD_POSITION_FILTER, position_filter),
     FIELD("patch_bias", FIELD_FLAG, patch_bias),
@@ -67,7 +72,7 @@ enum { FIELD_ROWS = sizeof fields / sizeof fields[0] };
 /* The words of an enumeration, by value; NULL where a file never says it. They are part of the
  * format and do not change. */
 typedef struct word_list {
-    const char *words[PATCHES_POSITION_FILTER_COUNT]; /* the most that one has */
+    const char *words[PATCHES_POSITION_KIND_COUNT]; /* the most that one has */
     int count;
     const char *expected;
 } word_list;
@@ -93,9 +98,24 @@ static const word_list *words_of(field_kind kind)
                                      VIT_SCORES_RAW + 1,
                                      "softmax, sigmoid or raw"};
     static const word_list positions = {
-        {[PATCHES_POSITION_NONE] = "none", [PATCHES_POSITION_LEARNED_1D] = "learned_1d"},
-        PATCHES_POSITION_LEARNED_1D + 1,
-        "none or learned_1d"};
+        {[PATCHES_POSITION_NONE] = "none",
+         [PATCHES_POSITION_LEARNED_1D] = "learned_1d",
+         [PATCHES_POSITION_LEARNED_2D] = "learned_2d",
+         [PATCHES_POSITION_FACTORIZED] = "factorized_sum",
+         [PATCHES_POSITION_SINCOS_2D] = "sincos_2d",
+         [PATCHES_POSITION_RELATIVE] = "relative",
+         [PATCHES_POSITION_ROPE_2D] = "rope_2d"},
+        PATCHES_POSITION_KIND_COUNT,
+        "none, learned_1d, learned_2d, factorized_sum, sincos_2d, relative or rope_2d"};
+    static const word_list operations = {
+        {[PATCHES_POSITION_ADD] = "add", [PATCHES_POSITION_MUL] = "mul"},
+        PATCHES_POSITION_OP_COUNT,
+        "add or mul"};
+    static const word_list places = {{[PATCHES_POSITION_STEM] = "stem",
+                                      [PATCHES_POSITION_EVERY] = "every",
+                                      [PATCHES_POSITION_EVERY_SHARED] = "every_shared"},
+                                     PATCHES_POSITION_AT_COUNT,
+                                     "stem, every or every_shared"};
     static const word_list filters = {
         {[PATCHES_POSITION_BICUBIC_ANTIALIAS] = "bicubic_antialias",
          [PATCHES_POSITION_BICUBIC] = "bicubic",
@@ -111,6 +131,10 @@ static const word_list *words_of(field_kind kind)
         return &pools;
     case FIELD_SCORES:
         return &scores;
+    case FIELD_POSITION_OP:
+        return &operations;
+    case FIELD_POSITION_AT:
+        return &places;
     case FIELD_POSITION_FILTER:
         return &filters;
     default:
@@ -128,8 +152,14 @@ static int enum_value(const vit_config *config, field_kind kind)
         return (int)config->pool;
     case FIELD_SCORES:
         return (int)config->scores;
+    case FIELD_POSITION_OP:
+        return (int)config->position_op;
+    case FIELD_POSITION_AT:
+        return (int)config->position_at;
     case FIELD_POSITION_FILTER:
-        return (int)config->position_filter;
+        return config->position_filter == PATCHES_POSITION_FILTER_DEFAULT
+                   ? (int)PATCHES_POSITION_BICUBIC_ANTIALIAS
+                   : (int)config->position_filter;
     default:
         return (int)config->position;
     }
@@ -147,12 +177,34 @@ static void set_enum(vit_config *config, field_kind kind, int value)
     case FIELD_SCORES:
         config->scores = (vit_scores)value;
         break;
+    case FIELD_POSITION_OP:
+        config->position_op = (patches_position_op)value;
+        break;
+    case FIELD_POSITION_AT:
+        config->position_at = (patches_position_at)value;
+        break;
     case FIELD_POSITION_FILTER:
         config->position_filter = (patches_position_filter)value;
         break;
     default:
         config->position = (patches_position_kind)value;
         break;
+    }
+}
+
+/* What an enumeration is in a file without its key, which is how that value is written, so that
+ * what older versions read stays as it was; -1: the key must be there. */
+static int absent_value(field_kind kind)
+{
+    switch (kind) {
+    case FIELD_POSITION_OP:
+        return PATCHES_POSITION_ADD;
+    case FIELD_POSITION_AT:
+        return PATCHES_POSITION_STEM;
+    case FIELD_POSITION_FILTER:
+        return PATCHES_POSITION_BICUBIC_ANTIALIAS;
+    default:
+        return -1;
     }
 }
 
@@ -182,15 +234,12 @@ char *vit_config_format(const vit_config *config)
         case FIELD_FLAG:
             good = vitc_json_set_bool(root, f->key, *(const bool *)at);
             break;
-        case FIELD_POSITION_FILTER:
-            if (config->position_filter == PATCHES_POSITION_FILTER_DEFAULT ||
-                config->position_filter == PATCHES_POSITION_BICUBIC_ANTIALIAS)
-                break;
-            /* fall through */
-        default:
-            good = vitc_json_set_string(root, f->key,
-                                        words_of(f->kind)->words[enum_value(config, f->kind)]);
+        default: {
+            const int value = enum_value(config, f->kind);
+            if (value != absent_value(f->kind))
+                good = vitc_json_set_string(root, f->key, words_of(f->kind)->words[value]);
             break;
+        }
         }
     }
     char *text = good ? vitc_json_dump(root, 0, 9) : NULL;
@@ -206,8 +255,8 @@ static vitc_status parse_field(vit_config *config, const vit_config_reader *read
         *(float *)(void *)at = 1;
         return VITC_OK;
     }
-    if (f->kind == FIELD_POSITION_FILTER && vitc_json_get(root, f->key) == NULL) {
-        config->position_filter = PATCHES_POSITION_BICUBIC_ANTIALIAS;
+    if (absent_value(f->kind) >= 0 && vitc_json_get(root, f->key) == NULL) {
+        set_enum(config, f->kind, absent_value(f->kind));
         return VITC_OK;
     }
     if (vit_config_present(root, f->key) == NULL)
