@@ -65,7 +65,61 @@ CASES = {
     "sgd": dict(weight_decay=1e-2, momentum=0.9),
     "sgd_nesterov": dict(weight_decay=1e-2, momentum=0.9, nesterov=True),
     "sgd_plain": dict(weight_decay=0, momentum=0, clip=3.0),
+    "muon": dict(weight_decay=0.05),
+    "muon_layers_clip": dict(weight_decay=0.05, momentum=0.9, layer_decay=0.65, clip=0.5),
 }
+MATRICES = {  # that Muon sees: how many stand below each other, columns
+    "attn.qkv.weight": (3, D),
+    "attn.proj.weight": (1, D),
+    "mlp.fc1.weight": (1, D),
+    "mlp.fc2.weight": (1, M),
+}
+
+
+class Muon:
+    """torch.optim.Muon with adjust_lr_fn="match_rms_adamw", which only computes in bfloat16, in
+    the number format of its parameters."""
+
+    def __init__(self, groups, lr, momentum=0.95):
+        self.param_groups = [dict(lr=lr, **g) for g in groups]
+        self.beta = momentum
+        self.momentum = {}
+
+    @staticmethod
+    def orthogonal(m):
+        x = m if m.shape[0] <= m.shape[1] else m.T
+        x = x / x.norm()
+        for _ in range(5):
+            a = x @ x.T
+            x = 3.4445 * x + (-4.775 * a + 2.0315 * a @ a) @ x
+        return x if m.shape[0] <= m.shape[1] else x.T
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p, (count, columns) in zip(group["params"], group["matrices"]):
+                m = self.momentum.setdefault(p, torch.zeros_like(p))
+                m.lerp_(p.grad, 1 - self.beta)
+                update = p.grad.lerp(m, self.beta).view(count, -1, columns)
+                update = torch.stack([self.orthogonal(u) for u in update])
+                scale = 0.2 * max(update.shape[1:]) ** 0.5
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.sub_(group["lr"] * scale * update.reshape(-1))
+
+
+def check_muon():
+    """That the class above is torch.optim.Muon, but for bfloat16."""
+    w = torch.from_numpy(numbers(M * D, 99).reshape(M, D))
+    ours, theirs = (torch.nn.Parameter(w.clone().reshape(s)) for s in ((-1,), (M, D)))
+    a = Muon([dict(params=[ours], matrices=[(1, D)], weight_decay=0.1)], lr=0.02)
+    b = torch.optim.Muon([theirs], lr=0.02, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for step in range(3):
+        theirs.grad = torch.from_numpy(numbers(M * D, step).reshape(M, D))
+        ours.grad = theirs.grad.reshape(-1)
+        a.step()
+        b.step()
+    off = (ours.reshape(M, D) - theirs).abs().max() / (theirs - w).abs().max()
+    assert off < 0.02, off
 
 
 def numbers(count, salt):
@@ -78,15 +132,22 @@ def numbers(count, salt):
 
 def run(name, layer_decay=1.0, clip=0.0, weight_decay=0.0, **options):
     total = sum(row[3] for row in TABLE)
-    start, offset, parameters, groups = numbers(total, 0), 0, [], []
-    for _, layer, matrix, count in TABLE:
+    start, offset, parameters, groups, matrices = numbers(total, 0), 0, [], [], []
+    for row_name, layer, matrix, count in TABLE:
         p = torch.nn.Parameter(torch.from_numpy(start[offset : offset + count].copy()))
         parameters.append(p)
         factor = layer_decay ** (LAYERS + 1 - layer)
-        groups.append(dict(params=[p], factor=factor, weight_decay=weight_decay if matrix else 0.0))
+        group = dict(params=[p], factor=factor, weight_decay=weight_decay if matrix else 0.0)
+        shape = MATRICES.get(row_name.split(".", 2)[-1])
+        if name.startswith("muon") and shape:
+            matrices.append(dict(group, matrices=[shape]))
+        else:
+            groups.append(group)
         offset += count
-    kind = torch.optim.AdamW if name.startswith("adamw") else torch.optim.SGD
-    optimizer = kind(groups, lr=1.0, **options)
+    kind = torch.optim.SGD if name.startswith("sgd") else torch.optim.AdamW
+    optimizers = [kind(groups, lr=1.0, **({} if matrices else options))]
+    if matrices:
+        optimizers.append(Muon(matrices, lr=1.0, **options))
     module = torch.nn.Module()
     module.all = torch.nn.ParameterList(parameters)
     average = ModelEmaV3(module, decay=0.75, use_warmup=True)
@@ -97,9 +158,10 @@ def run(name, layer_decay=1.0, clip=0.0, weight_decay=0.0, **options):
             p.grad = torch.from_numpy(gradients[offset : offset + p.numel()].copy())
             offset += p.numel()
         norms.append(torch.nn.utils.clip_grad_norm_(parameters, clip or float("inf")).item())
-        for group in optimizer.param_groups:
-            group["lr"] = 0.01 * (step + 1) / STEPS * group["factor"]
-        optimizer.step()
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = 0.01 * (step + 1) / STEPS * group["factor"]
+            optimizer.step()
         average.update(module, step=step + 1)
 
     def flat(module):
@@ -113,6 +175,7 @@ def run(name, layer_decay=1.0, clip=0.0, weight_decay=0.0, **options):
 
 
 def main():
+    check_muon()
     folder = fresh_folder(HERE / "optimizer")
     tensors = {}
     for name, options in CASES.items():

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vit_muon.h"
 #include "vit_params.h"
 #include "vitc_log.h"
 #include "vitc_memory.h"
@@ -29,6 +30,8 @@ struct vit_optimizer {
     block *blocks;
     double *sums; /* [block_count] */
     size_t block_count;
+    vit_muon muon; /* of MUON, as is: */
+    float *update; /* [the largest matrix of a block] */
     vitc_arena arena;
 };
 
@@ -36,7 +39,7 @@ enum { MOMENTUM, SQUARE, AVERAGE };
 
 /* ---- options ---- */
 
-static const char *const names[VIT_OPTIMIZER_KIND_COUNT] = {"adamw", "sgd"};
+static const char *const names[VIT_OPTIMIZER_KIND_COUNT] = {"adamw", "sgd", "muon"};
 
 const char *vit_optimizer_string(vit_optimizer_kind kind)
 {
@@ -59,8 +62,8 @@ vit_optimizer_options vit_optimizer_options_default(vit_optimizer_kind kind)
                                    .beta1 = 0.9,
                                    .beta2 = 0.999,
                                    .eps = 1e-8,
-                                   .momentum = 0.9,
-                                   .weight_decay = kind == VIT_OPTIMIZER_ADAMW ? 0.05 : 0,
+                                   .momentum = kind == VIT_OPTIMIZER_MUON ? 0.95 : 0.9,
+                                   .weight_decay = kind == VIT_OPTIMIZER_SGD ? 0 : 0.05,
                                    .layer_decay = 1};
 }
 
@@ -106,9 +109,9 @@ static bool has_array(const vit_optimizer_options *o, int array)
 {
     switch (array) {
     case MOMENTUM:
-        return o->kind == VIT_OPTIMIZER_ADAMW || o->momentum > 0;
+        return o->kind != VIT_OPTIMIZER_SGD || o->momentum > 0;
     case SQUARE:
-        return o->kind == VIT_OPTIMIZER_ADAMW;
+        return o->kind != VIT_OPTIMIZER_SGD;
     default:
         return o->average > 0;
     }
@@ -127,12 +130,32 @@ static size_t count_blocks(const vit_param_table *table)
 /* Where everything lies in the arena. */
 typedef struct layout {
     vitc_arena arena;
-    size_t arrays[VIT_OPTIMIZER_ARRAYS_MAX], rules, blocks, sums;
+    size_t arrays[VIT_OPTIMIZER_ARRAYS_MAX], rules, blocks, sums, update;
+    vit_muon_layout muon;
 } layout;
 
-static layout lay_out(const vit_param_table *table, const vit_optimizer_options *options)
+/* Matrices that Muon sees as one: queries, keys and values stand below each other. */
+static size_t stacked(const vit_param *param)
+{
+    return param->id == VIT_QKV_WEIGHT ? 3 : 1;
+}
+
+static layout lay_out(const vit_param_table *table, const vit_optimizer_options *options,
+                      const vit_kernels *kernels, int threads)
 {
     layout l = {0};
+    size_t low = 0, high = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        const vit_param *param = &table->params[i];
+        if (!vit_param_in_encoder(param->id)) continue;
+        const size_t rows = param->shape[0] / stacked(param), cols = param->shape[1];
+        low = vitc_size_max(low, vitc_size_min(rows, cols));
+        high = vitc_size_max(high, vitc_size_max(rows, cols));
+    }
+    if (options->kind == VIT_OPTIMIZER_MUON) {
+        l.muon = vit_muon_reserve(&l.arena, kernels, low, high, threads);
+        l.update = vitc_arena_reserve_array(&l.arena, low * high, sizeof(float));
+    }
     const size_t blocks = count_blocks(table);
     for (int i = 0; i < VIT_OPTIMIZER_ARRAYS_MAX; i++)
         if (has_array(options, i))
@@ -146,8 +169,12 @@ static layout lay_out(const vit_param_table *table, const vit_optimizer_options 
 size_t vit_optimizer_size(const vit_config *config, const vit_optimizer_options *options)
 {
     vit_param_table table;
-    if (vit_params_create(&table, config, NULL) != VITC_OK) return 0;
-    const layout l = lay_out(&table, options);
+    vit_kernels kernels;
+    if (vit_kernels_select(&kernels, NULL) != VITC_OK ||
+        vit_params_create(&table, config, NULL) != VITC_OK)
+        return 0;
+    const layout l =
+        lay_out(&table, options, &kernels, vitc_threads_choose(options->threads, NULL, 0));
     vit_params_free(&table);
     return l.arena.overflow ? 0 : l.arena.size;
 }
@@ -190,19 +217,25 @@ vitc_status vit_optimizer_create(vit_optimizer **out, const vit_config *config,
     vit_optimizer *o = calloc(1, sizeof *o);
     if (o == NULL) return vitc_fail_memory(log, "the optimizer");
     o->options = *options;
-    const vitc_status status = vit_params_create(&o->table, config, log);
+    o->threads = vitc_threads_choose(options->threads, NULL, 0);
+    vit_kernels kernels;
+    vitc_status status = vit_kernels_select(&kernels, log);
+    if (status == VITC_OK) status = vit_params_create(&o->table, config, log);
     if (status != VITC_OK) {
         free(o);
         return status;
     }
-    layout l = lay_out(&o->table, options);
+    layout l = lay_out(&o->table, options, &kernels, o->threads);
     if (!vitc_arena_allocate(&l.arena)) {
         vit_optimizer_free(o);
         return vitc_fail_memory(log, "what the optimizer remembers");
     }
     o->arena = l.arena;
     o->layers = config->layers;
-    o->threads = vitc_threads_choose(options->threads, NULL, 0);
+    if (options->kind == VIT_OPTIMIZER_MUON) {
+        o->muon = vit_muon_bind(&l.arena, &kernels, &l.muon);
+        o->update = vitc_arena_at(&l.arena, l.update);
+    }
     for (int i = 0; i < VIT_OPTIMIZER_ARRAYS_MAX; i++) {
         if (!has_array(options, i)) continue;
         o->arrays[i] = vitc_arena_at(&l.arena, l.arrays[i]);
@@ -343,7 +376,7 @@ static factors factors_of(const vit_optimizer *o, const vit_optimizer_rule *rule
                  .momentum = (float)options->momentum,
                  .fresh_average =
                      (float)(1 - vit_optimizer_average_decay(options->average, o->steps + 1))};
-    if (options->kind != VIT_OPTIMIZER_ADAMW) return f;
+    if (options->kind == VIT_OPTIMIZER_SGD) return f;
     f.rate = (float)(r / (1 - pow(options->beta1, t)));
     f.keep = (float)(1 - r * rule->decay);
     f.fresh1 = (float)(1 - options->beta1);
@@ -398,7 +431,7 @@ static void step_block(const vit_optimizer *o, const block *b, float *parameters
     const factors f = factors_of(o, rule, rate, clip);
     float *w = parameters + b->offset;
     const float *g = gradients + b->offset;
-    if (rule->trained && o->options.kind == VIT_OPTIMIZER_ADAMW)
+    if (rule->trained && o->arrays[SQUARE] != NULL)
         step_adamw(w, o->arrays[MOMENTUM] + b->offset, o->arrays[SQUARE] + b->offset, g, b->count,
                    &f);
     else if (rule->trained && o->arrays[MOMENTUM] != NULL)
@@ -407,6 +440,52 @@ static void step_block(const vit_optimizer *o, const block *b, float *parameters
         step_plain(w, g, b->count, &f);
     if (o->arrays[AVERAGE] != NULL)
         average(o->arrays[AVERAGE] + b->offset, w, b->count, f.fresh_average);
+}
+
+/* ---- Muon: one matrix after the other, by all threads ---- */
+
+static bool is_muons(const vit_optimizer *o, size_t param)
+{
+    return o->options.kind == VIT_OPTIMIZER_MUON && o->rules[param].trained &&
+           vit_param_in_encoder(o->table.params[param].id);
+}
+
+/* A matrix, or one of those that stand below each other in it. */
+static void step_muon_matrix(const vit_optimizer *o, float *w, float *m, float *mean,
+                             const float *gradients, size_t rows, size_t cols,
+                             const vit_optimizer_rule *rule, double rate, double clip)
+{
+    const factors f = factors_of(o, rule, rate, clip);
+    const float step = (float)(rate * rule->rate * 0.2 * sqrt((double)vitc_size_max(rows, cols)));
+    const size_t count = rows * cols;
+#pragma omp for schedule(static)
+    for (size_t i = 0; i < count; i++) {
+        const float g = gradients[i] * f.gradient;
+        m[i] += (1 - f.momentum) * (g - m[i]);
+        o->update[i] = g + f.momentum * (m[i] - g);
+    }
+    vit_muon_orthogonalize(&o->muon, o->update, o->update, rows, cols);
+#pragma omp for schedule(static)
+    for (size_t i = 0; i < count; i++) {
+        w[i] = f.keep * w[i] - step * o->update[i];
+        if (mean != NULL) mean[i] += f.fresh_average * (w[i] - mean[i]);
+    }
+}
+
+static void step_muon(const vit_optimizer *o, float *parameters, const float *gradients,
+                      double rate, double clip)
+{
+    for (size_t i = 0; i < o->table.count; i++) {
+        if (!is_muons(o, i)) continue;
+        const vit_param *param = &o->table.params[i];
+        const size_t matrices = stacked(param), rows = param->shape[0] / matrices;
+        for (size_t k = 0; k < matrices; k++) {
+            const size_t at = param->offset + k * rows * param->shape[1];
+            step_muon_matrix(o, parameters + at, o->arrays[MOMENTUM] + at,
+                             o->arrays[AVERAGE] != NULL ? o->arrays[AVERAGE] + at : NULL,
+                             gradients + at, rows, param->shape[1], &o->rules[i], rate, clip);
+        }
+    }
 }
 
 /* ---- a step ---- */
@@ -421,9 +500,14 @@ vitc_status vit_optimizer_step(vit_optimizer *o, float *parameters, const float 
     VITC_TRY(measure(&measured, o, gradients, log));
     if (norm != NULL) *norm = measured;
     if (o->options.clip > 0) clip = fmin(1, o->options.clip / (measured + 1e-6));
-#pragma omp parallel for num_threads(o->threads) schedule(static)
-    for (size_t i = 0; i < o->block_count; i++)
-        step_block(o, &o->blocks[i], parameters, gradients, rate, clip);
+#pragma omp parallel num_threads(o->threads)
+    {
+#pragma omp for schedule(static) nowait
+        for (size_t i = 0; i < o->block_count; i++)
+            if (!is_muons(o, o->blocks[i].param))
+                step_block(o, &o->blocks[i], parameters, gradients, rate, clip);
+        if (o->options.kind == VIT_OPTIMIZER_MUON) step_muon(o, parameters, gradients, rate, clip);
+    }
     o->steps++;
     return VITC_OK;
 }

@@ -22,10 +22,18 @@ typedef enum vit_optimizer_kind {
      *     g += decay * w,  m = momentum m + g
      *     w -= rate * m                  or, Nesterov's,  w -= rate * (g + momentum m) */
     VIT_OPTIMIZER_SGD,
+    /* Muon for the matrices of the blocks (queries, keys and values each for themselves), as
+     * torch.optim.Muon with adjust_lr_fn="match_rms_adamw", and ADAMW for everything else at the
+     * same rate and decay:
+     *     m += (1 - momentum) (g - m)
+     *     w -= rate * decay * w
+     *     w -= rate * 0.2 sqrt(max(rows, columns)) * orthogonal(g + momentum (m - g))
+     * in float32 (vit_muon.h). */
+    VIT_OPTIMIZER_MUON,
     VIT_OPTIMIZER_KIND_COUNT
 } vit_optimizer_kind;
 
-/* "adamw", "sgd"; NULL for a number that is none. */
+/* "adamw", "sgd", "muon"; NULL for a number that is none. */
 const char *vit_optimizer_string(vit_optimizer_kind kind);
 /* The reverse; false when there is none. */
 bool vit_optimizer_from_string(vit_optimizer_kind *kind, const char *name);
@@ -33,7 +41,7 @@ bool vit_optimizer_from_string(vit_optimizer_kind *kind, const char *name);
 typedef struct vit_optimizer_options {
     vit_optimizer_kind kind;
     double beta1, beta2, eps; /* ADAMW: 0.9, 0.999, 1e-8 */
-    double momentum;          /* SGD: 0.9; below 1, 0 for none */
+    double momentum;          /* SGD: 0.9; below 1, 0 for none; MUON: 0.95 */
     bool nesterov;            /* SGD; needs momentum */
     double weight_decay;      /* 0.05 (SGD: 0), of matrices; biases, norms, layer scale, positions
                                  and tokens have none */

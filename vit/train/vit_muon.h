@@ -1,0 +1,41 @@
+/* vit_muon.h - from a matrix to the orthogonal one that is nearest to it, nearly (private to
+ * vit/train).
+ *
+ * Muon (K. Jordan and others, 2024) steps along U V^T instead of along a matrix's momentum
+ * M = U S V^T, so that what many inputs have in common does not drown the rest. Newton-Schulz
+ * iterations give it without a decomposition: with X = M / |M|, five times
+ *     A = X X^T,   X = a X + (b A + c A A) X,   a = 3.4445, b = -4.775, c = 2.0315
+ * after which singular values, but for those that were next to nothing, are about 0.7 to 1.2. */
+#ifndef VIT_MUON_H
+#define VIT_MUON_H
+
+#include "vit_ops_backward.h"
+#include "vitc_memory.h"
+
+/* Where everything lies in an arena. */
+typedef struct vit_muon_layout {
+    size_t rows, cols, x, square, polynomial, zeros, weights, tokens, tokens_size, thread,
+        thread_size;
+} vit_muon_layout;
+
+typedef struct vit_muon {
+    vit_kernels kernels;
+    float *x;                   /* [rows, cols], rows <= cols: a tall matrix is laid down */
+    float *square, *polynomial; /* [rows, rows]: A, and b A + c A A */
+    float *zeros;               /* biases that the products do not have */
+    void *weights;              /* the second operand of a product, packed */
+    vit_scratch scratch;
+} vit_muon;
+
+/* Reserves memory for matrices of up to rows x cols, on up to `threads` threads. */
+vit_muon_layout vit_muon_reserve(vitc_arena *arena, const vit_kernels *kernels, size_t rows,
+                                 size_t cols, int threads);
+vit_muon vit_muon_bind(const vitc_arena *arena, const vit_kernels *kernels,
+                       const vit_muon_layout *layout);
+
+/* out [rows, cols] = U V^T of m, nearly; zeros for zeros. Called by all threads of a team, out and
+ * m done; ends in a barrier. The number of threads changes no bit. */
+void vit_muon_orthogonalize(const vit_muon *muon, float *out, const float *m, size_t rows,
+                            size_t cols);
+
+#endif
