@@ -143,6 +143,14 @@ VITC_API VITC_MUST_CHECK vitc_status imgio_resize(imgio_image *out, const imgio_
                                                   imgio_filter filter, imgio_pass_order order,
                                                   const vitc_log *log);
 
+/* What imgio_resize makes pixel o (< out) of an axis from, before its weights are rounded to fixed
+ * point and the sum to 8 bits: the pixels of `in` from *first on, times weights[0 ..), whose number
+ * is returned and at most imgio_resize_taps(in, out, filter). They sum to 1; where the filter
+ * reaches over the edge, what is there shares out the rest. in and out are at least 1. */
+VITC_API size_t imgio_resize_taps(uint32_t in, uint32_t out, imgio_filter filter);
+VITC_API uint32_t imgio_resize_weights(double *weights, uint32_t *first, uint32_t in, uint32_t out,
+                                       uint32_t o, imgio_filter filter);
+
 /* ---- encode ---- */
 
 /* Encodes to memory: *data is malloc'd, free it with free(). `level` is zlib's, 0-9. */

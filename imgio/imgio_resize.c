@@ -137,25 +137,33 @@ static size_t taps_of(uint32_t in, uint32_t out, const filter_row *filter)
     return taps < in ? (size_t)taps : in;
 }
 
-/* The fixed-point weights of one output, from *first on. `row` holds as many doubles as `weights`
- * integers. */
-static uint32_t weigh(int32_t *weights, double *row, uint32_t *first, const imgio_axis *a,
-                      uint32_t o, const filter_row *filter)
+/* The weights of one output, from *first on. */
+static uint32_t weigh_exactly(double *weights, uint32_t *first, uint32_t in, uint32_t out,
+                              uint32_t o, const filter_row *filter)
 {
-    const double scale = (double)a->in / a->out, support = reach_of(a->in, a->out, filter);
+    const double scale = (double)in / out, support = reach_of(in, out, filter);
     const double centre = (o + 0.5) * scale, inverse = 1.0 / (scale < 1.0 ? 1.0 : scale);
     double low = centre - support + 0.5, high = centre + support + 0.5;
     if (low < 0) low = 0;
-    if (high > a->in) high = a->in;
+    if (high > in) high = in;
     *first = (uint32_t)low;
     const uint32_t count = (uint32_t)high - *first;
     double sum = 0.0;
     for (uint32_t i = 0; i < count; i++) {
-        row[i] = filter->weight((i + *first - centre + 0.5) * inverse);
-        sum += row[i];
+        weights[i] = filter->weight((i + *first - centre + 0.5) * inverse);
+        sum += weights[i];
     }
+    for (uint32_t i = 0; sum != 0.0 && i < count; i++) weights[i] /= sum;
+    return count;
+}
+
+/* The same in fixed point. `row` holds as many doubles as `weights` integers. */
+static uint32_t weigh(int32_t *weights, double *row, uint32_t *first, const imgio_axis *a,
+                      uint32_t o, const filter_row *filter)
+{
+    const uint32_t count = weigh_exactly(row, first, a->in, a->out, o, filter);
     for (uint32_t i = 0; i < count; i++) {
-        const double weight = (sum != 0.0 ? row[i] / sum : row[i]) * (1 << IMGIO_RESIZE_PRECISION);
+        const double weight = row[i] * (1 << IMGIO_RESIZE_PRECISION);
         weights[i] = (int32_t)(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
     return count;
@@ -325,18 +333,27 @@ static vitc_status resize_smooth(imgio_image *out, const imgio_image *in, const 
     return VITC_OK;
 }
 
-/* The input index of every output. Pillow adds the scale up instead of multiplying, and the
- * rounding of the sums decides the ties. */
+/* The input index of an output by nearest, and the place of the next. Pillow adds the scale up
+ * instead of multiplying, and the rounding of the sums decides the ties. */
+static uint32_t nearest_position(double *at, uint32_t in, uint32_t out)
+{
+    const uint32_t position = *at < in ? (uint32_t)*at : in - 1;
+    *at += (double)in / out;
+    return position;
+}
+
+static double nearest_start(uint32_t in, uint32_t out)
+{
+    return (double)in / out * 0.5;
+}
+
+/* The input index of every output. */
 static uint32_t *nearest_positions(uint32_t in, uint32_t out)
 {
     uint32_t *positions = malloc((size_t)out * sizeof *positions);
     if (positions == NULL) return NULL;
-    const double scale = (double)in / out;
-    double at = scale * 0.5;
-    for (uint32_t o = 0; o < out; o++) {
-        positions[o] = at < in ? (uint32_t)at : in - 1;
-        at += scale;
-    }
+    double at = nearest_start(in, out);
+    for (uint32_t o = 0; o < out; o++) positions[o] = nearest_position(&at, in, out);
     return positions;
 }
 
@@ -393,4 +410,21 @@ vitc_status imgio_resize_by(const imgio_resizer *resizer, imgio_image *out, cons
                                resizer, log);
     if (status != VITC_OK) imgio_image_free(out);
     return status;
+}
+
+/* ---- the weights for others ---- */
+
+size_t imgio_resize_taps(uint32_t in, uint32_t out, imgio_filter filter)
+{
+    return filter == IMGIO_NEAREST ? 1 : taps_of(in, out, &filters[filter]);
+}
+
+uint32_t imgio_resize_weights(double *weights, uint32_t *first, uint32_t in, uint32_t out,
+                              uint32_t o, imgio_filter filter)
+{
+    if (filter != IMGIO_NEAREST) return weigh_exactly(weights, first, in, out, o, &filters[filter]);
+    double at = nearest_start(in, out);
+    for (uint32_t i = 0; i <= o; i++) *first = nearest_position(&at, in, out);
+    weights[0] = 1;
+    return 1;
 }

@@ -85,10 +85,12 @@ VITC_MUST_CHECK vitc_status vit_weights_model(vit_model **model, const vit_weigh
                                               vit_precision precision, const vitc_log *log);
 
 /* The same classifier for images enlarged by a whole factor: patches of factor * P pixels whose
- * kernels first undo the enlargement by `filter` (nearest, bilinear or bicubic, as imgio resizes),
- * exactly for patches away from the border. The preprocessing resizes to the new size with that
- * filter. VITC_ERR_ARGUMENT for a factor below 2 or sizes that cannot be. docs/parity.md has the
- * error at borders and of 8-bit rounding. */
+ * kernels first undo the enlargement by `filter`, as imgio resizes: exactly for patches away from
+ * the border (vit_enlarge.h). The preprocessing enlarges every size by the factor and resizes with
+ * that filter. VITC_ERR_ARGUMENT for a factor below 2, sizes that cannot be, and a filter that
+ * loses pixels so that no kernel can undo it (bicubic with factor 2); VITC_ERR_MODEL as
+ * vit_config_check; VITC_ERR_PREPROCESS where the preprocessing does not resize. The weights are as
+ * they were after a failure. docs/parity.md has the error at borders and of 8-bit rounding. */
 VITC_MUST_CHECK vitc_status vit_weights_enlarge(vit_weights *weights, uint32_t factor,
                                                 imgio_filter filter, const vitc_log *log);
 
