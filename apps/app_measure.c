@@ -25,7 +25,7 @@ typedef struct run {
     uint32_t model_classes; /* K */
     uint32_t top_count, *top;
     float *top_scores;
-    app_rows_writer *writer;
+    app_lines *writer;
     uint64_t next; /* the index of the first image that has no row yet */
 } run;
 
@@ -376,10 +376,10 @@ static int open_rows(run *r, const vitc_json *description)
     if (path == NULL) return APP_EXIT_DONE;
     uint64_t good = 0;
     r->e->rows = path;
-    int result = app_rows_create(&r->writer, path, r->settings->resume);
+    int result = app_lines_create(&r->writer, path, r->settings->resume);
     if (result == APP_EXIT_DONE && r->settings->resume)
         result = take_up(r, &good, path, description);
-    if (result == APP_EXIT_DONE) result = app_rows_begin(r->writer, good, description);
+    if (result == APP_EXIT_DONE) result = app_rows_begin(r->writer, good, path, description);
     return result;
 }
 
@@ -493,7 +493,7 @@ static int deliver(void *user, const datasets_item *item, const app_answer *answ
     int result = fill_row(r, &row, item, answer);
     if (result == APP_EXIT_DONE && r->writer != NULL) {
         char *text = app_row_format(&row, r->m->model);
-        result = text != NULL ? app_rows_write(r->writer, text) : no_memory();
+        result = text != NULL ? app_lines_write(r->writer, text) : no_memory();
         free(text);
     }
     if (result != APP_EXIT_DONE) return result;
@@ -564,7 +564,7 @@ static int prepare(run *r)
 static int finish(run *r, int result)
 {
     app_evaluation *e = r->e;
-    const int written = app_rows_finish(r->writer);
+    const int written = app_lines_finish(r->writer);
     if (written > result) result = written;
     if (e->metrics == NULL || !app_ranks_first()) return result;
     e->results = datasets_metrics_results(e->metrics);

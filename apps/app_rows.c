@@ -1,25 +1,15 @@
 #include "app_rows.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "app_output.h"
 #include "app_report.h"
 
 enum { DIGITS = 9 };
-
-static int no_memory(const char *path)
-{
-    app_error("%s: out of memory for the rows", path);
-    return APP_EXIT_INTERNAL;
-}
 
 const char *app_row_status(size_t index)
 {
@@ -142,7 +132,7 @@ static int next_line(vitc_json **document, app_rows_reader *r)
     *document = NULL;
     errno = 0;
     const ssize_t length = getline(&r->line, &r->line_capacity, r->file);
-    if (length < 0 && errno == ENOMEM) return no_memory(r->path);
+    if (length < 0 && errno == ENOMEM) return app_lines_no_memory(r->path);
     if (length < 0 && ferror(r->file)) {
         app_error("%s: cannot be read: %s", r->path, strerror(errno));
         return APP_EXIT_MODEL;
@@ -163,7 +153,7 @@ int app_rows_open(app_rows_reader **reader, const char *path, const vit_model *m
 {
     *reader = NULL;
     app_rows_reader *r = calloc(1, sizeof *r);
-    if (r == NULL) return no_memory(path);
+    if (r == NULL) return app_lines_no_memory(path);
     const uint32_t classes = vit_model_describe(model).config->classes;
     r->path = path;
     r->model = model;
@@ -174,7 +164,7 @@ int app_rows_open(app_rows_reader **reader, const char *path, const vit_model *m
     r->logits = calloc(classes, sizeof *r->logits);
     int result = APP_EXIT_DONE;
     if (r->top == NULL || r->top_scores == NULL || r->logits == NULL) {
-        result = no_memory(path);
+        result = app_lines_no_memory(path);
     } else {
         r->file = fopen(path, "re");
         if (r->file == NULL) {
@@ -436,129 +426,18 @@ char *app_rows_differences(const vitc_json *then, const vitc_json *now, const ch
 
 /* ---- writing ---- */
 
-struct app_rows_writer {
-    char *path;
-    int fd;
-    bool regular;
-    uint64_t size; /* of what is whole */
-};
-
-static void close_writer(app_rows_writer *w)
+int app_rows_begin(app_lines *lines, uint64_t good, const char *path, const vitc_json *description)
 {
-    if (w->fd >= 0) close(w->fd);
-    free(w->path);
-    free(w);
-}
-
-static int check_file(app_rows_writer *w, bool resume)
-{
-    struct stat status;
-    if (fstat(w->fd, &status) != 0) {
-        app_error("%s: rows cannot be written: %s", w->path, strerror(errno));
-        return APP_EXIT_INTERNAL;
-    }
-    w->regular = S_ISREG(status.st_mode);
-    if (!w->regular && resume) {
-        app_error("%s: only a regular file of rows can be continued with --resume", w->path);
-        return APP_EXIT_USAGE;
-    }
-    /* File systems without locks are no reason to stop. */
-    if (w->regular && flock(w->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        app_error("%s: another program is writing rows to this file", w->path);
-        return APP_EXIT_USAGE;
-    }
-    if (w->regular && status.st_size > 0 && !resume) {
-        app_error("%s: holds rows already; --resume continues them, or give another file", w->path);
-        return APP_EXIT_USAGE;
-    }
-    return APP_EXIT_DONE;
-}
-
-int app_rows_create(app_rows_writer **writer, const char *path, bool resume)
-{
-    *writer = NULL;
-    app_rows_writer *w = calloc(1, sizeof *w);
-    if (w == NULL) return no_memory(path);
-    w->path = strdup(path);
-    w->fd = -1;
-    int result = w->path == NULL ? no_memory(path) : APP_EXIT_DONE;
-    if (result == APP_EXIT_DONE) {
-        w->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
-        if (w->fd < 0) {
-            app_error("%s: rows cannot be written: %s", path, strerror(errno));
-            result = APP_EXIT_INTERNAL;
-        }
-    }
-    if (result == APP_EXIT_DONE) result = check_file(w, resume);
-    if (result != APP_EXIT_DONE) {
-        close_writer(w);
-        return result;
-    }
-    *writer = w;
-    return APP_EXIT_DONE;
-}
-
-/* As much as fits; false with errno. */
-static bool write_all(int fd, const char *text, size_t size)
-{
-    while (size > 0) {
-        const ssize_t written = write(fd, text, size);
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return false;
-        text += written;
-        size -= (size_t)written;
-    }
-    return true;
-}
-
-int app_rows_write(app_rows_writer *w, const char *text)
-{
-    const size_t length = strlen(text);
-    if (write_all(w->fd, text, length)) {
-        w->size += length;
-        return APP_EXIT_DONE;
-    }
-    const int error = errno;
-    if (error == EPIPE) {
-        app_error("%s: the reader of the rows has gone", w->path);
-    } else {
-        app_error("%s: rows cannot be written: %s", w->path, strerror(error));
-        /* The part of a row that was written would be taken for one that a kill tore. */
-        if (w->regular && ftruncate(w->fd, (off_t)w->size) != 0)
-            app_warn("%s: the last line is not whole", w->path);
-    }
-    return APP_EXIT_INTERNAL;
-}
-
-int app_rows_begin(app_rows_writer *w, uint64_t good, const vitc_json *description)
-{
-    if (w->regular &&
-        (ftruncate(w->fd, (off_t)good) != 0 || lseek(w->fd, 0, SEEK_END) == (off_t)-1)) {
-        app_error("%s: rows cannot be written: %s", w->path, strerror(errno));
-        return APP_EXIT_INTERNAL;
-    }
-    w->size = good;
-    if (good > 0) return APP_EXIT_DONE;
+    int result = app_lines_begin(lines, good);
+    if (result != APP_EXIT_DONE || good > 0) return result;
     char *text = vitc_json_dump(description, 0, DIGITS);
     char *line = NULL;
     if (text == NULL || asprintf(&line, "%s\n", text) < 0) {
         free(text);
-        return no_memory(w->path);
+        return app_lines_no_memory(path);
     }
-    const int result = app_rows_write(w, line);
+    result = app_lines_write(lines, line);
     free(line);
     free(text);
-    return result;
-}
-
-int app_rows_finish(app_rows_writer *w)
-{
-    int result = APP_EXIT_DONE;
-    if (w == NULL) return result;
-    if (w->regular && fsync(w->fd) != 0 && errno != EINVAL && errno != EROFS) {
-        app_error("%s: rows cannot be written: %s", w->path, strerror(errno));
-        result = APP_EXIT_INTERNAL;
-    }
-    close_writer(w);
     return result;
 }

@@ -13,6 +13,7 @@
 #ifndef VITC_APP_ROWS_H
 #define VITC_APP_ROWS_H
 
+#include "app_lines.h"
 #include "app_stream.h"
 #include "datasets.h"
 #include "vit.h"
@@ -72,17 +73,8 @@ char *app_rows_differences(const vitc_json *then, const vitc_json *now, const ch
 
 /* ---- writing ---- */
 
-/* Rows go to the file one by one, each whole. A file that holds anything is refused unless `resume`
- * says that it is to be continued; nothing is changed before app_rows_begin. Another program that
- * writes rows to it is found out. */
-typedef struct app_rows_writer app_rows_writer;
-
-int app_rows_create(app_rows_writer **writer, const char *path, bool resume);
-/* Keeps the first `good` bytes, which for 0 are made: the description. */
-int app_rows_begin(app_rows_writer *writer, uint64_t good, const vitc_json *description);
-/* When it fails, as on a full disk, the rows before it are kept whole. */
-int app_rows_write(app_rows_writer *writer, const char *text);
-/* Waits until the rows are on the disk, and closes. NULL is nothing. */
-int app_rows_finish(app_rows_writer *writer);
+/* As app_lines_begin of the file at `path`, whose first line, where nothing is kept, is made: the
+ * description. Rows follow by app_lines_write. */
+int app_rows_begin(app_lines *lines, uint64_t good, const char *path, const vitc_json *description);
 
 #endif

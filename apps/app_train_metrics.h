@@ -3,11 +3,11 @@
  *
  * A line of metrics.jsonl; in metrics.csv the columns have the same names, "validation" and "ema"
  * as validation_loss, ..., ema_ece:
- * {"epoch":1,"step":782,"loss":1.9,"accuracy":0.31,
- *  "validation":{"loss":1.6,"accuracy":0.41,"top5":0.89,"ece":0.02},
- *  "ema":{"loss":1.7,"accuracy":0.4,"top5":0.88,"ece":0.03},
- *  "learning_rate":0.0005,"gradient_norm":1.2,"images_per_second":512.0,"seconds":98.2,
- *  "bad_images":0}
+ * {"epoch": 1, "step": 782, "loss": 1.9, "accuracy": 0.31,
+ *  "validation": {"loss": 1.6, "accuracy": 0.41, "top5": 0.89, "ece": 0.02},
+ *  "ema": {"loss": 1.7, "accuracy": 0.4, "top5": 0.88, "ece": 0.03},
+ *  "learning_rate": 0.0005, "gradient_norm": 1.2, "images_per_second": 512.0, "seconds": 98.2,
+ *  "bad_images": 0}
  * What was not measured is null, and an empty field of the CSV; "ema" and "validation" are null
  * where none of theirs was. Numbers have nine significant digits.
  *
