@@ -319,7 +319,7 @@ static vitc_status attempt(void *user)
     const char *const label = "one";
     int result = app_train_sheet_write("sheet.png", user, &label, 1, &settings);
     if (result == APP_EXIT_DONE)
-        result = app_train_curves_write("results.svg", "run", NULL, records, 3, 0, &settings);
+        result = app_train_curves_write("results.svg", "run", NULL, records, 1, 0, &settings);
     return result == APP_EXIT_DONE ? VITC_OK : VITC_ERR_MEMORY;
 }
 
@@ -327,7 +327,10 @@ static void survives_without_memory(void **state)
 {
     (void)state;
     imgio_image image = plain(300, 20, 100);
-    make_records(3);
+    const app_train_score none = app_train_record_empty().ema;
+    make_records(1); /* little of it, for every allocation draws the picture twice */
+    records[0].validation = records[0].ema = none;
+    records[0].gradient_norm = records[0].images_per_second = NAN;
     malloc_fail_each(attempt, &image);
     imgio_image_free(&image);
 }
