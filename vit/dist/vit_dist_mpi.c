@@ -33,6 +33,8 @@ struct vit_dist {
     /* A ring; the oldest message is at `first`. */
     outgoing queue[VIT_DIST_MESSAGES];
     size_t first, count, bytes;
+    MPI_Request sums[VIT_DIST_SUMS]; /* MPI_Test makes null ones of those that are complete */
+    int sum_count;                   /* begun since the last finish */
     int cpus[CPUS_MOST], users[CPUS_MOST]; /* 1: this rank may run there; how many ranks may */
 };
 
@@ -160,6 +162,46 @@ vitc_status vit_dist_broadcast(void *bytes, size_t size, vit_dist *d, const vitc
         return vitc_fail(log, VITC_ERR_TOO_LARGE, "%s: %zu bytes, more than MPI takes", what, size);
     VITC_TRY(check(MPI_Ibcast(bytes, (int)size, MPI_BYTE, 0, MPI_COMM_WORLD, &request), what, log));
     return wait_for(&request, what, d, log);
+}
+
+static const char sums_what[] = "sum over all ranks";
+
+vitc_status vit_dist_sum_begin(vit_dist *d, float *values, size_t count, const vitc_log *log)
+{
+    if (d == NULL || count == 0) return VITC_OK;
+    if (count > INT_MAX)
+        return vitc_fail(log, VITC_ERR_TOO_LARGE, "%s: %zu numbers, more than MPI takes", sums_what,
+                         count);
+    MPI_Request *request = &d->sums[d->sum_count % VIT_DIST_SUMS];
+    if (d->sum_count >= VIT_DIST_SUMS) VITC_TRY(wait_for(request, sums_what, d, log));
+    VITC_TRY(check(MPI_Iallreduce(MPI_IN_PLACE, values, (int)count, MPI_FLOAT, MPI_SUM,
+                                  MPI_COMM_WORLD, request),
+                   sums_what, log));
+    d->sum_count++;
+    return vit_dist_sum_push(d, log);
+}
+
+static int sums_kept(const vit_dist *d)
+{
+    return d->sum_count < VIT_DIST_SUMS ? d->sum_count : VIT_DIST_SUMS;
+}
+
+vitc_status vit_dist_sum_push(vit_dist *d, const vitc_log *log)
+{
+    int done;
+    if (d == NULL || d->sum_count == 0) return VITC_OK;
+    /* One test makes MPI go on with everything that is under way. */
+    MPI_Request *newest = &d->sums[(d->sum_count - 1) % VIT_DIST_SUMS];
+    return check(MPI_Test(newest, &done, MPI_STATUS_IGNORE), sums_what, log);
+}
+
+vitc_status vit_dist_sum_finish(vit_dist *d, const vitc_log *log)
+{
+    if (d == NULL) return VITC_OK;
+    for (int i = 0; i < sums_kept(d); i++)
+        VITC_TRY(wait_for(&d->sums[i], sums_what, d, log));
+    d->sum_count = 0;
+    return VITC_OK;
 }
 
 /* Fills d->cpus; returns how many there are. */
