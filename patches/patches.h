@@ -324,13 +324,24 @@ typedef enum patches_position_filter {
  * gives the same bits. Equal to torch.nn.functional.interpolate (align_corners false; bicubic or
  * bilinear, antialias or not) but for rounding, as timm's resample_abs_pos_embed and the
  * interpolate_pos_encoding of transformers call it, and to vision_transformer's (JAX)
- * interpolate_posembed. VITC_ERR_ARGUMENT for an empty grid, a table that is not learned, or an
+ * interpolate_posembed. VITC_ERR_ARGUMENT for an empty grid, a kind other than LEARNED_1D, or an
  * unknown filter; VITC_ERR_MEMORY. */
 VITC_API VITC_MUST_CHECK vitc_status patches_position_resize(float *out, uint32_t grid_height,
                                                              uint32_t grid_width,
                                                              const patches_position *position,
                                                              patches_position_filter filter,
                                                              const vitc_log *log);
+/* The same in one dimension, for the tables that LEARNED_2D and FACTORIZED have of an axis: from
+ * table [stored_length, width] to out [length, width]. */
+VITC_API VITC_MUST_CHECK vitc_status patches_position_resize_axis(
+    float *out, uint32_t length, const float *table, uint32_t stored_length, uint32_t width,
+    patches_position_filter filter, const vitc_log *log);
+/* And for RELATIVE: the biases of offsets between patches are resampled as a picture of (2 Gh - 1)
+ * x (2 Gw - 1), in whose middle the offset 0 stays; the rows of prefix tokens are copied.
+ * table[rows] [head] is of `relative`, out of the same with the other grid. */
+VITC_API VITC_MUST_CHECK vitc_status patches_relative_resize(
+    float *out, uint32_t grid_height, uint32_t grid_width, const float *table,
+    const patches_relative *relative, patches_position_filter filter, const vitc_log *log);
 
 #ifdef __cplusplus
 }

@@ -171,19 +171,19 @@ static void linear_norms_its_input(void **unused)
 
 static void run_attention(float *out, const float *qkv, size_t images, size_t tokens,
                           size_t queries, size_t heads, size_t head_width, const vit_qk_norm *norm,
-                          int threads)
+                          const vit_relative *relative, int threads)
 {
     const size_t width = heads * head_width;
     vit_scratch scratch =
         make_scratch(1, vit_op_attention_thread(&kernels.f32, tokens, head_width), threads);
 #pragma omp parallel num_threads(threads)
     vit_op_attention(out, width, qkv, 3 * width, images, tokens, queries, heads, head_width, norm,
-                     NULL, &kernels.f32, &scratch, kernels.rows);
+                     relative, &kernels.f32, &scratch, kernels.rows);
     free_scratch(&scratch);
 }
 
 static void check_attention(size_t images, size_t tokens, size_t heads, size_t head_width,
-                            bool normed)
+                            bool normed, const vit_relative *relative)
 {
     const size_t width = heads * head_width, count = images * tokens * width;
     float *qkv = test_random_floats(3 * count, 1.5, 5),
@@ -191,19 +191,21 @@ static void check_attention(size_t images, size_t tokens, size_t heads, size_t h
     float *exact = test_floats(count), *fast = test_floats(count), *other = test_floats(count);
     const vit_qk_norm norm = {{normed ? g : NULL, g + head_width, 1e-6f},
                               {normed ? g + 2 * head_width : NULL, g + 3 * head_width, 1e-6f}};
-    vit_ref_attention(exact, qkv, images, tokens, heads, head_width, &norm, NULL);
-    run_attention(fast, qkv, images, tokens, tokens, heads, head_width, &norm, 1);
+    vit_ref_attention(exact, qkv, images, tokens, heads, head_width, &norm, relative);
+    run_attention(fast, qkv, images, tokens, tokens, heads, head_width, &norm, relative, 1);
     assert_true(test_relative_error(fast, exact, count) < 5e-6);
     for (int threads = 2; threads <= 3; threads++) {
-        run_attention(other, qkv, images, tokens, tokens, heads, head_width, &norm, threads);
+        run_attention(other, qkv, images, tokens, tokens, heads, head_width, &norm, relative,
+                      threads);
         assert_memory_equal(other, fast, count * sizeof *fast);
     }
     const size_t last = images - 1, image = tokens * width;
-    run_attention(other, qkv + 3 * last * image, 1, tokens, tokens, heads, head_width, &norm, 2);
+    run_attention(other, qkv + 3 * last * image, 1, tokens, tokens, heads, head_width, &norm,
+                  relative, 2);
     assert_memory_equal(other, fast + last * image, image * sizeof *fast);
     /* the first few queries alone, of every image */
     const size_t few = (tokens + 2) / 3;
-    run_attention(other, qkv, images, tokens, few, heads, head_width, &norm, 2);
+    run_attention(other, qkv, images, tokens, few, heads, head_width, &norm, relative, 2);
     for (size_t b = 0; b < images; b++)
         assert_memory_equal(other + b * image, fast + b * image, few * width * sizeof *fast);
     vitc_aligned_free(qkv);
@@ -220,9 +222,91 @@ static void attention_equals_ref_and_keeps_its_bits(void **unused)
                                        {2, 37, 1, 80}, {1, 65, 4, 64}, {2, 33, 2, 33},
                                        {1, 50, 2, 16}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        check_attention(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], false);
-        check_attention(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], true);
+        check_attention(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], false, NULL);
+        check_attention(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], true, NULL);
     }
+}
+
+static void attention_adds_relative_biases(void **unused)
+{
+    (void)unused;
+    enum { HEADS = 3, HEAD_WIDTH = 12 };
+    /* grid and prefix tokens */
+    static const uint32_t shapes[][3] = {{1, 1, 0}, {3, 4, 0}, {5, 2, 1}, {6, 11, 2}, {1, 9, 1}};
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        vit_relative relative = {.shape = {.grid_height = shapes[i][0],
+                                           .grid_width = shapes[i][1],
+                                           .prefix = shapes[i][2],
+                                           .heads = HEADS}};
+        const size_t tokens = shapes[i][2] + shapes[i][0] * shapes[i][1];
+        const size_t count = HEADS * patches_relative_rows(&relative.shape);
+        float *biases = test_random_floats(count, 3, 12);
+        relative.biases = biases;
+        check_attention(2, tokens, HEADS, HEAD_WIDTH, i % 2 == 0, &relative);
+        vitc_aligned_free(biases);
+    }
+}
+
+/* All that the position operations take. */
+typedef struct positions {
+    patches_position table;
+    vit_rope rope;
+    vit_qk_norm norm;
+    size_t heads;
+} positions;
+
+enum { POSITION_IMAGES = 3 };
+
+static void check_positions(const positions *p, uint32_t prefix, int threads)
+{
+    const size_t d = p->table.width, n = prefix + p->table.grid_height * p->table.grid_width;
+    const size_t count = POSITION_IMAGES * n * 3 * d;
+    float *x = test_random_floats(count, 1, 21), *exact = test_floats(count);
+    memcpy(exact, x, count * sizeof *x);
+    vit_ref_position(exact, POSITION_IMAGES, n, &p->table, prefix);
+#pragma omp parallel num_threads(threads)
+    vit_op_position(x, d, POSITION_IMAGES, n, &p->table, prefix);
+    assert_true(test_relative_error(x, exact, POSITION_IMAGES * n * d) < 1e-6);
+    for (int back = 0; back < 2; back++) {
+        memcpy(exact, x, count * sizeof *x);
+        vit_ref_rope(exact, POSITION_IMAGES, n, p->heads, d / p->heads, &p->norm, &p->rope, back);
+#pragma omp parallel num_threads(threads)
+        vit_op_rope(x, 3 * d, POSITION_IMAGES, n, p->heads, d / p->heads, &p->norm, &p->rope, back,
+                    kernels.rows);
+        assert_true(test_relative_error(x, exact, count) < 5e-6);
+    }
+    vitc_aligned_free(x);
+    vitc_aligned_free(exact);
+}
+
+/* With fewer and with more threads than parts of the tokens. */
+static void position_ops_equal_ref(void **unused)
+{
+    (void)unused;
+    enum { GH = 4, GW = 7, D = 24, HEADS = 3, HEAD_WIDTH = D / HEADS, PREFIX = 2 };
+    enum { PATCHES = GH * GW, ANGLES = PATCHES * HEAD_WIDTH / 2 };
+    float *table = test_random_floats((PREFIX + PATCHES) * D, 1, 22);
+    float *norms = test_random_floats(4 * HEAD_WIDTH, 1, 23);
+    float cosines[ANGLES], sines[ANGLES];
+    patches_rope_fill(cosines, sines, GH, GW, HEAD_WIDTH);
+    for (int i = 0; i < 8; i++) {
+        const bool covers = i & 1, multiplies = i & 2, normed = i & 4;
+        const positions p = {
+            .table = {.kind = PATCHES_POSITION_LEARNED_1D,
+                      .op = multiplies ? PATCHES_POSITION_MUL : PATCHES_POSITION_ADD,
+                      .grid_height = GH,
+                      .grid_width = GW,
+                      .prefix = covers ? PREFIX : 0,
+                      .width = D,
+                      .table = table},
+            .rope = {cosines, sines, PREFIX},
+            .norm = {{normed ? norms : NULL, norms + HEAD_WIDTH, 1e-6f},
+                     {normed ? norms + 2 * HEAD_WIDTH : NULL, norms + 3 * HEAD_WIDTH, 1e-6f}},
+            .heads = HEADS};
+        for (int threads = 1; threads <= 6; threads++) check_positions(&p, PREFIX, threads);
+    }
+    vitc_aligned_free(table);
+    vitc_aligned_free(norms);
 }
 
 static void layernorm_op_equals_ref(void **unused)
@@ -279,6 +363,8 @@ int main(void)
         cmocka_unit_test(row_scale_multiplies_rows),
         cmocka_unit_test(linear_norms_its_input),
         cmocka_unit_test(attention_equals_ref_and_keeps_its_bits),
+        cmocka_unit_test(attention_adds_relative_biases),
+        cmocka_unit_test(position_ops_equal_ref),
         cmocka_unit_test(layernorm_op_equals_ref),
         cmocka_unit_test(pooling_means_and_maxima),
         cmocka_unit_test(sizes_that_overflow_are_refused),

@@ -130,6 +130,12 @@ bool vit_param_in_encoder(vit_param_id id)
            id == VIT_FC2_WEIGHT;
 }
 
+bool vit_param_in_position(vit_param_id id)
+{
+    return (id >= VIT_POS_EMBED && id <= VIT_RELATIVE_TABLE) ||
+           (id >= VIT_BLOCK_POS_EMBED && id <= VIT_BLOCK_RELATIVE_TABLE);
+}
+
 bool vit_param_in_head(vit_param_id id)
 {
     return id == VIT_HEAD_WEIGHT || id == VIT_HEAD_DIST_WEIGHT;

@@ -77,6 +77,8 @@ bool vit_param_in_block(vit_param_id id);
 /* True for the matrices of the encoder's linear layers, which a precision other than float32
  * changes. */
 bool vit_param_in_encoder(vit_param_id id);
+/* True for learned positions, whose shapes and numbers are of one patch grid. */
+bool vit_param_in_position(vit_param_id id);
 /* True for the matrices of the classifying heads. */
 bool vit_param_in_head(vit_param_id id);
 

@@ -664,22 +664,45 @@ static vitc_status read_stored(const vit_checkpoint *checkpoint,
     return VITC_OK;
 }
 
-/* The position table, resampled from the stored grid to that of the configuration. */
-static vitc_status read_position(const vit_checkpoint *checkpoint,
-                                 const vit_checkpoint_source *source, float *dst,
+/* Learned positions, from the grid that they are stored for to that of the configuration. */
+static vitc_status resize_position(const vit_checkpoint *checkpoint, const vit_param *param,
+                                   float *dst, const float *values, const vitc_log *log)
+{
+    const patches_position_filter filter = checkpoint->config.position_filter;
+    const patches_position wanted = vit_config_position(&checkpoint->config);
+    patches_position stored = vit_config_position(&checkpoint->stored);
+    const patches_relative relative = vit_config_relative(&checkpoint->stored);
+    stored.table = values;
+    switch (param->id) {
+    case VIT_POS_ROWS:
+    case VIT_BLOCK_POS_ROWS:
+        return patches_position_resize_axis(dst, wanted.grid_height, values, stored.grid_height,
+                                            (uint32_t)param->shape[1], filter, log);
+    case VIT_POS_COLUMNS:
+    case VIT_BLOCK_POS_COLUMNS:
+        return patches_position_resize_axis(dst, wanted.grid_width, values, stored.grid_width,
+                                            (uint32_t)param->shape[1], filter, log);
+    case VIT_RELATIVE_TABLE:
+    case VIT_BLOCK_RELATIVE_TABLE:
+        return patches_relative_resize(dst, wanted.grid_height, wanted.grid_width, values,
+                                       &relative, filter, log);
+    default:
+        return patches_position_resize(dst, wanted.grid_height, wanted.grid_width, &stored, filter,
+                                       log);
+    }
+}
+
+static vitc_status read_position(const vit_checkpoint *checkpoint, size_t index, float *dst,
                                  const vitc_log *log)
 {
-    const vit_config *config = &checkpoint->config;
-    const patches_position wanted = vit_config_position(config);
-    patches_position stored = vit_config_position(&checkpoint->stored);
-    float *table = malloc(source->parts[0]->tensor->count * sizeof *table); /* it lies in a file */
-    if (table == NULL) return vitc_fail_memory(log, "the position table");
-    vitc_status status = read_stored(checkpoint, source, table, log);
-    stored.table = table;
+    const vit_checkpoint_source *source = &checkpoint->sources[index];
+    /* The tensor lies in a file, so that its size is none that wraps. */
+    float *values = malloc(source->parts[0]->tensor->count * sizeof *values);
+    if (values == NULL) return vitc_fail_memory(log, "the position table");
+    vitc_status status = read_stored(checkpoint, source, values, log);
     if (status == VITC_OK)
-        status = patches_position_resize(dst, wanted.grid_height, wanted.grid_width, &stored,
-                                         config->position_filter, log);
-    free(table);
+        status = resize_position(checkpoint, &checkpoint->table.params[index], dst, values, log);
+    free(values);
     return status;
 }
 
@@ -689,10 +712,9 @@ vitc_status vit_checkpoint_read(const vit_checkpoint *checkpoint, size_t param, 
     if (param >= checkpoint->table.count)
         return vitc_fail(log, VITC_ERR_ARGUMENT, "%s: there is no parameter %zu", checkpoint->name,
                          param);
-    const vit_checkpoint_source *source = &checkpoint->sources[param];
-    if (checkpoint->table.params[param].id == VIT_POS_EMBED)
-        return read_position(checkpoint, source, dst, log);
-    return read_stored(checkpoint, source, dst, log);
+    if (vit_param_in_position(checkpoint->table.params[param].id))
+        return read_position(checkpoint, param, dst, log);
+    return read_stored(checkpoint, &checkpoint->sources[param], dst, log);
 }
 
 bool vit_checkpoint_is_quantized(const vit_checkpoint *checkpoint, size_t param)
