@@ -256,7 +256,7 @@ VITC_API void patches_position_apply_token(float *token, uint32_t n,
                                            uint32_t prefix_tokens);
 /* Backward, for token n of one image: dtable, laid out as the table, += its gradient (dy for ADD,
  * dy x for MUL), and for MUL dy becomes the gradient of x, dy (1 + p). x is what the token was
- * before; for ADD it is not looked at. */
+ * before; for ADD it is not looked at. dtable NULL: the table's gradient is not asked for. */
 VITC_API void patches_position_backward_token(float *dy, float *dtable, const float *x, uint32_t n,
                                               const patches_position *position,
                                               uint32_t prefix_tokens);

@@ -123,14 +123,11 @@ void patches_position_backward_token(float *dy, float *dtable, const float *x, u
 {
     const size_t slot = find_slot(n, position, prefix_tokens), width = position->width;
     if (slot == SIZE_MAX) return;
-    float *dp = dtable + slot * width;
-    if (position->op == PATCHES_POSITION_ADD) {
-        for (size_t d = 0; d < width; d++) dp[d] += dy[d];
-        return;
-    }
+    float *dp = dtable != NULL ? dtable + slot * width : NULL;
+    const bool add = position->op == PATCHES_POSITION_ADD;
+    if (dp != NULL)
+        for (size_t d = 0; d < width; d++) dp[d] += add ? dy[d] : dy[d] * x[d];
+    if (add) return;
     const float *p = position->table + slot * width;
-    for (size_t d = 0; d < width; d++) {
-        dp[d] += dy[d] * x[d];
-        dy[d] *= 1 + p[d];
-    }
+    for (size_t d = 0; d < width; d++) dy[d] *= 1 + p[d];
 }

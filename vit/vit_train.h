@@ -34,12 +34,15 @@ typedef struct vit_train_options {
                         left out per image with probability drop_path * l / (L - 1) */
     float dropout;   /* after the positions and at the end of each residual branch */
     float patch_dropout; /* PatchDropout (arXiv 2208.07220): of each image this share of the patches
-                            is left out of a pass, at random, after the positions: less work.
-                            Positions at the stem only */
+                            is left out of a pass, at random, with their positions: less work, and
+                            room for activations of those that are kept. Positions at the stem only.
+                            One patch at least is kept; vit_trainer_logits sees all of them */
     uint64_t seed;       /* of what is left out */
     /* NULL, or called during the last group's backward pass, by the thread that called
-     * vit_trainer_run, when gradients [from, from + count) are complete: last parameters first, all
-     * of them once. Sums over several machines can so be under way while the rest is computed. */
+     * vit_trainer_run, when gradients [from, from + count) are complete: last parameters first, a
+     * block at a time, all that are trained once; of what is frozen there is no word. Sums over
+     * several machines can so be under way while the other threads compute the rest. A pass whose
+     * loss is not finite reports nothing. */
     void (*ready)(void *user, size_t from, size_t count);
     void *ready_user;
     uint32_t frozen; /* the first blocks that are not trained, and with them everything before:
@@ -50,9 +53,10 @@ typedef struct vit_train_options {
 /* 64 images, F32, nothing left out, all trained. */
 VITC_API vit_train_options vit_train_options_default(void);
 
-/* VITC_ERR_UNSUPPORTED for a configuration that can be run but not trained yet, naming what:
- * LayerNorm of queries and keys, pooling by maximum, a distillation head, scores that are not a
- * softmax. VITC_ERR_ARGUMENT for options that make no sense, VITC_ERR_MODEL as vit_config_check. */
+/* VITC_ERR_UNSUPPORTED for a configuration that can be run but not trained yet, naming what: a
+ * distillation head, scores that are not a softmax. VITC_ERR_ARGUMENT for options that make no
+ * sense, patch dropout with positions inside the blocks among them; VITC_ERR_MODEL as
+ * vit_config_check. */
 VITC_API VITC_MUST_CHECK vitc_status vit_trainer_check(const vit_config *config,
                                                        const vit_train_options *options,
                                                        const vitc_log *log);
@@ -78,10 +82,12 @@ VITC_API float *vit_trainer_parameters(vit_trainer *trainer);
 VITC_API float *vit_trainer_gradients(vit_trainer *trainer);
 VITC_API size_t vit_trainer_count(const vit_trainer *trainer);
 
-/* Random parameters, nearly as timm makes them: matrices, position table and distillation token
- * normal (deviation 0.02, the table `position_std`), class and register tokens normal (1e-6),
- * biases 0, norms 1, layer scale 1e-5; the head's matrix zeros, so that training begins at the loss
- * of a guess. */
+/* Random parameters, nearly as timm makes them: matrices and distillation token normal (deviation
+ * 0.02), class and register tokens normal (1e-6), biases 0, norms 1, layer scale 1e-5; the head's
+ * matrix zeros, so that training begins at the loss of a guess. Position tables, and the rows and
+ * columns that they are made of, are normal (`position_std`: 0.02 in ViT's JAX code, timm and DeiT,
+ * 1/sqrt(D) in big_vision and CLIP, 0.2 in CCT), of every block alike: multiplied, they then begin
+ * near 1. Relative positions begin with zeros, as in BEiT (arXiv 2106.08254). */
 VITC_API void vit_trainer_initialize(vit_trainer *trainer, uint64_t seed, float position_std);
 
 /* Where the patch rows of image b are to be written before a pass: as vit_workspace_patches. */

@@ -205,25 +205,46 @@ static void layernorm_formula_has_its_differences(void **unused)
 
 enum { A_IMAGES = 2, A_TOKENS = 5, A_HEADS = 2, A_WIDTH = 3 };
 
-static double attention_loss(const double *qkv, void *dout)
+enum { A_OUT = A_IMAGES * A_TOKENS * A_HEADS * A_WIDTH, A_BIASES = A_HEADS * A_TOKENS * A_TOKENS };
+
+typedef struct attention_case {
+    const double *dout, *qkv, *biases; /* biases NULL: none */
+} attention_case;
+
+static double attention_loss(const double *qkv, void *user)
 {
-    enum { COUNT = A_IMAGES * A_TOKENS * A_HEADS * A_WIDTH };
-    double out[COUNT], weights[A_TOKENS];
-    vit_double_attention(out, qkv, A_IMAGES, A_TOKENS, A_HEADS, A_WIDTH, weights);
-    return weighted(out, dout, COUNT);
+    const attention_case *c = user;
+    double out[A_OUT], weights[A_TOKENS];
+    vit_double_attention(out, qkv, A_IMAGES, A_TOKENS, A_HEADS, A_WIDTH, c->biases, weights);
+    return weighted(out, c->dout, A_OUT);
+}
+
+static double attention_loss_of_biases(const double *biases, void *user)
+{
+    attention_case c = *(attention_case *)user;
+    c.biases = biases;
+    return attention_loss(c.qkv, &c);
 }
 
 static void attention_formula_has_its_differences(void **unused)
 {
     (void)unused;
-    enum { OUT = A_IMAGES * A_TOKENS * A_HEADS * A_WIDTH, COUNT = 3 * OUT };
-    double *qkv = random_doubles(COUNT, 1, 5), *dout = random_doubles(OUT, 1, 6);
-    double gradient[COUNT], weights[2 * A_TOKENS];
-    vit_double_attention_backward(gradient, dout, qkv, A_IMAGES, A_TOKENS, A_HEADS, A_WIDTH,
-                                  weights);
-    check_differences(attention_loss, dout, qkv, COUNT, gradient);
+    double *qkv = random_doubles(3 * A_OUT, 1, 5), *dout = random_doubles(A_OUT, 1, 6);
+    double *biases = random_doubles(A_BIASES, 1, 7);
+    double gradient[3 * A_OUT], weights[2 * A_TOKENS];
+    attention_case c = {dout, qkv, NULL};
+    vit_double_attention_backward(gradient, NULL, dout, qkv, A_IMAGES, A_TOKENS, A_HEADS, A_WIDTH,
+                                  NULL, weights);
+    check_differences(attention_loss, &c, qkv, 3 * A_OUT, gradient);
+    double of_biases[A_BIASES] = {0};
+    c.biases = biases;
+    vit_double_attention_backward(gradient, of_biases, dout, qkv, A_IMAGES, A_TOKENS, A_HEADS,
+                                  A_WIDTH, biases, weights);
+    check_differences(attention_loss, &c, qkv, 3 * A_OUT, gradient);
+    check_differences(attention_loss_of_biases, &c, biases, A_BIASES, of_biases);
     free(qkv);
     free(dout);
+    free(biases);
 }
 
 enum { C_IMAGES = 3, C_CLASSES = 5 };
@@ -733,38 +754,120 @@ static void layernorm_gradient_equals_formula(void **unused)
 
 /* ---- attention ---- */
 
-static void check_attention(const size_t *shape, const vit_gemm *gemm, double tolerance)
+typedef struct attention_shape {
+    size_t images, tokens, heads, head_width, queries;
+    uint32_t grid_height, prefix; /* of relative positions; grid 0: none */
+} attention_shape;
+
+/* A random table [rows][H] of relative positions, the biases [H][N][N] that it means, and those
+ * [H][rows] that the operation takes. */
+typedef struct relative_case {
+    float *table, *arranged;
+    double *biases;
+    vit_relative relative;
+} relative_case;
+
+static relative_case make_relative(const attention_shape *s)
 {
-    const size_t images = shape[0], tokens = shape[1], heads = shape[2], head_width = shape[3];
-    const size_t width = heads * head_width, rows = images * tokens;
+    const uint32_t tokens = (uint32_t)s->tokens;
+    const patches_relative shape = {.grid_height = s->grid_height,
+                                    .grid_width = (tokens - s->prefix) / s->grid_height,
+                                    .prefix = s->prefix,
+                                    .heads = (uint32_t)s->heads};
+    const size_t rows = patches_relative_rows(&shape);
+    relative_case c = {.table = test_random_floats(rows * s->heads, 1, 21),
+                       .arranged = test_floats(rows * s->heads),
+                       .biases = doubles(NULL, s->heads * s->tokens * s->tokens)};
+    double *bias = c.biases;
+    for (size_t h = 0; h < s->heads; h++)
+        for (uint32_t q = 0; q < tokens; q++)
+            for (uint32_t k = 0; k < tokens; k++)
+                *bias++ = (double)c.table[patches_relative_index(&shape, q, k) * s->heads + h];
+    patches_relative_arrange(c.arranged, c.table, sqrtf((float)s->head_width), &shape);
+    c.relative = (vit_relative){shape, c.arranged};
+    return c;
+}
+
+static void free_relative(const relative_case *c)
+{
+    vitc_aligned_free(c->table);
+    vitc_aligned_free(c->arranged);
+    free(c->biases);
+}
+
+/* Each image's dbiases, back in the table's order and together, are sums of `exact` [H][N][N]. */
+static void check_bias_gradient(const attention_shape *s, const relative_case *c,
+                                const float *dbiases, const double *exact, double tolerance)
+{
+    const patches_relative *shape = &c->relative.shape;
+    const size_t rows = patches_relative_rows(shape), count = rows * s->heads;
+    double *expected = doubles(NULL, count);
+    float *found = test_floats(count);
+    memset(found, 0, count * sizeof *found);
+    for (size_t b = 0; b < s->images; b++)
+        patches_relative_arrange_backward(found, dbiases + b * count, sqrtf((float)s->head_width),
+                                          shape);
+    for (size_t h = 0; h < s->heads; h++)
+        for (uint32_t q = 0; q < s->tokens; q++)
+            for (uint32_t k = 0; k < s->tokens; k++)
+                expected[patches_relative_index(shape, q, k) * s->heads + h] += *exact++;
+    assert_rows(found, expected, 1, count, count, tolerance);
+    free(expected);
+    vitc_aligned_free(found);
+}
+
+static void check_attention(const attention_shape *s, const vit_gemm *gemm, double tolerance)
+{
+    const size_t width = s->heads * s->head_width, rows = s->images * s->tokens;
     const size_t ldq = 3 * width + 4, lddq = 3 * width + 1, lddo = width + 2;
     float *qkv = random_rows(rows, 3 * width, ldq, 1.5, 11);
-    float *dout = random_rows(rows, width, lddo, 1, 12), *first = NULL;
-    double *exact = doubles(NULL, rows * 3 * width), *weights = doubles(NULL, 2 * tokens);
+    float *dout = random_rows(rows, width, lddo, 1, 12), *first = NULL, *first_biases = NULL;
+    const size_t pairs = s->heads * s->tokens * s->tokens;
+    double *exact = doubles(NULL, rows * 3 * width), *weights = doubles(NULL, 2 * s->tokens);
+    double *exact_biases = doubles(NULL, pairs);
     double *qkvd = double_rows(qkv, rows, 3 * width, ldq);
     double *doutd = double_rows(dout, rows, width, lddo);
-    vit_double_attention_backward(exact, doutd, qkvd, images, tokens, heads, head_width, weights);
+    relative_case c = {0};
+    if (s->grid_height > 0) c = make_relative(s);
+    const vit_relative *relative = s->grid_height > 0 ? &c.relative : NULL;
+    for (size_t r = 0; r < rows; r++) { /* where there is no query, nothing is looked at */
+        if (r % s->tokens < s->queries) continue;
+        memset(doutd + r * width, 0, width * sizeof *doutd);
+        for (size_t i = 0; i < width; i++) dout[r * lddo + i] = NAN;
+    }
+    vit_double_attention_backward(exact, exact_biases, doutd, qkvd, s->images, s->tokens, s->heads,
+                                  s->head_width, c.biases, weights);
+    const size_t bias_count =
+        relative != NULL ? s->images * s->heads * patches_relative_rows(&relative->shape) : 0;
     for (int threads = 1; threads <= 3; threads++) {
-        float *dqkv = test_floats(rows * lddq);
-        const vit_scratch scratch =
-            make_scratch(1, vit_op_attention_backward_thread(gemm, tokens, head_width), threads);
+        float *dqkv = test_floats(rows * lddq), *dbiases = test_floats(bias_count + 1);
+        const vit_scratch scratch = make_scratch(
+            1, vit_op_attention_backward_thread(gemm, s->tokens, s->head_width), threads);
 #pragma omp parallel num_threads(threads)
-        vit_op_attention_backward(dqkv, lddq, dout, lddo, qkv, ldq, images, tokens, heads,
-                                  head_width, gemm, &scratch, kernels.rows);
+        vit_op_attention_backward(dqkv, lddq, dout, lddo, qkv, ldq, s->images, s->tokens,
+                                  s->queries, s->heads, s->head_width, relative,
+                                  relative != NULL ? dbiases : NULL, gemm, &scratch, kernels.rows);
         free_scratch(&scratch);
         assert_rows(dqkv, exact, rows, 3 * width, lddq, tolerance);
+        if (relative != NULL) check_bias_gradient(s, &c, dbiases, exact_biases, tolerance);
         if (threads == 1) {
             first = dqkv;
+            first_biases = dbiases;
             continue;
         }
         for (size_t t = 0; t < rows; t++)
             assert_memory_equal(dqkv + t * lddq, first + t * lddq, 3 * width * sizeof *dqkv);
+        assert_memory_equal(dbiases, first_biases, bias_count * sizeof *dbiases);
         vitc_aligned_free(dqkv);
+        vitc_aligned_free(dbiases);
     }
+    if (relative != NULL) free_relative(&c);
     vitc_aligned_free(first);
+    vitc_aligned_free(first_biases);
     vitc_aligned_free(qkv);
     vitc_aligned_free(dout);
     free(exact);
+    free(exact_biases);
     free(weights);
     free(qkvd);
     free(doutd);
@@ -774,13 +877,18 @@ static void attention_gradient_equals_formula(void **unused)
 {
     (void)unused;
     /* {1, 250, ...} and {1, 900, ...} take several runs of queries, and the last several passes */
-    static const size_t shapes[][4] = {{1, 2, 1, 1},   {2, 5, 2, 12},   {3, 17, 3, 8},
-                                       {2, 37, 1, 80}, {1, 65, 4, 64},  {2, 33, 2, 33},
-                                       {1, 50, 2, 16}, {1, 250, 1, 20}, {1, 900, 1, 9}};
+    static const attention_shape shapes[] = {
+        {1, 2, 1, 1, 2, 0, 0},       {2, 5, 2, 12, 5, 0, 0},     {3, 17, 3, 8, 17, 0, 0},
+        {2, 37, 1, 80, 37, 0, 0},    {1, 65, 4, 64, 65, 0, 0},   {2, 33, 2, 33, 33, 0, 0},
+        {1, 50, 2, 16, 50, 0, 0},    {1, 250, 1, 20, 250, 0, 0}, {1, 900, 1, 9, 900, 0, 0},
+        {3, 17, 3, 8, 1, 0, 0},      {2, 40, 2, 16, 13, 0, 0},   {1, 250, 1, 20, 200, 0, 0},
+        {2, 12, 2, 8, 12, 3, 0},     {3, 14, 3, 16, 14, 4, 2},   {2, 26, 1, 8, 1, 5, 1},
+        {1, 251, 2, 12, 251, 25, 1},
+    };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        check_attention(shapes[i], &kernels.f32, f32_tolerance);
+        check_attention(&shapes[i], &kernels.f32, f32_tolerance);
         /* scores, weights and their gradients are rounded: 2^-9 each, of sums that partly cancel */
-        check_attention(shapes[i], &kernels.bf16, 0.04);
+        check_attention(&shapes[i], &kernels.bf16, 0.04);
     }
 }
 
@@ -793,8 +901,8 @@ static void attention_of_one_token_passes_values_only(void **unused)
     float *dqkv = test_floats(3 * WIDTH);
     const vit_scratch scratch =
         make_scratch(1, vit_op_attention_backward_thread(&kernels.f32, 1, WIDTH), 1);
-    vit_op_attention_backward(dqkv, 3 * WIDTH, dout, WIDTH, qkv, 3 * WIDTH, 1, 1, 1, WIDTH,
-                              &kernels.f32, &scratch, kernels.rows);
+    vit_op_attention_backward(dqkv, 3 * WIDTH, dout, WIDTH, qkv, 3 * WIDTH, 1, 1, 1, 1, WIDTH, NULL,
+                              NULL, &kernels.f32, &scratch, kernels.rows);
     for (size_t i = 0; i < 2 * WIDTH; i++) assert_true(fabsf(dqkv[i]) < 1e-6f);
     for (size_t i = 0; i < WIDTH; i++) assert_true(fabsf(dqkv[2 * WIDTH + i] - dout[i]) < 1e-6f);
     free_scratch(&scratch);

@@ -1,16 +1,14 @@
 /* Gradients of the trainer: against the double reference, which finite differences check, and
  * against PyTorch's autograd. ctest runs this once per kernel row (VITC_ISA). */
-#include "vit_train_reference.h"
-#include "vit_train_support.h"
+#include "vit_train_compare.h"
 #include "test_golden_tensors.h"
 
 enum { BATCH = 5 };
 
 /* Largest error of a parameter's gradient, in parts of its largest number. */
-#define REFERENCE_TOLERANCE 1e-6 /* double against finite differences */
-#define F32_TOLERANCE       1e-5 /* the trainer against double; 2e-3 is promised */
-#define BF16_TOLERANCE      3e-2
-#define GOLDEN_TOLERANCE    1e-5 /* the trainer against PyTorch in float64 */
+#define F32_TOLERANCE    1e-5 /* the trainer against double; 2e-3 is promised */
+#define BF16_TOLERANCE   3e-2
+#define GOLDEN_TOLERANCE 1e-5 /* the trainer against PyTorch in float64 */
 
 typedef struct named_case {
     const char *name;
@@ -51,6 +49,17 @@ static size_t make_cases(named_case *cases)
     cases[n++].config.distillation_token = true;
     cases[n] = (named_case){"no positions", base};
     cases[n++].config.position = PATCHES_POSITION_NONE;
+    cases[n] = (named_case){"maximum pooling", base};
+    cases[n++].config.pool = VIT_POOL_MAX;
+    cases[n] = (named_case){"average and maximum pooling, no last norm", base};
+    cases[n].config.norm_final = false;
+    cases[n++].config.pool = VIT_POOL_AVGMAX;
+    cases[n] = (named_case){"norm of queries and keys", base};
+    cases[n++].config.qk_norm = true;
+    cases[n] = (named_case){"norm of queries and keys, average pooling", base};
+    cases[n].config.qk_norm = true;
+    cases[n].config.heads = 3;
+    cases[n++].config.pool = VIT_POOL_AVG;
     cases[n] = (named_case){"no last norm", base};
     cases[n++].config.norm_final = false;
     cases[n] = (named_case){"one layer", base};
@@ -66,79 +75,6 @@ static size_t make_cases(named_case *cases)
 }
 
 enum { CASES_MAX = 32 };
-
-/* The sum of losses and gradients over a batch whose images stand in the trainer. */
-static double reference_batch(reference *r, vit_trainer *trainer, const float *targets,
-                              bool backward)
-{
-    const size_t count = patch_floats(&r->config), k = r->config.classes;
-    double *patches = doubles(count), *target = doubles(k), loss = 0;
-    for (uint32_t b = 0; b < BATCH; b++) {
-        for (size_t i = 0; i < count; i++) patches[i] = (double)vit_trainer_patches(trainer, b)[i];
-        for (size_t i = 0; i < k; i++) target[i] = (double)targets[b * k + i];
-        loss += reference_image(r, patches, target, backward);
-    }
-    free(patches);
-    free(target);
-    return loss;
-}
-
-/* Every parameter moved along a random direction of its own: the slope of the loss is what the
- * gradient says, to the error of a difference of the fourth order. */
-static void check_by_differences(reference *r, vit_trainer *trainer, const float *targets,
-                                 const char *name)
-{
-    const double h = 1e-3;
-    double total = 0;
-    for (size_t i = 0; i < r->table.elements; i++) total += r->dw[i] * r->dw[i];
-    for (size_t i = 0; i < r->table.count; i++) {
-        const vit_param *p = &r->table.params[i];
-        double *w = r->w + p->offset, slope = 0, size = 0;
-        double *direction = doubles(p->count), *saved = doubles(p->count);
-        uint64_t state = 5 + i;
-        for (size_t j = 0; j < p->count; j++) {
-            direction[j] = (double)test_random_normal(&state);
-            size += direction[j] * direction[j];
-            saved[j] = w[j];
-        }
-        for (size_t j = 0; j < p->count; j++) {
-            direction[j] /= sqrt(size);
-            slope += direction[j] * r->dw[p->offset + j];
-        }
-        double losses[4];
-        const double steps[4] = {-2 * h, -h, h, 2 * h};
-        for (size_t s = 0; s < 4; s++) {
-            for (size_t j = 0; j < p->count; j++) w[j] = saved[j] + steps[s] * direction[j];
-            losses[s] = reference_batch(r, trainer, targets, false);
-        }
-        memcpy(w, saved, p->count * sizeof *w);
-        const double found = (losses[0] - 8 * losses[1] + 8 * losses[2] - losses[3]) / (12 * h);
-        const double error = fabs(found - slope) / sqrt(total);
-        if (!(error <= REFERENCE_TOLERANCE))
-            fail_msg("%s: %s: the gradient along a direction is %.10g, differences give %.10g",
-                     name, p->name, slope, found);
-        free(direction);
-        free(saved);
-    }
-}
-
-static double compare(const vit_param_table *table, vit_trainer *trainer, const double *expected,
-                      double tolerance, const char *name)
-{
-    double largest = 0, worst = 0;
-    for (size_t i = 0; i < table->elements; i++) largest = fmax(largest, fabs(expected[i]));
-    for (size_t i = 0; i < table->count; i++) {
-        const vit_param *p = &table->params[i];
-        /* what softmax cannot see (biases of keys) has no gradient but rounding */
-        const double error = gradient_error(vit_trainer_gradients(trainer) + p->offset,
-                                            expected + p->offset, p->count, 1e-3 * largest);
-        worst = fmax(worst, error);
-        if (!(error <= tolerance))
-            fail_msg("%s: the gradient of %s differs by %g of its largest number", name, p->name,
-                     error);
-    }
-    return worst;
-}
 
 static void gradients_are_those_of_the_paper(void **unused)
 {
@@ -157,8 +93,8 @@ static void gradients_are_those_of_the_paper(void **unused)
         random_images(trainer, BATCH, 9);
         float *targets = random_targets(config, BATCH, 3);
         reference r = reference_create(config, vit_trainer_parameters(trainer));
-        const double loss = reference_batch(&r, trainer, targets, true);
-        check_by_differences(&r, trainer, targets, cases[i].name);
+        const double loss = reference_batch(&r, trainer, targets, BATCH, true);
+        check_by_differences(&r, trainer, targets, BATCH, cases[i].name);
 
         vit_pass pass;
         assert_int_equal(vit_trainer_run(trainer, &pass, targets, BATCH, 1, 0, &log_lines),
@@ -191,7 +127,7 @@ static void bf16_gradients_are_near(void **unused)
     random_images(trainer, BATCH, 9);
     float *targets = random_targets(&config, BATCH, 3);
     reference r = reference_create(&config, vit_trainer_parameters(trainer));
-    reference_batch(&r, trainer, targets, true);
+    reference_batch(&r, trainer, targets, BATCH, true);
     vit_pass pass;
     assert_int_equal(vit_trainer_run(trainer, &pass, targets, BATCH, 1, 0, &log_lines), VITC_OK);
     const double error = compare(&r.table, trainer, r.dw, BF16_TOLERANCE, "bf16");

@@ -1,9 +1,11 @@
-/* With S = Q K^T / sqrt(Dh), P = softmax(S) and O = P V, per image and head:
- *     dV = P^T dO     dP = dO V^T     dS = P (dP - rowsum(P dP)) / sqrt(Dh)     dQ = dS K     dK =
- * dS^T Q A run of queries meets all keys. Its P and dS are stored, cut to stay in L2, so that the
+/* With S = (Q K^T + bias) / sqrt(Dh), P = softmax(S) and O = P V, per image and head:
+ *     dV = P^T dO     dP = dO V^T     dS = P (dP - rowsum(P dP)) / sqrt(Dh)
+ *     dQ = dS K       dK = dS^T Q     dbias = dS, summed where the offset is the same
+ * A run of queries meets all keys. Its P and dS are stored, cut to stay in L2, so that the
  * sums over queries of dV and dK are long enough for the kernels. */
 #include <math.h>
 #include <omp.h>
+#include <string.h>
 
 #include "vit_ops_backward.h"
 #include "vit_product.h"
@@ -70,7 +72,8 @@ size_t vit_op_attention_backward_thread(const vit_gemm *gemm, size_t tokens, siz
 
 /* What all heads share. */
 typedef struct attention_backward {
-    size_t lddq, lddo, ldq, tokens, head_width;
+    size_t lddq, lddo, ldq, tokens, queries, head_width;
+    const vit_relative *relative; /* or NULL */
     const vit_gemm *gemm;
     const vit_rows_f32 *rows;
     backward_scratch layout;
@@ -130,7 +133,28 @@ static void multiply(const vit_gemm *gemm, const unsigned char *weights,
 typedef struct head {
     const float *q, *k, *v, *dout;
     float *dq, *dk, *dv;
+    const float *biases; /* of this head, where there are relative positions */
+    float *dbiases;      /* or NULL */
 } head;
+
+/* Of queries [from, from + count). */
+static void add_biases(const attention_backward *a, const head *h, float *scores, size_t from,
+                       size_t count)
+{
+    if (a->relative == NULL) return;
+    for (size_t i = 0; i < count; i++)
+        patches_relative_add(scores + i * a->layout.stride, h->biases, (uint32_t)(from + i),
+                             &a->relative->shape);
+}
+
+static void add_bias_gradients(const attention_backward *a, const head *h, const float *ds,
+                               size_t from, size_t count)
+{
+    if (h->dbiases == NULL) return;
+    for (size_t i = 0; i < count; i++)
+        patches_relative_add_backward(h->dbiases, ds + i * a->layout.stride, (uint32_t)(from + i),
+                                      &a->relative->shape);
+}
 
 /* Queries [from, from + count) of one head; `first` starts the sums of dK and dV. */
 static void run_backward(const attention_backward *a, const head *h, size_t from, size_t count,
@@ -146,12 +170,14 @@ static void run_backward(const attention_backward *a, const head *h, size_t from
 
     pack_token_rows(gemm, packed, q, a->ldq, count, d);
     multiply(gemm, scratch + layout->keys, packed, n, d, p, lds, count, false);
+    add_biases(a, h, p, from, count);
     pack_token_rows(gemm, packed, dout, a->lddo, count, d);
     multiply(gemm, scratch + layout->values, packed, n, d, ds, lds, count, false);
     for (size_t i = 0; i < count; i++) {
         const float inverse = 1.0f / a->rows->softmax(p + i * lds, n, scale);
         a->rows->softmax_backward(p + i * lds, ds + i * lds, n, inverse, scale);
     }
+    add_bias_gradients(a, h, ds, from, count);
 
     pack_token_rows(gemm, packed, ds, lds, count, n);
     multiply(gemm, scratch + layout->key_columns, packed, d, n, h->dq + from * a->lddq, a->lddq,
@@ -172,26 +198,47 @@ static void head_backward(const attention_backward *a, const head *h, unsigned c
     pack_weight_rows(gemm, scratch + layout->keys, h->k, a->ldq, n, d);
     pack_weight_rows(gemm, scratch + layout->values, h->v, a->ldq, n, d);
     pack_weight_columns(gemm, scratch + layout->key_columns, h->k, a->ldq, d, n);
-    for (size_t from = 0; from < n; from += layout->run)
-        run_backward(a, h, from, vitc_size_min(layout->run, n - from), from == 0, scratch);
+    for (size_t from = 0; from < a->queries; from += layout->run)
+        run_backward(a, h, from, vitc_size_min(layout->run, a->queries - from), from == 0, scratch);
+    for (size_t i = a->queries; i < n; i++) memset(h->dq + i * a->lddq, 0, d * sizeof *h->dq);
 }
 
 void vit_op_attention_backward(float *dqkv, size_t lddq, const float *dout, size_t lddo,
                                const float *qkv, size_t ldq, size_t images, size_t tokens,
-                               size_t heads, size_t head_width, const vit_gemm *gemm,
+                               size_t queries, size_t heads, size_t head_width,
+                               const vit_relative *relative, float *dbiases, const vit_gemm *gemm,
                                const vit_scratch *scratch, const vit_rows_f32 *rows)
 {
     const size_t width = heads * head_width;
-    const attention_backward a = {lddq,       lddo, ldq,  tokens,
-                                  head_width, gemm, rows, lay_out(gemm, tokens, head_width)};
+    const attention_backward a = {.lddq = lddq,
+                                  .lddo = lddo,
+                                  .ldq = ldq,
+                                  .tokens = tokens,
+                                  .queries = queries,
+                                  .head_width = head_width,
+                                  .relative = relative,
+                                  .gemm = gemm,
+                                  .rows = rows,
+                                  .layout = lay_out(gemm, tokens, head_width)};
+    const size_t places = relative != NULL ? patches_relative_rows(&relative->shape) : 0;
     unsigned char *block = scratch->thread + (size_t)omp_get_thread_num() * scratch->thread_size;
 #pragma omp for schedule(static) nowait
     for (size_t i = 0; i < images * heads; i++) {
         const size_t first = i / heads * tokens, column = i % heads * head_width;
         const float *q = qkv + first * ldq + column;
         float *dq = dqkv + first * lddq + column;
-        const head h = {q,  q + width,  q + 2 * width, dout + first * lddo + column,
-                        dq, dq + width, dq + 2 * width};
+        head h = {.q = q,
+                  .k = q + width,
+                  .v = q + 2 * width,
+                  .dout = dout + first * lddo + column,
+                  .dq = dq,
+                  .dk = dq + width,
+                  .dv = dq + 2 * width};
+        if (relative != NULL) h.biases = relative->biases + i % heads * places;
+        if (relative != NULL && dbiases != NULL) {
+            h.dbiases = dbiases + i * places;
+            memset(h.dbiases, 0, places * sizeof *h.dbiases);
+        }
         head_backward(&a, &h, block);
     }
 }

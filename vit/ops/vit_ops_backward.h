@@ -51,15 +51,19 @@ void vit_op_layernorm_backward(float *dx, size_t lddx, const float *dy, size_t l
 /* Bytes of vit_scratch.packed that it needs; 0 on overflow. */
 size_t vit_op_layernorm_backward_packed(size_t tokens, size_t width);
 
-/* ---- attention: vit_op_attention of all queries, without norms ---- */
+/* ---- attention: vit_op_attention without norms ---- */
 
-/* dqkv, laid out as qkv, from dout, the gradient of out, and qkv. The attention's weights are
- * computed again, for a few panels of queries at a time, so that no N x N matrix is kept. All of
- * dout and qkv must be done (a barrier before); each head of an image is done by one thread, which
- * returns when its own are done (a barrier after). dqkv overlaps nothing. */
+/* dqkv, laid out as qkv, from dout, the gradient of out, and qkv: only the first `queries` <= N
+ * tokens of each image have a query and an output, and rows of dout; the gradients of the other
+ * queries become 0. With relative positions, dbiases [B][H][rows], laid out as the biases of each
+ * image, becomes their gradient; NULL: it is not asked for. The attention's weights are computed
+ * again, for a few panels of queries at a time, so that no N x N matrix is kept. All of dout and
+ * qkv must be done (a barrier before); each head of an image is done by one thread, which returns
+ * when its own are done (a barrier after). dqkv overlaps nothing. */
 void vit_op_attention_backward(float *dqkv, size_t lddq, const float *dout, size_t lddo,
                                const float *qkv, size_t ldq, size_t images, size_t tokens,
-                               size_t heads, size_t head_width, const vit_gemm *gemm,
+                               size_t queries, size_t heads, size_t head_width,
+                               const vit_relative *relative, float *dbiases, const vit_gemm *gemm,
                                const vit_scratch *scratch, const vit_rows_f32 *rows);
 /* Bytes of one thread's block that it needs; 0 on overflow. */
 size_t vit_op_attention_backward_thread(const vit_gemm *gemm, size_t tokens, size_t head_width);
@@ -91,12 +95,13 @@ void vit_double_layernorm(double *y, const double *x, size_t tokens, const doubl
 void vit_double_layernorm_backward(double *dx, double *dweight, double *dbias, const double *dy,
                                    const double *x, size_t tokens, const double *weight,
                                    size_t width, double eps);
-/* weights: room for [N] (forward) and [2 N] (backward). */
+/* biases [H][N][N] are added to the logits; NULL: none. weights: room for [N] (forward) and [2 N]
+ * (backward). dbiases NULL: not asked for. */
 void vit_double_attention(double *out, const double *qkv, size_t images, size_t tokens,
-                          size_t heads, size_t head_width, double *weights);
-void vit_double_attention_backward(double *dqkv, const double *dout, const double *qkv,
-                                   size_t images, size_t tokens, size_t heads, size_t head_width,
-                                   double *weights);
+                          size_t heads, size_t head_width, const double *biases, double *weights);
+void vit_double_attention_backward(double *dqkv, double *dbiases, const double *dout,
+                                   const double *qkv, size_t images, size_t tokens, size_t heads,
+                                   size_t head_width, const double *biases, double *weights);
 /* dlogits NULL: only the loss. */
 double vit_double_cross_entropy(double *dlogits, const double *logits, const double *targets,
                                 size_t images, size_t classes);

@@ -141,14 +141,15 @@ static double dot(const double *a, const double *b, size_t count)
     return sum;
 }
 
-/* weights [tokens] = softmax(q k^T / sqrt(Dh)) of one query; k points at the first key, ld apart.
- */
+/* weights [tokens] = softmax(q k^T / sqrt(Dh) + bias) of one query; k points at the first key, ld
+ * apart; bias [tokens] or NULL. */
 static void attend(double *weights, const double *q, const double *k, size_t ld, size_t tokens,
-                   size_t head_width)
+                   size_t head_width, const double *bias)
 {
     double highest = -INFINITY, sum = 0;
     for (size_t m = 0; m < tokens; m++) {
         weights[m] = dot(q, k + m * ld, head_width) / sqrt((double)head_width);
+        if (bias != NULL) weights[m] += bias[m];
         highest = fmax(highest, weights[m]);
     }
     for (size_t m = 0; m < tokens; m++) {
@@ -159,7 +160,7 @@ static void attend(double *weights, const double *q, const double *k, size_t ld,
 }
 
 void vit_double_attention(double *out, const double *qkv, size_t images, size_t tokens,
-                          size_t heads, size_t head_width, double *weights)
+                          size_t heads, size_t head_width, const double *biases, double *weights)
 {
     const size_t width = heads * head_width, ld = 3 * width;
     memset(out, 0, images * tokens * width * sizeof *out);
@@ -169,7 +170,8 @@ void vit_double_attention(double *out, const double *qkv, size_t images, size_t 
             const double *k = q + width, *v = k + width;
             double *o = out + b * tokens * width + h * head_width;
             for (size_t n = 0; n < tokens; n++) {
-                attend(weights, q + n * ld, k, ld, tokens, head_width);
+                attend(weights, q + n * ld, k, ld, tokens, head_width,
+                       biases != NULL ? biases + (h * tokens + n) * tokens : NULL);
                 for (size_t m = 0; m < tokens; m++)
                     for (size_t d = 0; d < head_width; d++)
                         o[n * width + d] += weights[m] * v[m * ld + d];
@@ -177,9 +179,9 @@ void vit_double_attention(double *out, const double *qkv, size_t images, size_t 
         }
 }
 
-void vit_double_attention_backward(double *dqkv, const double *dout, const double *qkv,
-                                   size_t images, size_t tokens, size_t heads, size_t head_width,
-                                   double *weights)
+void vit_double_attention_backward(double *dqkv, double *dbiases, const double *dout,
+                                   const double *qkv, size_t images, size_t tokens, size_t heads,
+                                   size_t head_width, const double *biases, double *weights)
 {
     const size_t width = heads * head_width, ld = 3 * width;
     const double scale = 1 / sqrt((double)head_width);
@@ -192,12 +194,15 @@ void vit_double_attention_backward(double *dqkv, const double *dout, const doubl
             double *dq = dqkv + first, *dk = dq + width, *dv = dk + width;
             for (size_t n = 0; n < tokens; n++) {
                 const double *d_out = dout + (b * tokens + n) * width + h * head_width;
-                attend(weights, q + n * ld, k, ld, tokens, head_width);
+                const size_t row = (h * tokens + n) * tokens; /* of biases */
+                attend(weights, q + n * ld, k, ld, tokens, head_width,
+                       biases != NULL ? biases + row : NULL);
                 for (size_t m = 0; m < tokens; m++)
                     dweights[m] = dot(d_out, v + m * ld, head_width);
                 const double mean = dot(weights, dweights, tokens);
                 for (size_t m = 0; m < tokens; m++) {
-                    const double ds = weights[m] * (dweights[m] - mean) * scale;
+                    const double dlogit = weights[m] * (dweights[m] - mean), ds = dlogit * scale;
+                    if (dbiases != NULL) dbiases[row + m] += dlogit;
                     for (size_t d = 0; d < head_width; d++) {
                         dq[n * ld + d] += ds * k[m * ld + d];
                         dk[m * ld + d] += ds * q[n * ld + d];

@@ -1,7 +1,7 @@
 /* The forward pass of training: the equations of model/vit_forward.c, keeping what the backward
  * pass will ask for.
  *
- *     x0     = [class; p1 E; p2 E; ...] + E_pos
+ *     x0     = [class; p1 E; p2 E; ...] + E_pos           (positions by their kind)
  *     middle = x + MSA(LN(x))
  *     out    = middle + W2 f(z) + b2,   z = W1 LN(middle) + b1
  *     logits = W LN(x_L)[class] + b
@@ -15,7 +15,7 @@
 
 train_rows vit_train_block_rows(const vit_trainer *t, uint32_t layer, uint32_t images)
 {
-    const size_t n = vit_config_tokens(&t->config);
+    const size_t n = t->tokens;
     const bool pooled = t->config.pool == VIT_POOL_TOKEN && layer + 1 == t->config.layers;
     return pooled ? (train_rows){images, n} : (train_rows){images * n, 1};
 }
@@ -25,18 +25,18 @@ train_rows vit_train_block_rows(const vit_trainer *t, uint32_t layer, uint32_t i
 static void embed(vit_trainer *t, const float *patches, uint32_t images)
 {
     const vit_config *config = &t->config;
-    const size_t d = config->width, n = vit_config_tokens(config), ld = t->ld.token;
-    const size_t count = vit_config_patches(config);
-    const uint32_t prefix = vit_config_prefix_tokens(config);
+    const size_t d = config->width, n = t->tokens, ld = t->ld.token, count = t->patch_count;
     float *tokens = config->norm_pre ? t->embedded : t->blocks[0].x, *rows = t->normed;
+    float *bare = t->blocks[0].bare, *made = bare != NULL ? bare : tokens;
 
+    patches = vit_train_gather_patches(t, patches, images);
     vit_op_linear(rows, ld, patches, t->patch_embedding.forward.in, images * count, NULL,
                   &t->patch_embedding.forward, VIT_EPILOGUE_BIAS, false, &t->scratch,
                   t->kernels.rows);
 #pragma omp barrier
 #pragma omp for schedule(static)
     for (uint32_t b = 0; b < images; b++) {
-        float *token = tokens + b * n * ld;
+        float *token = made + b * n * ld;
         const struct {
             const float *values;
             size_t count;
@@ -48,13 +48,31 @@ static void embed(vit_trainer *t, const float *patches, uint32_t images)
                 memcpy(token, parts[i].values + j * d, d * sizeof *token);
         for (size_t i = 0; i < count; i++, token += ld)
             memcpy(token, rows + (b * count + i) * ld, d * sizeof *token);
-        patches_position_apply(tokens + b * n * ld, ld, &t->position, prefix);
     }
+    vit_train_apply_positions(t, 0, tokens, bare, images);
     vit_train_drop(t, tokens, (train_rows){images * n, 1}, (train_place){0});
 #pragma omp barrier
     if (config->norm_pre)
         vit_op_layernorm(t->blocks[0].x, ld, tokens, ld, images * n, &t->norm_pre.norm, d,
                          t->kernels.rows);
+}
+
+/* What is done to queries and keys before they meet, in place: norms, whose input is kept, and
+ * rotary positions. Own tokens. */
+static void place_queries(vit_trainer *t, const train_block *block, uint32_t images)
+{
+    const vit_config *config = &t->config;
+    const size_t d = config->width, count = images * (size_t)t->tokens;
+    const vit_qk_norm norm = {block->q_norm.norm, block->k_norm.norm};
+    if (block->qk != NULL) {
+        const train_own_rows own = vit_train_own_rows(count);
+        for (size_t r = own.from; r < own.to; r += own.step)
+            memcpy(block->qk + r * t->ld.qk, block->qkv_rows + r * t->ld.qkv,
+                   2 * d * sizeof *block->qk);
+    }
+    if (block->qk != NULL || t->rope.cosines != NULL)
+        vit_op_rope(block->qkv_rows, t->ld.qkv, images, t->tokens, config->heads, d / config->heads,
+                    &norm, &t->rope, false, t->kernels.rows);
 }
 
 /* hidden = f(z), of the calling thread's tokens. */
@@ -77,7 +95,7 @@ void vit_train_block(vit_trainer *t, uint32_t layer, uint32_t images)
     const train_block *block = &t->blocks[layer];
     const vit_rows_f32 *kernels = t->kernels.rows;
     const vit_scratch *scratch = &t->scratch;
-    const size_t d = config->width, n = vit_config_tokens(config), all = images * n;
+    const size_t d = config->width, n = t->tokens, all = images * n;
     const train_strides ld = t->ld;
     const train_rows rows = vit_train_block_rows(t, layer, images);
     const size_t ldt = rows.step * ld.token; /* between the tokens that go on */
@@ -85,10 +103,11 @@ void vit_train_block(vit_trainer *t, uint32_t layer, uint32_t images)
 
     vit_op_linear(block->qkv_rows, ld.qkv, block->x, ld.token, all, &block->norm1.norm,
                   &block->qkv.forward, VIT_EPILOGUE_BIAS, false, scratch, kernels);
+    place_queries(t, block, images);
 #pragma omp barrier /* every query meets all keys and values */
-    vit_op_attention(block->attended, ld.token, block->qkv_rows, ld.qkv, images, n, n,
-                     config->heads, d / config->heads, &no_norm, NULL, t->attention_gemm, scratch,
-                     kernels);
+    vit_op_attention(block->attended, ld.token, block->qkv_rows, ld.qkv, images, n,
+                     rows.count / images, config->heads, d / config->heads, &no_norm,
+                     vit_train_bias(block), t->attention_gemm, scratch, kernels);
     if (rows.count != all) {
 #pragma omp barrier /* the tokens are dealt out anew */
     }
@@ -116,7 +135,7 @@ static void classify(vit_trainer *t, uint32_t images)
 {
     const vit_config *config = &t->config;
     const vit_rows_f32 *kernels = t->kernels.rows;
-    const size_t d = config->width, n = vit_config_tokens(config), ld = t->ld.token;
+    const size_t d = config->width, n = t->tokens, ld = t->ld.token;
     const size_t prefix = vit_config_prefix_tokens(config);
     const train_rows rows = vit_train_block_rows(t, config->layers - 1, images);
     const float *tokens = t->blocks[config->layers - 1].out;
@@ -132,7 +151,8 @@ static void classify(vit_trainer *t, uint32_t images)
         if (config->pool == VIT_POOL_TOKEN)
             memcpy(t->pooled + b * d, image, d * sizeof(float));
         else
-            vit_pool_tokens(t->pooled + b * d, image + prefix * ld, ld, n - prefix, d, true, false);
+            vit_pool_tokens(t->pooled + b * d, image + prefix * ld, ld, n - prefix, d,
+                            config->pool != VIT_POOL_MAX, config->pool != VIT_POOL_AVG);
     }
     if (config->norm_pooled)
         vit_op_layernorm(t->features, d, t->pooled, d, images, &t->norm_pooled.norm, d, kernels);
@@ -144,6 +164,9 @@ static void classify(vit_trainer *t, uint32_t images)
 void vit_train_forward(vit_trainer *t, const float *patches, uint32_t images)
 {
     embed(t, patches, images);
-    for (uint32_t i = 0; i < t->config.layers; i++) vit_train_block(t, i, images);
+    for (uint32_t i = 0; i < t->config.layers; i++) {
+        if (i > 0) vit_train_apply_positions(t, i, t->blocks[i].x, t->blocks[i].bare, images);
+        vit_train_block(t, i, images);
+    }
     classify(t, images);
 }

@@ -25,6 +25,11 @@ void vit_trainer_initialize(vit_trainer *t, uint64_t seed, float position_std)
             fill_normal(values, param->count, token_std, seed, i);
             break;
         case VIT_POS_EMBED:
+        case VIT_POS_ROWS:
+        case VIT_POS_COLUMNS:
+        case VIT_BLOCK_POS_EMBED:
+        case VIT_BLOCK_POS_ROWS:
+        case VIT_BLOCK_POS_COLUMNS:
             fill_normal(values, param->count, (double)position_std, seed, i);
             break;
         case VIT_DIST_TOKEN:
@@ -48,7 +53,7 @@ void vit_trainer_initialize(vit_trainer *t, uint64_t seed, float position_std)
         case VIT_LS2_GAMMA:
             fill(values, param->count, layer_scale);
             break;
-        default: /* biases, heads */
+        default: /* biases, of relative positions too (BEiT, arXiv 2106.08254); heads */
             fill(values, param->count, 0);
             break;
         }

@@ -5,19 +5,28 @@
  * so only one group's activations are ever kept, and they are small enough to be near the cores
  * when the backward pass reads them again. The size of a group follows from the configuration, not
  * from the machine, because the order of those sums does. One arena, in floats, with T = group * N
- * tokens, rows padded to strides D', Q' (queries, keys, values: 3D) and M' that do not pile up in
+ * tokens (of patches that are dropped there are none; a forward pass of all of them makes smaller
+ * groups), rows padded to strides D', Q' (queries, keys, values: 3D) and M' that do not pile up in
  * one set of a cache; each part 64-byte aligned:
  *
  *     parameters  P, in table order          gradients   P            zeros
  *     packed      every matrix twice, for y = x W^T and for dx = dy W, in the GEMM's format
+ *     positions   tables Gh*Gw * D: those made of rows and columns, with their gradient, and fixed
+ *                 ones; biases of relative ones H * rows, and of each image their gradient; cosines
+ *                 and sines of rotary ones Gh*Gw * Dh/2
  *     patches     batch * Gh*Gw * C*P*P      patch rows, written by the caller
+ *     chosen, kept_rows                      batch * K, group * K * C*P*P: which K patches of each
+ *                                            image a pass keeps, and their rows, where it drops
+ * some
  *
+ *     per block   bare      T * D'           its input before positions multiply it, where they do
  *     per block   x         T * D'           its input, the residual stream
- *     per block   qkv       T * Q'           queries, keys and values
- *       (or, with attended  T * D'           the attention's output
- *     recompute,  middle    T * D'           the stream between the two halves
- *     one for     z         T * M'           of the MLP, before its activation
- *     all blocks) scaled    2 * T * D'       both branches before layer scale, where there is one
+ *     per block   qkv       T * Q'           queries, keys and values, as they meet
+ *       (or, with qk        T * 2D'          queries and keys before their norm, where there is one
+ *     recompute,  attended  T * D'           the attention's output
+ *     one for     middle    T * D'           the stream between the two halves
+ *     all blocks) z         T * M'           of the MLP, before its activation
+ *                 scaled    2 * T * D'       both branches before layer scale, where there is one
  *     x of the last block's output           T * D'
  *
  *     normed, dnormed       T * D' each      a LayerNorm's output, again; its gradient
@@ -38,6 +47,7 @@
 #include "vit_params.h"
 #include "vit_train.h"
 #include "vitc_memory.h"
+#include "vitc_random.h"
 
 /* A matrix [out, in] with its bias, packed for both directions. */
 typedef struct train_linear {
@@ -57,16 +67,39 @@ typedef struct train_scale {
     float *dgamma;
 } train_scale;
 
+/* A table of positions as the tokens meet it, and what it is made of. */
+typedef struct train_position {
+    patches_position table;
+    float *filled; /* the table's numbers where they are no parameter */
+    float *dtable; /* their gradient, zeros between groups where they are filled; NULL:
+                      not asked for */
+    const float *rows, *columns; /* of the kinds that have them */
+    float *drows, *dcolumns;
+} train_position;
+
+/* Relative positions: the parameter, and its numbers as attention takes them. */
+typedef struct train_relative {
+    const float *table;
+    float *dtable; /* NULL: not asked for */
+    float *biases;
+    vit_relative bias;
+} train_relative;
+
 typedef struct train_block {
-    train_norm norm1, norm2;
+    train_norm norm1, norm2, q_norm, k_norm;
     train_linear qkv, proj, fc1, fc2;
     train_scale scale1, scale2;
-    float *x, *qkv_rows, *attended, *middle, *z, *scaled1, *scaled2, *out;
+    train_position own; /* the table that is this block's, or all blocks' in the first */
+    const train_position *position; /* the one that its input is combined with; NULL: none */
+    train_relative own_relative;
+    const train_relative *relative; /* NULL: none */
+    float *bare, *x, *qkv_rows, *qk, *attended, *middle, *z, *scaled1, *scaled2, *out;
+    size_t from; /* its first parameter's place */
 } train_block;
 
 /* Row strides in floats. */
 typedef struct train_strides {
-    size_t token, qkv, hidden, wide;
+    size_t token, qk, qkv, hidden, wide;
 } train_strides;
 
 /* What a pass leaves out (dropout, stochastic depth). */
@@ -87,8 +120,10 @@ struct vit_trainer {
     const vit_gemm *encoder_gemm, *attention_gemm;
     vit_param_table table;
     int threads;
-    uint32_t group;
-    void *block; /* the arena's memory */
+    uint32_t group;         /* images, of a pass that trains */
+    uint32_t forward_group; /* of one that does not, with all patches */
+    uint32_t kept;          /* patches of an image in a pass that trains */
+    void *block;            /* the arena's memory */
     train_strides ld;
 
     float *parameters, *gradients;
@@ -96,22 +131,36 @@ struct vit_trainer {
     size_t zeros_count;
     const float *class_token, *distillation_token, *register_tokens; /* or NULL */
     float *dclass_token, *ddistillation_token, *dregister_tokens;
-    patches_position position;
-    float *dposition;
+    float *cosines, *sines;
+    vit_rope rope; /* turns nothing where positions are not rotary */
+    float *dbiases;
     train_linear patch_embedding, head;
     train_norm norm_pre, norm_final, norm_pooled;
     train_block *blocks; /* L */
+    size_t blocks_end;   /* the place of the first parameter after them */
 
-    float *patches, *embedded, *normed, *dnormed, *hidden, *dwide, *dx, *dbranch;
+    float *patches, *kept_rows, *embedded, *normed, *dnormed, *hidden, *dwide, *dx, *dbranch;
     float *pooled, *features, *dpooled, *dfeatures, *logits, *dlogits;
     vit_scratch scratch;
 
-    train_drop drop;        /* of the pass that runs; all 0: nothing is left out */
+    /* of the pass that runs */
+    train_drop drop;        /* all 0: nothing is left out */
+    uint32_t patch_count;   /* of an image, of those that are kept */
+    uint32_t tokens;        /* of an image, with the prefix tokens */
+    uint32_t *chosen;       /* [batch][patch_count], rising, where not all are kept */
     uint32_t first, images; /* the group's in the pass */
     double loss;            /* what the pass has summed so far */
     uint64_t right;         /* images, so far */
     bool failed;            /* the loss is not finite */
 };
+
+/* ---- vit_train_layout.c ---- */
+
+/* Chooses group and strides for the configuration, the options and the kernels; returns the bytes
+ * of the arena, 0 when they cannot be said. */
+size_t vit_train_plan(vit_trainer *t);
+/* Hands out the arena at t->block; parameters and gradients are zeros. */
+void vit_train_lay_out(vit_trainer *t);
 
 /* ---- vit_train_forward.c: logits of `images` images from patches on, by all of a team ---- */
 
@@ -121,9 +170,45 @@ void vit_train_block(vit_trainer *t, uint32_t layer, uint32_t images);
 /* The tokens of a block that its MLP works on: of the last one only those that are pooled. */
 train_rows vit_train_block_rows(const vit_trainer *t, uint32_t layer, uint32_t images);
 
+/* ---- vit_train_patches.c: which patches take part, by all of a team ---- */
+
+/* Draws what is kept of each of the pass's images. */
+void vit_train_choose_patches(vit_trainer *t, uint32_t batch);
+/* The rows of the group's patches that are kept, behind each other, image by image: `patches`
+ * itself where all are. Ends in a barrier. */
+const float *vit_train_gather_patches(vit_trainer *t, const float *patches, uint32_t images);
+/* The same rows again. */
+const float *vit_train_patch_rows(const vit_trainer *t, const float *patches);
+/* The number among all tokens of token `i` of image `b` of the group, and the other way: SIZE_MAX
+ * where it is left out. */
+uint32_t vit_train_token_number(const vit_trainer *t, uint32_t b, size_t i);
+size_t vit_train_find_token(const vit_trainer *t, uint32_t b, uint32_t number);
+
+/* ---- vit_train_position.c: positions, by all of a team ---- */
+
+/* Makes the tables that parameters make, as they are now; a barrier must follow. */
+void vit_train_fill_positions(vit_trainer *t);
+/* The input of a block, or what will be it after norm_pre, combined with its positions: its own
+ * tokens of x, taken from `bare` where that is not NULL. */
+void vit_train_apply_positions(const vit_trainer *t, uint32_t layer, float *x, const float *bare,
+                               uint32_t images);
+/* And backward: dx becomes the gradient from before. All of dx is done before (a barrier); ends in
+ * one. */
+void vit_train_positions_backward(vit_trainer *t, uint32_t layer, float *dx, uint32_t images);
+/* What attention adds to a block's scores; NULL: nothing. */
+static inline const vit_relative *vit_train_bias(const train_block *block)
+{
+    return block->relative != NULL ? &block->relative->bias : NULL;
+}
+
+/* Adds the images' gradients of biases to those of a block's table of relative positions. All of
+ * them are done before (a barrier); ends in one. */
+void vit_train_relative_backward(vit_trainer *t, uint32_t layer, uint32_t images);
+
 /* ---- vit_backward.c: from dlogits to all gradients, by all of a team ---- */
 
-void vit_backward(vit_trainer *t, const float *patches, uint32_t images);
+/* `last`: of the pass, after which gradients are complete. */
+void vit_backward(vit_trainer *t, const float *patches, uint32_t images, bool last);
 
 /* ---- vit_train_residual.c ---- */
 
@@ -133,6 +218,9 @@ typedef struct train_place {
     uint32_t branch; /* 0 embedding, 1 attention, 2 MLP */
 } train_place;
 
+/* A stream of its own for every row (or image) of every place of every pass. */
+vitc_random vit_train_drop_stream(const vit_trainer *t, vitc_random_use use, train_place place,
+                                  size_t image, size_t token);
 /* True when a pass may leave something out here. */
 bool vit_train_drops(const vit_trainer *t, train_place place);
 /* x[T][:] of the calling thread's tokens, times what of them is kept: 0, or 1 / probability. */
@@ -145,6 +233,12 @@ void vit_train_residual(const vit_trainer *t, float *out, const float *x, const 
 const float *vit_train_residual_backward(const vit_trainer *t, float *dbranch, const float *dx,
                                          const float *branch, const train_scale *scale,
                                          train_rows rows, train_place place);
+
+/* The rows of the calling thread: those of its part, dealt out among its members. */
+typedef struct train_own_rows {
+    size_t from, to, step;
+} train_own_rows;
+train_own_rows vit_train_own_rows(size_t count);
 
 /* A barrier where several threads share the same tokens (vit_share), so that what one of them has
  * written another may read. */

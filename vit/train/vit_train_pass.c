@@ -66,8 +66,11 @@ static void add_loss(vit_trainer *t, const train_pass *pass, uint32_t images)
 
 static void run_team(vit_trainer *t, const train_pass *pass)
 {
-    const uint32_t groups = (uint32_t)vitc_size_divide_up(pass->batch, t->group);
+    const uint32_t group = pass->targets != NULL ? t->group : t->forward_group;
+    const uint32_t groups = (uint32_t)vitc_size_divide_up(pass->batch, group);
     const size_t k = t->config.classes;
+    vit_train_choose_patches(t, pass->batch);
+    vit_train_fill_positions(t);
     pack_weights(t, pass->targets != NULL);
     for (uint32_t left = groups, first = 0; left > 0; left--) { /* groups as even as can be */
         const uint32_t images = (uint32_t)vitc_size_divide_up(pass->batch - first, left);
@@ -86,13 +89,16 @@ static void run_team(vit_trainer *t, const train_pass *pass)
                 memcpy(pass->logits + first * k, t->logits, images * k * sizeof(float));
         }
         if (t->failed) return; /* every thread: nobody writes it before the next barrier */
-        if (pass->targets != NULL) vit_backward(t, patches, images);
+        if (pass->targets != NULL) vit_backward(t, patches, images, left == 1);
         first += images;
     }
 }
 
-static void run(vit_trainer *t, const train_pass *pass)
+/* `patches` of each image. */
+static void run(vit_trainer *t, const train_pass *pass, uint32_t patches)
 {
+    t->patch_count = patches;
+    t->tokens = vit_config_prefix_tokens(&t->config) + patches;
     t->loss = 0;
     t->right = 0;
     t->failed = false;
@@ -143,14 +149,14 @@ static vit_op find_operation(const vit_trainer *t, uint32_t *layer)
     const vit_config *config = &t->config;
     const uint32_t images = t->images;
     const size_t d = config->width;
-    const train_rows all = {(size_t)images * vit_config_tokens(config), 1};
+    const train_rows all = {(size_t)images * t->tokens, 1};
     if (!rows_finite(t->blocks[0].x, t->ld.token, all, d)) return VIT_OP_EMBED;
     for (*layer = 0; *layer < config->layers; ++*layer) {
         const train_block *block = &t->blocks[*layer];
         const train_rows rows = vit_train_block_rows(t, *layer, images);
         const bool kept = !t->options.recompute || *layer + 1 == config->layers;
         if (kept && !rows_finite(block->qkv_rows, t->ld.qkv, all, 3 * d)) return VIT_OP_QKV;
-        if (kept && !rows_finite(block->attended, t->ld.token, all, d)) return VIT_OP_ATTENTION;
+        if (kept && !rows_finite(block->attended, t->ld.token, rows, d)) return VIT_OP_ATTENTION;
         if (kept && !rows_finite(block->middle, t->ld.token, rows, d)) return VIT_OP_PROJ;
         const train_rows hidden = {rows.count, 1};
         if (kept && !rows_finite(block->z, t->ld.hidden, hidden, config->mlp)) return VIT_OP_FC1;
@@ -216,7 +222,7 @@ vitc_status vit_trainer_run(vit_trainer *t, vit_pass *result, const float *targe
     VITC_TRY(check_batch(t, batch, log));
     const train_pass pass = {.targets = targets, .batch = batch, .scale = scale};
     t->drop = (train_drop){t->options.seed, number, t->options.drop_path, t->options.dropout};
-    run(t, &pass);
+    run(t, &pass, t->kept);
     if (t->failed) return report_loss(t, &pass, log);
     if (!all_finite(t->gradients, t->table.elements)) return report_gradient(t, log);
     *result = (vit_pass){.loss = t->loss / batch, .right = t->right};
@@ -229,6 +235,6 @@ vitc_status vit_trainer_logits(vit_trainer *t, float *logits, uint32_t batch, co
     VITC_TRY(check_batch(t, batch, log));
     const train_pass pass = {.logits = logits, .batch = batch};
     t->drop = (train_drop){0};
-    run(t, &pass);
+    run(t, &pass, vit_config_patches(&t->config));
     return VITC_OK;
 }

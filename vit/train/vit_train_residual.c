@@ -6,18 +6,12 @@
 #include <string.h>
 
 #include "vit_train_layout.h"
-#include "vitc_random.h"
 #include "vitc_size.h"
 
-/* The rows of the calling thread: those of its part, dealt out among its members. */
-typedef struct own_rows {
-    size_t from, to, step;
-} own_rows;
-
-static own_rows find_own_rows(size_t count)
+train_own_rows vit_train_own_rows(size_t count)
 {
     const vit_share share = vit_share_tokens(count);
-    return (own_rows){share.from + share.member, share.to, share.members};
+    return (train_own_rows){share.from + share.member, share.to, share.members};
 }
 
 void vit_train_settle(size_t tokens)
@@ -41,9 +35,8 @@ bool vit_train_drops(const vit_trainer *t, train_place place)
     return t->drop.dropout > 0 || path_probability(t, place) > 0;
 }
 
-/* A stream of its own for every row (or image) of every place of every pass. */
-static vitc_random drop_stream(const vit_trainer *t, vitc_random_use use, train_place place,
-                               size_t image, size_t token)
+vitc_random vit_train_drop_stream(const vit_trainer *t, vitc_random_use use, train_place place,
+                                  size_t image, size_t token)
 {
     enum { ROUND_BITS = 24, BRANCHES = 3 };
     const uint64_t number = t->drop.number;
@@ -63,7 +56,7 @@ static void drop_row(const vit_trainer *t, float *row, train_place place, size_t
     const float path = path_probability(t, place);
     float factor = 1;
     if (path > 0) {
-        vitc_random stream = drop_stream(t, VITC_RANDOM_DROP_PATH, place, image, 0);
+        vitc_random stream = vit_train_drop_stream(t, VITC_RANDOM_DROP_PATH, place, image, 0);
         factor = vitc_random_chance(&stream, (double)path) ? 0 : 1 / (1 - path);
     }
     if (factor == 0) {
@@ -72,7 +65,7 @@ static void drop_row(const vit_trainer *t, float *row, train_place place, size_t
     }
     if (t->drop.dropout > 0) {
         const double limit = (double)t->drop.dropout * 0x1p32; /* of 32 bits */
-        vitc_random stream = drop_stream(t, VITC_RANDOM_DROPOUT, place, image, token);
+        vitc_random stream = vit_train_drop_stream(t, VITC_RANDOM_DROPOUT, place, image, token);
         factor /= 1 - t->drop.dropout;
         for (size_t i = 0; i < d; i++)
             row[i] = (double)vitc_random_word(&stream) < limit ? 0 : row[i] * factor;
@@ -84,8 +77,8 @@ static void drop_row(const vit_trainer *t, float *row, train_place place, size_t
 void vit_train_drop(const vit_trainer *t, float *x, train_rows rows, train_place place)
 {
     if (!vit_train_drops(t, place)) return;
-    const size_t n = vit_config_tokens(&t->config);
-    const own_rows own = find_own_rows(rows.count);
+    const size_t n = t->tokens;
+    const train_own_rows own = vit_train_own_rows(rows.count);
     for (size_t r = own.from; r < own.to; r += own.step) {
         const size_t token = r * rows.step;
         drop_row(t, x + token * t->ld.token, place, t->first + token / n, token % n);
@@ -97,9 +90,9 @@ void vit_train_drop(const vit_trainer *t, float *x, train_rows rows, train_place
 void vit_train_residual(const vit_trainer *t, float *out, const float *x, const float *branch,
                         const train_scale *scale, train_rows rows, train_place place)
 {
-    const size_t d = t->config.width, n = vit_config_tokens(&t->config);
+    const size_t d = t->config.width, n = t->tokens;
     const bool drops = vit_train_drops(t, place);
-    const own_rows own = find_own_rows(rows.count);
+    const train_own_rows own = vit_train_own_rows(rows.count);
     for (size_t r = own.from; r < own.to; r += own.step) {
         const size_t token = r * rows.step, at = token * t->ld.token;
         float *row = out + at;
@@ -134,7 +127,7 @@ const float *vit_train_residual_backward(const vit_trainer *t, float *dbranch, c
 {
     if (scale->gamma == NULL && !vit_train_drops(t, place)) return dx;
     const size_t d = t->config.width, stride = rows.step * t->ld.token;
-    const own_rows own = find_own_rows(rows.count);
+    const train_own_rows own = vit_train_own_rows(rows.count);
     for (size_t r = own.from; r < own.to; r += own.step)
         memcpy(dbranch + r * stride, dx + r * stride, d * sizeof *dx);
     vit_train_drop(t, dbranch, rows, place);
