@@ -211,22 +211,70 @@ void vitc_file_writer_append(vitc_file_writer *writer, const void *data, size_t 
     if (fwrite(data, 1, size, writer->stream) != size) writer->error = errno != 0 ? errno : EIO;
 }
 
-vitc_status vitc_file_writer_commit(vitc_file_writer *writer, const vitc_log *log)
+/* So that the new name is on the disk too. Where a file system cannot do that, a crash of the whole
+ * machine may bring the old file back, which is whole. */
+static void sync_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+    if (folder == NULL) return;
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(folder);
+    if (fd < 0) return;
+    (void)fsync(fd);
+    close(fd);
+}
+
+/* The file at `path`, if any, gets the name `previous`, and keeps its own where that is possible.
+ * 0 or errno. */
+static int keep_previous(const char *path, const char *previous)
+{
+    const size_t size = strlen(previous) + 48;
+    char *name = malloc(size);
+    if (name == NULL) return ENOMEM;
+    vitc_file_writer_name(name, size, previous, 0);
+    (void)unlink(name); /* what a process of the same number left when it was killed */
+    int error = 0;
+    if (link(path, name) == 0) {
+        if (rename(name, previous) != 0) error = errno;
+        (void)unlink(name); /* where both are one file already, rename has left it */
+    } else if (errno != ENOENT) {
+        error = rename(path, previous) == 0 ? 0 : errno; /* no hard links here */
+    }
+    free(name);
+    return error;
+}
+
+static vitc_status commit(vitc_file_writer *writer, const char *previous, const vitc_log *log)
 {
     FILE *stream = writer->stream;
     int error = writer->error;
     if (fflush(stream) != 0 && error == 0) error = errno;
     if (error == 0 && fsync(fileno(stream)) != 0) error = errno;
     if (fclose(stream) != 0 && error == 0) error = errno;
+    if (error == 0 && previous != NULL) error = keep_previous(writer->path, previous);
     if (error == 0 && rename(writer->temporary, writer->path) != 0) error = errno;
     vitc_status result = VITC_OK;
     if (error != 0) {
         unlink(writer->temporary);
         result = vitc_fail(log, VITC_ERR_UNWRITABLE, "%s: cannot be written: %s", writer->path,
                            strerror(error));
+    } else if (previous != NULL) {
+        sync_folder(writer->path);
     }
     writer_discard(writer);
     return result;
+}
+
+vitc_status vitc_file_writer_commit(vitc_file_writer *writer, const vitc_log *log)
+{
+    return commit(writer, NULL, log);
+}
+
+vitc_status vitc_file_writer_commit_keeping(vitc_file_writer *writer, const char *previous,
+                                            const vitc_log *log)
+{
+    return commit(writer, previous, log);
 }
 
 void vitc_file_writer_abort(vitc_file_writer *writer)

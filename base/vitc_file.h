@@ -56,6 +56,12 @@ VITC_MUST_CHECK vitc_status vitc_file_writer_open(vitc_file_writer *writer, cons
                                                   const vitc_log *log);
 void vitc_file_writer_append(vitc_file_writer *writer, const void *data, size_t size);
 VITC_MUST_CHECK vitc_status vitc_file_writer_commit(vitc_file_writer *writer, const vitc_log *log);
+/* The same, and the file that was there before, if any, is found as `previous` from then on. At
+ * every moment, whenever the machine stops, there is a whole file under one name or the other:
+ * where the file system has hard links, under the writer's own. */
+VITC_MUST_CHECK vitc_status vitc_file_writer_commit_keeping(vitc_file_writer *writer,
+                                                            const char *previous,
+                                                            const vitc_log *log);
 void vitc_file_writer_abort(vitc_file_writer *writer);
 /* open + append + commit. */
 VITC_MUST_CHECK vitc_status vitc_file_write(const char *path, const void *data, size_t size,

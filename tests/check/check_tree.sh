@@ -76,9 +76,9 @@ BEGIN {
     may["vit/weights"] = "vit vit/model patches imgio base"
     may["vit/classify"] = "vit vit/model vit/kernels patches imgio base"
     may["vit/dist"] = "base"
-    may["vit/train"] = "vit vit/model vit/ops vit/kernels vit/dist patches imgio base"
+    may["vit/train"] = "vit vit/weights vit/model vit/ops vit/kernels vit/dist patches imgio base"
     may["datasets"] = "patches imgio base"
-    may["apps"] = "datasets vit vit/train vit/dist patches imgio base"
+    may["apps"] = "datasets vit vit/train vit/weights vit/dist patches imgio base"
 
     prefix["base"] = "vitc_"
     prefix["imgio"] = "imgio"

@@ -4,8 +4,9 @@
  * Random numbers, the order of images and the learning rate are functions of seed and step, so the
  * state is: all parameters, the optimizer's arrays, the number of steps, and a text of the
  * caller's. The file is safetensors: tensors "parameters", "momentum", ..., and the metadata
- * entries vitc.train_state (the version), vitc.train (the caller's JSON), vitc.steps, vitc.sha256
- * (of the tensors' bytes in the order of the file). */
+ * entries vitc.train_state (the version), vitc.train (the caller's text), vitc.steps, vitc.sha256.
+ * The last one is of the text and of the steps, each with a NUL behind it, and of the tensors'
+ * names, each with its NUL, and bytes, in the order of the file. */
 #ifndef VIT_TRAIN_STATE_H
 #define VIT_TRAIN_STATE_H
 
@@ -20,14 +21,15 @@ VITC_MUST_CHECK vitc_status vit_train_state_write(const char *path, const char *
                                                   const vit_optimizer *optimizer, const char *text,
                                                   const vitc_log *log);
 
-/* The caller's text of a state, malloc'd, without reading the numbers: what the trainer and the
- * optimizer to read it into are made from. VITC_ERR_CORRUPT, VITC_ERR_TRUNCATED, ... */
+/* The caller's text of a state, malloc'd: what the trainer and the optimizer to read it into are
+ * made from. The whole file is checked first. VITC_ERR_UNREADABLE, VITC_ERR_TRUNCATED,
+ * VITC_ERR_CORRUPT where the checksum is another, VITC_ERR_UNSUPPORTED for another kind of file or
+ * one of a later version, VITC_ERR_MEMORY. */
 VITC_MUST_CHECK vitc_status vit_train_state_text(char **text, const char *path,
                                                  const vitc_log *log);
 
-/* Reads everything back, to the last bit. VITC_ERR_CORRUPT where the checksum is another, so that
- * the caller can turn to the previous file; VITC_ERR_MODEL where the numbers are of another model
- * or optimizer. The trainer and the optimizer are as they were after a failure. */
+/* Reads everything back, to the last bit. Failures as above, and VITC_ERR_MODEL where the numbers
+ * are of another model or optimizer. The trainer and the optimizer are then as they were. */
 VITC_MUST_CHECK vitc_status vit_train_state_read(const char *path, vit_trainer *trainer,
                                                  vit_optimizer *optimizer, const vitc_log *log);
 

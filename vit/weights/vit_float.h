@@ -1,5 +1,5 @@
-/* vit_float.h - the floating-point formats of checkpoints, to and from float32 (private to
- * vit/weights). Scalar and exact; sources need no alignment and are little-endian on any machine.
+/* vit_float.h - the floating-point formats of checkpoints, to and from float32 (private to vit).
+ * Scalar and exact; sources need no alignment and are little-endian on any machine.
  */
 #ifndef VIT_FLOAT_H
 #define VIT_FLOAT_H

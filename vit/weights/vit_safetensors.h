@@ -1,5 +1,5 @@
 /* vit_safetensors.h - the safetensors format: reading from memory, writing as a stream (private to
- * vit/weights).
+ * vit).
  *
  *     bytes 0..7     n, the header's length, u64 little-endian, at most 100,000,000
  *     8..8+n         JSON, first byte '{', spaces at its end:
