@@ -1,42 +1,22 @@
 #include "app_options.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "app_option_rows.h"
 #include "app_report.h"
 #include "app_text.h"
 #include "datasets.h"
 #include "vit.h"
 
-enum { HELP_COLUMN = 26, HELP_WIDTH = 80, ALL_MAX = 64 };
-
-typedef enum option_kind {
-    OPTION_FLAG,  /* bool */
-    OPTION_TEXT,  /* const char *, not empty */
-    OPTION_LIST,  /* app_list: a text each time that it is given */
-    OPTION_COUNT, /* uint64_t, from minimum to maximum */
-    OPTION_SHARE, /* double, above 0 and below 1, or up to 1 where that is the maximum */
-    OPTION_SIZE,  /* app_size: "N" or "HEIGHTxWIDTH" */
-    OPTION_CHOICE /* int: minimum + the index of a word in `argument`, "f32|bf16" */
-} option_kind;
-
-typedef struct option {
-    const char *commands; /* the commands that have it, separated by spaces */
-    char letter;          /* 0 where there is none */
-    const char *name;
-    option_kind kind;
-    const char *argument;
-    size_t offset; /* in app_settings */
-    uint64_t minimum, maximum;
-    const char *elsewhere; /* of a choice: where else what is missed may be */
-    const char *help;
-} option;
+enum { HELP_COLUMN = 26, HELP_WIDTH = 80, ALL_MAX = 128 };
 
 #define FIELD(name) offsetof(app_settings, name)
 
-static const option options[] = {
+static const app_option shared_options[] = {
     {"classify info bench preprocess", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
      "The model: a Hugging Face directory, a timm directory, or one .safetensors file written by "
      "vitc convert. Default: the model built into this program."},
@@ -189,25 +169,40 @@ static const option options[] = {
      "The most images computed together (default 8). Results do not depend on it."},
     {"info", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
      "Show the memory for batches of N images (default 8)."},
-    {"classify eval info quantize check", 0, "threads", OPTION_COUNT, "N", FIELD(threads), 1, 1024,
-     NULL,
+    {"classify eval info quantize check train", 0, "threads", OPTION_COUNT, "N", FIELD(threads), 1,
+     1024, NULL,
      "Threads (default: VITC_THREADS, OMP_NUM_THREADS, or the CPUs this process may use). Results "
      "do not depend on it."},
     {"classify", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No progress, no warnings, no message for an input that fails: its row says it."},
     {"info bench preprocess convert check", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0,
      NULL, "No warnings; errors only."},
+    {"train", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
+     "No progress, no table, no warnings: errors only. The folder has it all."},
     {"eval quantize", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No progress, no warnings, no message for an image that cannot be used: it is counted."},
-    {"classify eval info bench preprocess convert quantize check", 'v', "verbose", OPTION_FLAG,
-     NULL, FIELD(verbose), 0, 0, NULL, "Say on standard error what was chosen and why."},
+    {"classify eval info bench preprocess convert quantize check train", 'v', "verbose",
+     OPTION_FLAG, NULL, FIELD(verbose), 0, 0, NULL,
+     "Say on standard error what was chosen and why."},
     {"help", 0, "list", OPTION_FLAG, NULL, FIELD(list), 0, 0, NULL,
      "List every option of every command, one to a line."},
-    {"classify eval info bench preprocess convert quantize check completion version help", 'h',
-     "help", OPTION_FLAG, NULL, FIELD(help), 0, 0, NULL, "Show this help."},
+    {"classify eval info bench preprocess convert quantize check train completion version help",
+     'h', "help", OPTION_FLAG, NULL, FIELD(help), 0, 0, NULL, "Show this help."},
 };
 
-static const size_t option_count = sizeof options / sizeof *options;
+enum { SHARED_COUNT = sizeof shared_options / sizeof *shared_options };
+
+/* The tables one after the other. */
+static size_t option_count(void)
+{
+    return app_train_option_count + SHARED_COUNT;
+}
+
+static const app_option *option_at(size_t index)
+{
+    return index < app_train_option_count ? &app_train_options[index]
+                                          : &shared_options[index - app_train_option_count];
+}
 
 /* Whether `word` (length bytes) is one of the words of a list; *index gets which. */
 static bool in_list(const char *list, char separator, const char *word, size_t length, int *index)
@@ -225,27 +220,35 @@ static bool in_list(const char *list, char separator, const char *word, size_t l
     return false;
 }
 
-static bool has_option(const app_command *command, const option *row)
+static bool has_row(const app_command *command, const app_option *row)
 {
     return in_list(row->commands, ' ', command->name, strlen(command->name), NULL);
 }
 
+static bool has_option(const app_command *command, const app_option *row)
+{
+    return row->kind != OPTION_HEADING && has_row(command, row);
+}
+
 /* ---- parsing ---- */
 
-static const option *find_long(const app_command *command, const char *name, size_t length)
+static const app_option *find_long(const app_command *command, const char *name, size_t length)
 {
-    for (size_t i = 0; i < option_count; i++)
-        if (has_option(command, &options[i]) && strlen(options[i].name) == length &&
-            memcmp(options[i].name, name, length) == 0)
-            return &options[i];
+    for (size_t i = 0; i < option_count(); i++) {
+        const app_option *row = option_at(i);
+        if (has_option(command, row) && strlen(row->name) == length &&
+            memcmp(row->name, name, length) == 0)
+            return row;
+    }
     return NULL;
 }
 
-static const option *find_short(const app_command *command, char letter)
+static const app_option *find_short(const app_command *command, char letter)
 {
-    for (size_t i = 0; i < option_count; i++)
-        if (letter != 0 && options[i].letter == letter && has_option(command, &options[i]))
-            return &options[i];
+    for (size_t i = 0; i < option_count(); i++) {
+        const app_option *row = option_at(i);
+        if (letter != 0 && row->letter == letter && has_option(command, row)) return row;
+    }
     return NULL;
 }
 
@@ -254,8 +257,8 @@ static bool unknown_long(const app_command *command, const char *name, size_t le
     const char *names[ALL_MAX];
     size_t count = 0;
     char word[64];
-    for (size_t i = 0; i < option_count && count < ALL_MAX; i++)
-        if (has_option(command, &options[i])) names[count++] = options[i].name;
+    for (size_t i = 0; i < option_count() && count < ALL_MAX; i++)
+        if (has_option(command, option_at(i))) names[count++] = option_at(i)->name;
     const char *nearest = NULL;
     if (length < sizeof word) {
         memcpy(word, name, length);
@@ -271,7 +274,7 @@ static bool unknown_long(const app_command *command, const char *name, size_t le
     return false;
 }
 
-static bool set_count(app_settings *settings, const option *row, const char *shown,
+static bool set_count(app_settings *settings, const app_option *row, const char *shown,
                       const char *value)
 {
     char *end;
@@ -287,7 +290,7 @@ static bool set_count(app_settings *settings, const option *row, const char *sho
     return true;
 }
 
-static bool set_choice(app_settings *settings, const option *row, const char *shown,
+static bool set_choice(app_settings *settings, const app_option *row, const char *shown,
                        const char *value)
 {
     int index;
@@ -300,7 +303,7 @@ static bool set_choice(app_settings *settings, const option *row, const char *sh
     return false;
 }
 
-static bool set_share(app_settings *settings, const option *row, const char *shown,
+static bool set_share(app_settings *settings, const app_option *row, const char *shown,
                       const char *value)
 {
     char *end;
@@ -312,6 +315,44 @@ static bool set_share(app_settings *settings, const option *row, const char *sho
         return false;
     }
     *(double *)(void *)((char *)settings + row->offset) = share;
+    return true;
+}
+
+/* One number, with `ending` or nothing after it; NULL when it is none, or beyond the limits. */
+static const char *read_number(double *number, const app_option *row, const char *text, char ending)
+{
+    char *end;
+    *number = strtod(text, &end);
+    if (end == text || (*end != 0 && *end != ending)) return NULL;
+    if (!(*number >= (double)row->minimum && *number <= (double)row->maximum)) return NULL;
+    return end; /* NaN is neither */
+}
+
+static bool set_number(app_settings *settings, const app_option *row, const char *shown,
+                       const char *value)
+{
+    double number;
+    if (read_number(&number, row, value, 0) == NULL) {
+        app_error("%s takes a number from %llu to %llu, not \"%s\"", shown,
+                  (unsigned long long)row->minimum, (unsigned long long)row->maximum, value);
+        return false;
+    }
+    *(double *)(void *)((char *)settings + row->offset) = number;
+    return true;
+}
+
+static bool set_pair(app_settings *settings, const app_option *row, const char *shown,
+                     const char *value)
+{
+    app_pair pair = {.second = NAN};
+    const char *end = read_number(&pair.first, row, value, ',');
+    if (end != NULL && *end == ',') end = read_number(&pair.second, row, end + 1, 0);
+    if (end == NULL) {
+        app_error("%s takes %s, numbers from %llu to %llu, not \"%s\"", shown, row->argument,
+                  (unsigned long long)row->minimum, (unsigned long long)row->maximum, value);
+        return false;
+    }
+    *(app_pair *)(void *)((char *)settings + row->offset) = pair;
     return true;
 }
 
@@ -329,7 +370,7 @@ static const char *read_side(uint32_t *side, const char *text, char ending)
     return end;
 }
 
-static bool set_size(app_settings *settings, const option *row, const char *shown,
+static bool set_size(app_settings *settings, const app_option *row, const char *shown,
                      const char *value)
 {
     app_size *size = (app_size *)(void *)((char *)settings + row->offset);
@@ -344,7 +385,7 @@ static bool set_size(app_settings *settings, const option *row, const char *show
     return false;
 }
 
-static bool add_to_list(app_settings *settings, const option *row, const char *shown,
+static bool add_to_list(app_settings *settings, const app_option *row, const char *shown,
                         const char *value)
 {
     app_list *list = (app_list *)(void *)((char *)settings + row->offset);
@@ -356,7 +397,7 @@ static bool add_to_list(app_settings *settings, const option *row, const char *s
     return true;
 }
 
-static bool set_option(app_settings *settings, const option *row, const char *shown,
+static bool set_option(app_settings *settings, const app_option *row, const char *shown,
                        const char *value)
 {
     switch (row->kind) {
@@ -369,10 +410,15 @@ static bool set_option(app_settings *settings, const option *row, const char *sh
         return set_choice(settings, row, shown, value);
     case OPTION_SHARE:
         return set_share(settings, row, shown, value);
+    case OPTION_NUMBER:
+        return set_number(settings, row, shown, value);
+    case OPTION_PAIR:
+        return set_pair(settings, row, shown, value);
     case OPTION_SIZE:
         return set_size(settings, row, shown, value);
     case OPTION_TEXT:
     case OPTION_LIST:
+    case OPTION_HEADING:
         break;
     }
     if (value[0] == 0) {
@@ -391,7 +437,7 @@ static bool parse_long(app_settings *settings, const app_command *command, char 
     const char *name = words[*index] + 2;
     const char *equals = strchr(name, '=');
     const size_t length = equals != NULL ? (size_t)(equals - name) : strlen(name);
-    const option *row = find_long(command, name, length);
+    const app_option *row = find_long(command, name, length);
     if (row == NULL) return unknown_long(command, name, length);
     char shown[64];
     snprintf(shown, sizeof shown, "--%s", row->name);
@@ -415,7 +461,7 @@ static bool parse_short(app_settings *settings, const app_command *command, char
                         size_t count, size_t *index)
 {
     for (const char *at = words[*index] + 1; *at != 0; at++) {
-        const option *row = find_short(command, *at);
+        const app_option *row = find_short(command, *at);
         const char shown[3] = {'-', *at, 0};
         if (row == NULL) {
             app_error("%s: unknown option %s; see vitc %s --help", command->name, shown,
@@ -439,8 +485,14 @@ static bool parse_short(app_settings *settings, const app_command *command, char
 bool app_options_parse(app_settings *settings, const app_command *command, char **words,
                        size_t count)
 {
-    *settings =
-        (app_settings){.batch = 8, .top = 5, .warmup = 3, .max_bad = UINT64_MAX, .distance = 10};
+    *settings = (app_settings){.batch = 8,
+                               .top = 5,
+                               .warmup = 3,
+                               .max_bad = UINT64_MAX,
+                               .distance = 10,
+                               .train = app_recipe_unset(),
+                               .checkpoint_minutes = 5,
+                               .val_every = 1};
     size_t operands = 0;
     bool options_ended = false;
     for (size_t i = 0; i < count; i++) {
@@ -508,11 +560,16 @@ void app_options_help(FILE *out, const app_command *command)
     fprintf(out, "Usage: vitc %s [OPTION]...%s%s\n\n", command->name,
             command->operands[0] != 0 ? " " : "", command->operands);
     app_options_wrap(out, command->details, 0, 0);
-    fputs("\nOptions:\n", out);
-    for (size_t i = 0; i < option_count; i++) {
-        const option *row = &options[i];
-        if (!has_option(command, row)) continue;
-        char left[64];
+    bool headed = false; /* below a heading of its own */
+    for (size_t i = 0; i < option_count(); i++) {
+        const app_option *row = option_at(i);
+        if (!has_row(command, row)) continue;
+        if (row->kind == OPTION_HEADING || !headed) {
+            fprintf(out, "\n%s:\n", row->kind == OPTION_HEADING ? row->name : "Options");
+            headed = true;
+            if (row->kind == OPTION_HEADING) continue;
+        }
+        char left[128];
         const char letter[3] = {'-', row->letter, 0};
         const int width =
             snprintf(left, sizeof left, "  %s%s--%s%s%s", row->letter != 0 ? letter : "  ",
@@ -531,8 +588,8 @@ void app_options_help(FILE *out, const app_command *command)
 void app_options_list(FILE *out)
 {
     for (size_t c = 0; c < app_command_count; c++) {
-        for (size_t i = 0; i < option_count; i++) {
-            const option *row = &options[i];
+        for (size_t i = 0; i < option_count(); i++) {
+            const app_option *row = option_at(i);
             if (!has_option(&app_commands[c], row)) continue;
             fputs(app_commands[c].name, out);
             if (row->letter != 0) fprintf(out, " -%c", row->letter);

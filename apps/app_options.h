@@ -10,6 +10,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "app_train_recipe.h"
+#include "app_values.h"
+
 /* The program's exit status. */
 enum {
     APP_EXIT_DONE = 0,
@@ -18,18 +21,6 @@ enum {
     APP_EXIT_MODEL = 3,   /* the model or the data could not be loaded */
     APP_EXIT_INTERNAL = 4 /* out of memory, nothing can be written, or an internal error */
 };
-
-/* The size of images in pixels; 0 where the option is not given. */
-typedef struct app_size {
-    uint32_t width, height;
-} app_size;
-
-/* The values of an option that may be given several times, in order. */
-enum { APP_LIST_MAX = 16 };
-typedef struct app_list {
-    const char *items[APP_LIST_MAX];
-    size_t count;
-} app_list;
 
 /* The value of every option; a command looks at those that its rows name. */
 typedef struct app_settings {
@@ -55,6 +46,12 @@ typedef struct app_settings {
     double val_split;       /* 0: all images */
     uint64_t distance;      /* of check: bits */
     int subset;             /* datasets_part; DATASETS_ALL where it is not given */
+    /* of train, with `resume` and `json`: */
+    app_recipe train; /* what decides the result */
+    const char *out, *name;
+    app_list val_data;
+    double checkpoint_minutes; /* NaN: 5 */
+    uint64_t val_every;
     bool resume, no_times, strict, sort_copies;
     bool json, csv, logits, null_separated, no_exif, fast_decode, report, profile, quiet, verbose,
         help, list;

@@ -56,7 +56,7 @@ static void write_overview(FILE *out)
 
 static int unknown_command(const char *name)
 {
-    const char *names[16];
+    const char *names[32];
     size_t count = 0;
     for (; count < app_command_count && count < sizeof names / sizeof *names; count++)
         names[count] = app_commands[count].name;
@@ -139,6 +139,16 @@ const app_command app_commands[] = {
      "The exit status is 1 when there are broken images, or identical images with different labels "
      "or in different sets.",
      1, SIZE_MAX, app_check_run},
+    {"train", "DATA...", "train a model on labelled images",
+     "Train a model on labelled images: DATA is all that vitc eval takes, for instance a folder "
+     "with a folder for each class. With -m a model is fine-tuned, which is what a few hundred "
+     "photos are enough for; without it a model begins with random weights, which takes many "
+     "images and epochs. Classes get the names that the data has.\n"
+     "Everything goes into the folder --out: the model (best.safetensors, for vitc classify -m), "
+     "how it was made (config.json), curves (results.svg, metrics.csv), augmented pictures "
+     "(batch.png), and in the end an evaluation (report.html). A run that was interrupted, in "
+     "whatever way, goes on with --resume and comes to the same result to the last bit.",
+     0, SIZE_MAX, app_train_run},
     {"completion", "bash", "print the completion script of a shell",
      "Print the completion script of a shell. For the running bash: . <(vitc completion bash)", 1,
      1, run_completion},
@@ -195,7 +205,7 @@ int main(int argc, char **argv)
     if (command == NULL) return unknown_command(argv[1]);
     if (command->run == app_classify_run || command->run == app_eval_run ||
         command->run == app_quantize_run || command->run == app_check_run ||
-        command->run == app_bench_run)
+        command->run == app_bench_run || command->run == app_train_run)
         app_openmp_settle(argv);
     char **typed = calloc((size_t)argc, sizeof *typed);
     if (typed == NULL) {

@@ -25,7 +25,7 @@ _vitc() {
     local current=${COMP_WORDS[COMP_CWORD]}
     local previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command=${COMP_WORDS[1]}
-    local commands="classify eval info bench preprocess convert quantize check completion version help"
+    local commands="classify eval info bench preprocess convert quantize check train completion version help"
     local options
     COMPREPLY=()
 
@@ -69,6 +69,17 @@ _vitc() {
     check)
         options="-m --model --map --class-names --json --csv --report --distance --no-exif
             --max-pixels --batch --threads -q --quiet -v --verbose -h --help"
+        ;;
+    train)
+        options="-o --out --resume --name --checkpoint-minutes --val-every --json --val
+            --val-split --class-names --no-exif --max-pixels --seed -m --model --config
+            --img-size --patch --dim --depth --heads --mlp --pool --pos --pos-op --pos-at
+            --pos-std --epochs --batch --accumulate --max-steps --optimizer --lr --min-lr
+            --schedule --step-epochs --step-factor --warmup --weight-decay --beta2
+            --momentum --clip --layer-decay --ema --freeze --precision --recompute
+            --smoothing --drop-path --dropout --patch-dropout --mixup --cutmix --mix-prob
+            --mix-off --augment --crop-scale --pad --flip --jitter --hue --randaugment
+            --erase --soften --blur --sharpen --threads -q --quiet -v --verbose -h --help"
         ;;
     help) options="--list -h --help" ;;
     completion | version) options="-h --help" ;;
@@ -120,6 +131,42 @@ _vitc() {
         _vitc_files csv tsv jsonl tar tar.gz tgz gz bin
         return
         ;;
+    --val)
+        _vitc_files csv tsv jsonl tar tar.gz tgz gz bin
+        return
+        ;;
+    --out)
+        _vitc_files
+        return
+        ;;
+    --pool)
+        _vitc_words "token avg"
+        return
+        ;;
+    --pos)
+        _vitc_words "none learned-1d learned-2d factorized-sum sincos-2d relative rope-2d"
+        return
+        ;;
+    --pos-op)
+        _vitc_words "add mul"
+        return
+        ;;
+    --pos-at)
+        _vitc_words "stem every every-shared"
+        return
+        ;;
+    --optimizer)
+        _vitc_words "adamw sgd muon"
+        return
+        ;;
+    --schedule)
+        _vitc_words "cosine constant step"
+        return
+        ;;
+    --augment)
+        _vitc_words "none light cifar randaugment photos"
+        return
+        ;;
     --rows)
         _vitc_files jsonl
         return
@@ -145,6 +192,7 @@ _vitc() {
         return
         ;;
     --precision)
+        [[ $command == train ]] && _vitc_words "f32 bf16" && return
         _vitc_words "f32 bf16 int8 auto"
         return
         ;;
@@ -157,7 +205,14 @@ _vitc() {
         return
         ;;
     -k | --top-k | --batch | --threads | --max-pixels | --seconds | --warmup | --distance | \
-        --val-split | --seed | --max-bad | --img-size | --crop | --min-score)
+        --val-split | --seed | --max-bad | --img-size | --crop | --min-score | \
+        --name | --checkpoint-minutes | --val-every | --patch | --dim | --depth | --heads | \
+        --mlp | --pos-std | --epochs | --accumulate | --max-steps | --lr | --min-lr | \
+        --step-epochs | --step-factor | --weight-decay | --beta2 | --momentum | --clip | \
+        --layer-decay | --ema | --freeze | --smoothing | --drop-path | --dropout | \
+        --patch-dropout | --mixup | --cutmix | --mix-prob | --mix-off | --crop-scale | \
+        --pad | --flip | --jitter | --hue | --randaugment | --erase | --soften | --blur | \
+        --sharpen)
         return
         ;;
     esac
@@ -173,7 +228,7 @@ _vitc() {
             '[gG][iI][fF]' '[bB][mM][pP]' '[tT][gG][aA]' '[pP][gG][mM]' '[pP][pP][mM]' '[pP][sS][dD]'
         ;;
     convert | quantize) _vitc_files safetensors ;;
-    check | eval) _vitc_files csv tsv jsonl tar tar.gz tgz gz bin ;;
+    check | eval | train) _vitc_files csv tsv jsonl tar tar.gz tgz gz bin ;;
     completion) _vitc_words "bash" ;;
     help) _vitc_words "$commands" ;;
     esac

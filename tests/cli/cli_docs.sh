@@ -33,8 +33,8 @@ while read -r command rest; do
     check "man page: $name is said to belong to $command" \
         sh -c 'grep -Eq "^\((.*, )?$1(, .*)?\)|^\(every command\)" below' - "$command"
 done <list
-grep -xE '(-.(, ))?--[a-z-]+( .*)?' plain | sed -E 's/.*(--[a-z-]+).*/\1/' | sort -u >documented
-sed -E 's/.*(--[a-z-]+).*/\1/' list | sort -u >existing
+grep -xE '(-.(, ))?--[a-z0-9-]+( .*)?' plain | sed -E 's/.*(--[a-z0-9-]+).*/\1/' | sort -u >documented
+sed -E 's/.*(--[a-z0-9-]+).*/\1/' list | sort -u >existing
 check "options of the man page are those of the program" diff existing documented
 for command in $(cut -d' ' -f1 list | sort -u); do
     check "man page: section $command" grep -qx "\.SS $command" "$man"

@@ -1,0 +1,181 @@
+/* vitc train - the order in which the parts of a run come. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app_commands.h"
+#include "app_report.h"
+#include "app_stop.h"
+#include "app_text.h"
+#include "app_train.h"
+
+static int refuse(const char *message)
+{
+    app_error("%s", message);
+    return APP_EXIT_USAGE;
+}
+
+static int check_settings(const app_settings *settings)
+{
+    if (settings->out == NULL)
+        return refuse("train needs --out DIR, the folder that the run goes into");
+    if (settings->operand_count == 0 && !settings->resume)
+        return refuse("train needs DATA, labelled images: a folder of class folders, a list, tar "
+                      "files, ...; see vitc train --help");
+    return APP_EXIT_DONE;
+}
+
+/* The paths of the command, copied so that those of a state can stand in their place. */
+static bool take_paths(const char ***paths, size_t *count, const char *const *from, size_t size)
+{
+    if (size == 0) return true;
+    *paths = malloc(size * sizeof **paths);
+    if (*paths == NULL) return false;
+    memcpy((void *)*paths, (const void *)from, size * sizeof **paths);
+    *count = size;
+    return true;
+}
+
+static int take_settings(app_train *t)
+{
+    const app_settings *s = t->settings;
+    t->recipe = s->train;
+    if (take_paths(&t->data, &t->data_count, s->operands, s->operand_count) &&
+        take_paths(&t->val_data, &t->val_count, s->val_data.items, s->val_data.count))
+        return APP_EXIT_DONE;
+    app_error("out of memory for the command");
+    return APP_EXIT_INTERNAL;
+}
+
+static int take_name(app_train *t)
+{
+    if (t->settings->name != NULL) {
+        t->own_name = strdup(t->settings->name);
+    } else {
+        char *path = realpath(t->folder.path, NULL);
+        t->own_name = app_text_base_name(path != NULL ? path : t->folder.path);
+        free(path);
+    }
+    t->name = t->own_name;
+    if (t->name != NULL) return APP_EXIT_DONE;
+    app_error("out of memory for the run");
+    return APP_EXIT_INTERNAL;
+}
+
+/* Everything up to the first step. */
+static int prepare_state(app_train *t)
+{
+    int result = t->settings->resume ? app_train_resume_begin(t) : APP_EXIT_DONE;
+    if (result != APP_EXIT_DONE) return result;
+    if (t->data_count == 0) {
+        app_error("%s: holds no state to go on from; give DATA and the options to begin the run",
+                  t->folder.path);
+        return APP_EXIT_USAGE;
+    }
+    result = app_train_open_data(t);
+    if (result == APP_EXIT_DONE && !t->resumed) result = app_train_make_model(t);
+    if (result == APP_EXIT_DONE)
+        result =
+            app_recipe_complete(&t->recipe, &t->weights.config, datasets_index_count(t->index));
+    return result;
+}
+
+static int begin(app_train *t)
+{
+    int result = app_train_write_config(t);
+    if (result == APP_EXIT_DONE) result = app_train_write_sheet(t);
+    return result == APP_EXIT_DONE ? app_train_write_state(t) : result;
+}
+
+static int prepare(app_train *t)
+{
+    int result = prepare_state(t);
+    if (result == APP_EXIT_DONE && t->resumed) {
+        /* What differs is told before memory is taken for it. */
+        app_train_count_steps(t);
+        result = app_train_describe(t);
+        if (result == APP_EXIT_DONE) result = app_train_resume_compare(t);
+    }
+    if (result == APP_EXIT_DONE) result = app_train_plan(t);
+    if (result == APP_EXIT_DONE && !t->resumed) result = app_train_describe(t);
+    if (result == APP_EXIT_DONE && t->resumed) result = app_train_resume_finish(t);
+    if (result == APP_EXIT_DONE) result = app_train_open_feeds(t);
+    if (result == APP_EXIT_DONE) app_train_tell_plan(t);
+    if (result == APP_EXIT_DONE && !t->resumed) result = begin(t);
+    if (result == APP_EXIT_DONE)
+        result = app_train_metrics_open(&t->metrics, t->folder.path, t->settings->resume,
+                                        t->progress.step, t->settings);
+    return result;
+}
+
+static void tell_result(const app_train *t)
+{
+    const app_train_progress *p = &t->progress;
+    char text[512];
+    if (isnan(p->best.accuracy))
+        snprintf(text, sizeof text, "done: %s, which nothing was measured of", t->folder.last);
+    else
+        snprintf(text, sizeof text, "done: %s, %.2f %% on the validation images (epoch %u, %s)",
+                 t->folder.best, 100 * p->best.accuracy, p->best_epoch,
+                 p->best_average ? "running average of the weights" : "the weights as trained");
+    app_train_note(t, "%s", text);
+    if (t->settings->quiet || t->settings->json) return;
+    char *safe = app_text_printable(text);
+    printf("\n%s\n", safe != NULL ? safe : "done");
+    free(safe);
+}
+
+static int run(app_train *t)
+{
+    bool finished = false;
+    int result = prepare(t);
+    if (result == APP_EXIT_DONE && !app_stop_asked()) result = app_train_loop(t, &finished);
+    if (finished) {
+        result = app_train_finish(t);
+        if (result <= APP_EXIT_INPUTS && !app_stop_asked()) tell_result(t);
+    }
+    if (app_stop_asked() && t->folder.lock >= 0) {
+        app_error("stopped after step %" PRIu64 " of %" PRIu64
+                  "; to go on: vitc train --out %s --resume",
+                  t->progress.step, t->steps, t->folder.path);
+        app_train_note(t, "stopped after step %" PRIu64, t->progress.step);
+    }
+    return result;
+}
+
+static void close_run(app_train *t)
+{
+    app_train_metrics_close(t->metrics);
+    datasets_feed_free(t->feed);
+    datasets_feed_free(t->plain);
+    vit_optimizer_free(t->optimizer);
+    vit_trainer_free(t->trainer);
+    datasets_index_free(t->index);
+    vit_weights_free(&t->weights);
+    vitc_json_free(t->description);
+    vitc_json_free(t->told);
+    free((void *)t->data);
+    free((void *)t->val_data);
+    free(t->targets);
+    free(t->base);
+    free(t->own_name);
+    app_train_folder_close(&t->folder);
+}
+
+int app_train_run(const app_settings *settings)
+{
+    app_train t = {.settings = settings,
+                   .folder.lock = -1,
+                   .progress.best = app_train_record_empty().validation};
+    int result = check_settings(settings);
+    if (result != APP_EXIT_DONE) return result;
+    app_stop_watch();
+    result = take_settings(&t);
+    if (result == APP_EXIT_DONE) result = app_train_folder_open(&t);
+    if (result == APP_EXIT_DONE) result = take_name(&t);
+    if (result == APP_EXIT_DONE) result = run(&t);
+    close_run(&t);
+    return app_stop_status(result);
+}

@@ -1,0 +1,142 @@
+/* app_train.h - the parts of `vitc train`.
+ *
+ * A run is a folder:
+ *     config.json             how it was made: options, model, data, seed, versions
+ *     metrics.csv .jsonl      one record an epoch; results.svg: their curves
+ *     batch.png               augmented pictures that the model is trained on
+ *     best.safetensors        the model of the best epoch, last.safetensors: of the last
+ *     last.state              everything to go on from, previous.state: the one before
+ *     report.html             at the end: the evaluation of the best model
+ *     log.txt                 what was said, with times
+ * The state knows the recipe, the model and the data, so that a run goes on from its folder alone.
+ */
+#ifndef VITC_APP_TRAIN_H
+#define VITC_APP_TRAIN_H
+
+#include "app_options.h"
+#include "app_train_metrics.h"
+#include "datasets.h"
+#include "vit_train_state.h"
+#include "vit_weights.h"
+
+/* The folder of a run. */
+typedef struct app_train_folder {
+    const char *path;
+    char *log_path, *state, *previous, *best, *last, *config, *curves, *batch, *report, *rows;
+    int lock; /* a descriptor of log.txt, which is locked while a run has the folder; -1: none */
+} app_train_folder;
+
+/* What a run measured on the validation images. */
+typedef struct app_train_measure {
+    app_train_score score; /* NaN where nothing was measured */
+    uint64_t images, bad;
+} app_train_measure;
+
+/* How far a run is: with the arrays of its state all that it takes to go on. */
+typedef struct app_train_progress {
+    uint64_t step;  /* optimizer steps that are done */
+    uint32_t epoch; /* epochs that are done */
+    /* of the epoch that is under way: */
+    double loss_sum; /* over its images */
+    uint64_t right, images;
+    double norm_sum; /* over its steps */
+    uint64_t bad;    /* images that could not be used, since the run began */
+    /* of the best epoch; 0: none yet */
+    uint32_t best_epoch;
+    app_train_score best;
+    bool best_average; /* it is the running average's */
+} app_train_progress;
+
+/* One run; zeroed, then filled from the top. */
+typedef struct app_train {
+    const app_settings *settings;
+    vitc_log log; /* to standard error and log.txt */
+    app_train_folder folder;
+    app_recipe recipe;
+    bool resumed;    /* a state was there */
+    vitc_json *told; /* of the state that the run goes on from: what it says of the run; recipe
+                        texts live there */
+    vitc_json *description; /* of this run, as states say it */
+    char *own_name;
+    const char *name;
+
+    /* data */
+    const char **data, **val_data; /* paths; val_data NULL: a part of `data`, or none */
+    size_t data_count, val_count;
+    bool validated;       /* there are validation images */
+    bool told_validation; /* what is strange about them */
+    datasets_index *index;
+    uint64_t index_bad;
+
+    /* model */
+    vit_weights weights; /* its numbers are the trainer's once there is one */
+    char *base;          /* what it was fine-tuned from; NULL */
+
+    uint64_t steps_per_epoch, steps;
+    vit_schedule schedule;
+    vit_trainer *trainer;
+    vit_optimizer *optimizer;
+    datasets_feed *feed, *plain; /* plain: without mixing, for the last epochs */
+    float *targets;              /* [batch, K] */
+    app_train_metrics *metrics;
+    app_train_progress progress;
+    double epoch_start, training_seconds; /* of this process, in the epoch under way */
+    uint64_t training_images;
+    double state_time; /* when the last state was written */
+} app_train;
+
+/* Exit statuses everywhere: APP_EXIT_DONE, or another one after a message. */
+
+/* ---- the folder (app_train_folder.c) ---- */
+
+/* Takes the folder of --out for this process: it must be new or empty, or --resume is given. */
+int app_train_folder_open(app_train *t);
+void app_train_folder_close(app_train_folder *folder);
+/* A line of log.txt, with the time. */
+void app_train_note(const app_train *t, const char *format, ...) VITC_PRINTF(2, 3);
+
+/* ---- states (app_train_resume.c) ---- */
+
+/* With --resume: reads what the state of the folder says, into t->told, t->recipe, t->weights,
+ * t->progress. `resumed` stays false where there is none. */
+int app_train_resume_begin(app_train *t);
+/* Then, when the data is known: whether this run is that one; what differs is told. */
+int app_train_resume_compare(app_train *t);
+/* And reads the numbers into trainer and optimizer. */
+int app_train_resume_finish(app_train *t);
+/* Fills t->description. */
+int app_train_describe(app_train *t);
+int app_train_write_config(app_train *t);
+/* Writes the state; the one before is kept. */
+int app_train_write_state(app_train *t);
+
+/* ---- data and model ---- */
+
+int app_train_open_data(app_train *t); /* app_train_data.c: the index, classes, validation images */
+int app_train_open_feeds(app_train *t); /* feed and plain, when recipe and model are complete */
+int app_train_make_model(app_train *t); /* app_train_model.c: config, description; weights of -m */
+/* Steps; then memory, trainer, optimizer (app_train_plan.c). */
+void app_train_count_steps(app_train *t);
+int app_train_plan(app_train *t);
+void app_train_tell_plan(const app_train *t);
+
+/* ---- the loop (app_train_loop.c) ---- */
+
+/* Runs until the end, or until a signal asks to stop: then `*finished` is false. */
+int app_train_loop(app_train *t, bool *finished);
+
+/* ---- what is measured and written (app_train_validate.c, app_train_finish.c) ---- */
+
+/* The weights, or their running average, as a model file would hold them: a view of numbers that
+ * belong to trainer or optimizer. */
+vit_weights app_train_view(const app_train *t, bool average);
+/* Measures one of them on the validation images, by the path of vitc classify and eval. */
+int app_train_validate(app_train *t, app_train_measure *measure, bool average);
+/* Writes one of them as a model file with its card. */
+int app_train_write_model(app_train *t, const char *path, bool average,
+                          const app_train_record *record);
+int app_train_write_sheet(app_train *t);
+/* Report and exports of the best model. */
+int app_train_finish(app_train *t);
+
+#endif

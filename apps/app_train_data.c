@@ -1,0 +1,147 @@
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app_model.h"
+#include "app_progress.h"
+#include "app_report.h"
+#include "app_stop.h"
+#include "app_train.h"
+
+static bool note_images(void *user, uint64_t images)
+{
+    const app_train *t = user;
+    app_progress_note(t->settings->quiet, "looking for images: %" PRIu64, images);
+    return !app_stop_asked();
+}
+
+/* ---- what can be trained on ---- */
+
+typedef struct class_sizes {
+    uint64_t *images; /* of each class */
+    size_t count;
+} class_sizes;
+
+static int count_classes(class_sizes *sizes, const app_train *t)
+{
+    sizes->count = datasets_index_classes(t->index);
+    sizes->images = calloc(sizes->count + 1, sizeof *sizes->images);
+    if (sizes->images == NULL) {
+        app_error("out of memory for the classes");
+        return APP_EXIT_INTERNAL;
+    }
+    for (size_t i = 0; i < datasets_index_count(t->index); i++)
+        sizes->images[datasets_index_label(t->index, i)]++;
+    return APP_EXIT_DONE;
+}
+
+/* Classes that there is little of: the first few by name. */
+static void warn_of_classes(const app_train *t, const class_sizes *sizes, uint64_t images,
+                            const char *what)
+{
+    enum { SHOWN = 5 };
+    size_t found = 0;
+    for (size_t i = 0; i < sizes->count; i++) {
+        if (sizes->images[i] != images || found++ >= SHOWN || t->settings->quiet) continue;
+        app_warn("class \"%s\": %s", datasets_index_class(t->index, i), what);
+    }
+    if (found > SHOWN && !t->settings->quiet)
+        app_warn("and %zu more classes: %s", found - SHOWN, what);
+}
+
+static int check_classes(const app_train *t)
+{
+    class_sizes sizes;
+    const int result = count_classes(&sizes, t);
+    if (result != APP_EXIT_DONE) return result;
+    const char *path = t->data[0];
+    size_t filled = 0;
+    for (size_t i = 0; i < sizes.count; i++) filled += sizes.images[i] > 0;
+    if (filled >= 2) {
+        warn_of_classes(t, &sizes, 0, "has no image to train on, so the model cannot learn it");
+        warn_of_classes(t, &sizes, 1,
+                        "has a single image; it is trained on, and nothing is left to validate "
+                        "with");
+        free(sizes.images);
+        return APP_EXIT_DONE;
+    }
+    if (datasets_index_count(t->index) == 0)
+        app_error("%s: no labelled images to train on%s", path,
+                  t->index_bad > 0 ? "; of those there, none can be used" : "");
+    else
+        app_error("%s: all images are of one class, \"%s\"; a classifier needs two at least: a "
+                  "folder for each class (vitc train --help)",
+                  path, datasets_index_class(t->index, datasets_index_label(t->index, 0)));
+    free(sizes.images);
+    return APP_EXIT_MODEL;
+}
+
+/* ---- opening ---- */
+
+static datasets_options set_options(const app_train *t, datasets_part part)
+{
+    datasets_options options = datasets_options_default();
+    options.class_names = t->recipe.class_names;
+    if (t->val_count == 0 && t->recipe.val_split > 0) {
+        options.part = part;
+        options.fraction = t->recipe.val_split;
+        options.seed = t->recipe.seed;
+    }
+    return options;
+}
+
+static int open_index(app_train *t)
+{
+    const datasets_options options = set_options(t, DATASETS_REST);
+    const vitc_status status = datasets_index_create(&t->index, t->data, t->data_count, &options, 0,
+                                                     &t->index_bad, note_images, t, &t->log);
+    app_progress_clear();
+    return app_exit_status(status);
+}
+
+int app_train_open_data(app_train *t)
+{
+    if (isnan(t->recipe.val_split)) t->recipe.val_split = t->val_count > 0 ? 0 : 0.15;
+    if (t->val_count > 0 && t->recipe.val_split > 0) {
+        app_error("--val and --val-split: choose one");
+        return APP_EXIT_USAGE;
+    }
+    if (t->recipe.val_split >= 1) {
+        app_error("--val-split: holding out all images leaves none to train on");
+        return APP_EXIT_USAGE;
+    }
+    if (t->recipe.seed == UINT64_MAX) t->recipe.seed = 0;
+    t->validated = t->val_count > 0 || t->recipe.val_split > 0;
+    const int result = open_index(t);
+    return result == APP_EXIT_DONE ? check_classes(t) : result;
+}
+
+/* ---- what the trainer sees of it ---- */
+
+static int open_feed(datasets_feed **feed, const app_train *t, bool mixed)
+{
+    const vit_config *config = &t->weights.config;
+    app_settings decoding = *t->settings;
+    decoding.no_exif = t->recipe.no_exif;
+    decoding.max_pixels = t->recipe.max_pixels != UINT64_MAX ? t->recipe.max_pixels : 0;
+    datasets_feed_options options = {
+        .augmentation = app_recipe_augmentation(&t->recipe, config),
+        .mixing = app_recipe_mixing(&t->recipe),
+        .smoothing = t->recipe.smoothing,
+        .seed = t->recipe.seed,
+        .patch = config->patch,
+        .classes = config->classes,
+        .preprocess = t->weights.description.preprocess,
+        .decode = app_decode_options(&decoding),
+        .threads = (int)t->settings->threads,
+    };
+    if (!mixed) options.mixing.probability = 0;
+    return app_exit_status(datasets_feed_create(feed, t->index, &options, &t->log));
+}
+
+int app_train_open_feeds(app_train *t)
+{
+    const int result = open_feed(&t->feed, t, true);
+    return result == APP_EXIT_DONE ? open_feed(&t->plain, t, false) : result;
+}

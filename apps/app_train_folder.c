@@ -1,0 +1,163 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "app_report.h"
+#include "app_train.h"
+#include "vitc_file.h"
+
+static int no_memory(void)
+{
+    app_error("out of memory for the run");
+    return APP_EXIT_INTERNAL;
+}
+
+/* ---- log.txt ---- */
+
+void app_train_note(const app_train *t, const char *format, ...)
+{
+    char line[2048];
+    if (t->folder.lock < 0) return;
+    const time_t now = time(NULL);
+    struct tm when;
+    size_t used = localtime_r(&now, &when) != NULL
+                      ? strftime(line, sizeof line, "%Y-%m-%d %H:%M:%S ", &when)
+                      : 0;
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vsnprintf(line + used, sizeof line - used - 1, format, arguments);
+    va_end(arguments);
+    if (length > 0) used += (size_t)length;
+    if (used > sizeof line - 2) used = sizeof line - 2;
+    line[used++] = '\n';
+    /* A log that cannot be written is no reason to end a run. */
+    if (write(t->folder.lock, line, used) < 0) return;
+}
+
+/* Library messages go to standard error as everywhere, and to the log. */
+static void log_write(void *user, vitc_log_level level, const char *message)
+{
+    const app_train *t = user;
+    const vitc_log terminal = app_log(t->settings);
+    terminal.write(terminal.user, level, message);
+    if (level != VITC_LOG_INFO || t->settings->verbose)
+        app_train_note(t, "%s%s",
+                       level == VITC_LOG_ERROR  ? "error: "
+                       : level == VITC_LOG_WARN ? "warning: "
+                                                : "",
+                       message);
+}
+
+/* ---- the folder ---- */
+
+static bool name_files(app_train_folder *f)
+{
+    char **const places[] = {&f->log_path, &f->state,  &f->previous, &f->best,   &f->last,
+                             &f->config,   &f->curves, &f->batch,    &f->report, &f->rows};
+    static const char *const names[] = {
+        "log.txt",     "last.state",  "previous.state", "best.safetensors", "last.safetensors",
+        "config.json", "results.svg", "batch.png",      "report.html",      "validation.jsonl"};
+    bool good = true;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        *places[i] = vitc_path_join(f->path, names[i]);
+        good = good && *places[i] != NULL;
+    }
+    return good;
+}
+
+static bool is_dot(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* What a run that was killed left of files that it was writing: NAME.PID-ATTEMPT.tmp. */
+static bool is_torn(const char *name)
+{
+    const char *ending = strrchr(name, '.');
+    return ending != NULL && strcmp(ending, ".tmp") == 0;
+}
+
+/* Calls `see` for every entry; false where the folder cannot be listed. */
+static bool list_folder(const char *path, void (*see)(void *user, const char *name), void *user)
+{
+    DIR *folder = opendir(path);
+    if (folder == NULL) return false;
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
+        if (!is_dot(entry->d_name)) see(user, entry->d_name);
+    closedir(folder);
+    return true;
+}
+
+static void count_entry(void *user, const char *name)
+{
+    (void)name;
+    ++*(size_t *)user;
+}
+
+static void remove_torn(void *user, const char *name)
+{
+    char *path = is_torn(name) ? vitc_path_join(user, name) : NULL;
+    if (path != NULL) unlink(path);
+    free(path);
+}
+
+static int make_folder(const app_train_folder *f, bool resume)
+{
+    size_t entries = 0;
+    if (mkdir(f->path, 0777) == 0) return APP_EXIT_DONE;
+    if (errno != EEXIST) {
+        app_error("%s: cannot be made: %s", f->path, strerror(errno));
+        return APP_EXIT_INTERNAL;
+    }
+    if (!list_folder(f->path, count_entry, &entries)) {
+        app_error("%s: is no folder that can be listed: %s", f->path, strerror(errno));
+        return APP_EXIT_INTERNAL;
+    }
+    if (entries == 0 || resume) return APP_EXIT_DONE;
+    app_error("%s: is not empty, and nothing was changed; give another folder to --out, or "
+              "--resume to go on with the run there",
+              f->path);
+    return APP_EXIT_USAGE;
+}
+
+/* Only one process at a time: the log is locked, which ends with the process, however it ends. */
+static int lock_folder(app_train_folder *f)
+{
+    f->lock = open(f->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (f->lock < 0) {
+        app_error("%s: cannot be written: %s", f->log_path, strerror(errno));
+        return APP_EXIT_INTERNAL;
+    }
+    if (flock(f->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return APP_EXIT_DONE;
+    app_error("%s: another vitc train is at work there", f->path);
+    return APP_EXIT_USAGE;
+}
+
+int app_train_folder_open(app_train *t)
+{
+    app_train_folder *f = &t->folder;
+    t->log = (vitc_log){log_write, t};
+    *f = (app_train_folder){.path = t->settings->out, .lock = -1};
+    if (!name_files(f)) return no_memory();
+    int result = make_folder(f, t->settings->resume);
+    if (result == APP_EXIT_DONE) result = lock_folder(f);
+    if (result == APP_EXIT_DONE)
+        (void)list_folder(f->path, remove_torn, (void *)(uintptr_t)f->path);
+    return result;
+}
+
+void app_train_folder_close(app_train_folder *f)
+{
+    if (f->lock >= 0) close(f->lock);
+    char *const names[] = {f->log_path, f->state,  f->previous, f->best,   f->last,
+                           f->config,   f->curves, f->batch,    f->report, f->rows};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) free(names[i]);
+    *f = (app_train_folder){.lock = -1};
+}

@@ -1,0 +1,308 @@
+/* Epochs of steps: images to gradients to better parameters; then what the epoch was worth. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app_progress.h"
+#include "app_report.h"
+#include "app_stop.h"
+#include "app_text.h"
+#include "app_train.h"
+#include "app_train_curves.h"
+#include "vitc_clock.h"
+
+/* ---- one step ---- */
+
+/* Images [from, from + count) of an epoch's order. */
+typedef struct range {
+    uint64_t from;
+    uint32_t count;
+} range;
+
+/* Part `index` of `parts` of the images [from, from + count), as equal as pairs of images allow:
+ * each begins at an even number, and all but the last have an even one. */
+static range part_of(uint64_t from, uint64_t count, uint64_t index, uint64_t parts)
+{
+    const uint64_t pairs = (count + 1) / 2;
+    const uint64_t begin = 2 * (pairs * index / parts);
+    const uint64_t end = index + 1 == parts ? count : 2 * (pairs * (index + 1) / parts);
+    return (range){from + begin, (uint32_t)(end - begin)};
+}
+
+/* Whether images are not mixed in this epoch, the last ones being of the data as it is. */
+static bool is_plain(const app_train *t, uint32_t epoch)
+{
+    return (double)epoch >= (double)t->recipe.epochs * (1 - t->recipe.mix_off);
+}
+
+/* Adds the gradients of images of the epoch under way, of the step's `images`, to what is there. */
+static vitc_status run_pass(app_train *t, range r, uint64_t images, uint64_t number)
+{
+    app_train_progress *p = &t->progress;
+    datasets_feed *feed = is_plain(t, p->epoch) ? t->plain : t->feed;
+    float *rows = vit_trainer_patches(t->trainer, 0);
+    const size_t stride = (size_t)(vit_trainer_patches(t->trainer, 1) - rows);
+    vit_pass pass;
+    if (r.count == 0) return VITC_OK;
+    vitc_status status =
+        datasets_feed_batch(feed, rows, stride, t->targets, p->epoch, r.from, r.count, &t->log);
+    if (status == VITC_OK)
+        status = vit_trainer_run(t->trainer, &pass, t->targets, r.count, 1 / (float)images, number,
+                                 &t->log);
+    if (status != VITC_OK) return status;
+    p->loss_sum += pass.loss * r.count;
+    p->right += pass.right;
+    p->images += r.count;
+    p->bad = t->index_bad + datasets_feed_bad(feed); /* both feeds come upon the same ones */
+    return VITC_OK;
+}
+
+/* Step number `index` of the epoch under way: gradients in as many passes as are accumulated, then
+ * the optimizer. */
+static vitc_status run_step(app_train *t, uint64_t index)
+{
+    app_train_progress *p = &t->progress;
+    const uint64_t passes = t->recipe.accumulate;
+    const range step = part_of(0, datasets_index_count(t->index), index, t->steps_per_epoch);
+    double norm;
+    vit_trainer_zero_gradients(t->trainer);
+    for (uint64_t i = 0; i < passes; i++) {
+        const range r = part_of(step.from, step.count, i, passes);
+        const vitc_status status = run_pass(t, r, step.count, p->step * passes + i);
+        if (status != VITC_OK) return status;
+    }
+    const vitc_status status = vit_optimizer_step(
+        t->optimizer, vit_trainer_parameters(t->trainer), vit_trainer_gradients(t->trainer),
+        vit_schedule_rate(&t->schedule, p->step), &norm, &t->log);
+    if (status != VITC_OK) return status;
+    p->norm_sum += norm;
+    p->step++;
+    t->training_images += step.count;
+    return VITC_OK;
+}
+
+/* ---- what a person sees of it ---- */
+
+static void format_time(char *text, size_t size, double seconds)
+{
+    const unsigned long s = (unsigned long)(seconds + 0.5);
+    snprintf(text, size, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
+}
+
+static void draw_progress(const app_train *t, uint64_t index)
+{
+    const app_train_progress *p = &t->progress;
+    char left[32];
+    const double speed = (double)t->training_images / t->training_seconds;
+    const double images = (double)(t->steps - p->step) / (double)t->steps_per_epoch *
+                          (double)datasets_index_count(t->index);
+    format_time(left, sizeof left, images / speed);
+    app_progress_note(t->settings->quiet,
+                      "epoch %u of %" PRIu64 ", step %" PRIu64 " of %" PRIu64
+                      ", loss %.3f, accuracy %.1f %%, %.0f images/s, %s left",
+                      p->epoch + 1, t->recipe.epochs, index + 1, t->steps_per_epoch,
+                      p->loss_sum / (double)p->images, 100 * (double)p->right / (double)p->images,
+                      speed, left);
+}
+
+/* ---- the end of an epoch ---- */
+
+static bool is_better(const app_train_score *a, const app_train_score *b)
+{
+    if (isnan(b->accuracy)) return !isnan(a->accuracy);
+    return a->accuracy > b->accuracy || (a->accuracy == b->accuracy && a->loss < b->loss);
+}
+
+static app_train_record make_record(const app_train *t)
+{
+    const app_train_progress *p = &t->progress;
+    app_train_record record = app_train_record_empty();
+    const double steps = (double)(p->step - (uint64_t)p->epoch * t->steps_per_epoch);
+    record.epoch = p->epoch + 1;
+    record.step = p->step;
+    record.loss = p->loss_sum / (double)p->images;
+    record.accuracy = (double)p->right / (double)p->images;
+    record.learning_rate = vit_schedule_rate(&t->schedule, p->step - 1);
+    record.gradient_norm = p->norm_sum / steps;
+    if (t->training_images > 0)
+        record.images_per_second = (double)t->training_images / t->training_seconds;
+    record.bad_images = p->bad;
+    return record;
+}
+
+/* The scores of both, where there is an average; *stopped when a signal came meanwhile. */
+static int validate(app_train *t, app_train_record *record, bool *stopped)
+{
+    app_train_measure measure;
+    int result = app_train_validate(t, &measure, false);
+    record->validation = measure.score;
+    if (result == APP_EXIT_DONE && !app_stop_asked() && t->recipe.ema > 0) {
+        result = app_train_validate(t, &measure, true);
+        record->ema = measure.score;
+    }
+    *stopped = app_stop_asked();
+    if (result == APP_EXIT_DONE && !*stopped && measure.images == 0) {
+        app_error("%s: no validation image can be used",
+                  t->val_count > 0 ? t->val_data[0] : t->data[0]);
+        return APP_EXIT_MODEL;
+    }
+    return result;
+}
+
+/* The model files of an epoch: of the weights or their average, whichever is better. */
+static int write_models(app_train *t, const app_train_record *record)
+{
+    app_train_progress *p = &t->progress;
+    const bool average = is_better(&record->ema, &record->validation) ||
+                         (isnan(record->validation.accuracy) && t->recipe.ema > 0);
+    const app_train_score *score = average ? &record->ema : &record->validation;
+    if (is_better(score, &p->best) || p->best_epoch == 0) {
+        p->best = *score;
+        p->best_epoch = record->epoch;
+        p->best_average = average;
+        const int result = app_train_write_model(t, t->folder.best, average, record);
+        if (result != APP_EXIT_DONE) return result;
+    }
+    return app_train_write_model(t, t->folder.last, average, record);
+}
+
+static void format_score(char *text, size_t size, const app_train_score *score)
+{
+    if (isnan(score->accuracy))
+        snprintf(text, size, "%8s", "-");
+    else
+        snprintf(text, size, "%6.2f %%", 100 * score->accuracy);
+}
+
+/* A row of the table, on standard output and in the log. */
+static void tell_epoch(const app_train *t, const app_train_record *record)
+{
+    char validation[32], average[32], took[32], line[256];
+    format_score(validation, sizeof validation, &record->validation);
+    format_score(average, sizeof average, &record->ema);
+    format_time(took, sizeof took, record->seconds);
+    snprintf(line, sizeof line, "%5u  %7.4f  %6.2f %%  %s  %s  %9.3g  %8.0f  %8s%s", record->epoch,
+             record->loss, 100 * record->accuracy, validation, average, record->learning_rate,
+             record->images_per_second, took,
+             t->progress.best_epoch == record->epoch ? "  best" : "");
+    app_train_note(t, "%s", line);
+    if (t->settings->quiet || t->settings->json) return;
+    puts(line);
+    fflush(stdout);
+}
+
+static void tell_heading(const app_train *t)
+{
+    static const char heading[] =
+        "epoch     loss     train  validation  average       rate  images/s      time";
+    app_train_note(t, "%s", heading);
+    if (t->settings->quiet || t->settings->json) return;
+    printf("\n%s\n", heading);
+    fflush(stdout);
+}
+
+static int draw_curves(const app_train *t)
+{
+    size_t count;
+    const app_train_record *records = app_train_metrics_records(t->metrics, &count);
+    return app_train_curves_write(t->folder.curves, t->name, NULL, records, count,
+                                  (uint32_t)t->recipe.epochs, t->settings);
+}
+
+static void begin_epoch(app_train *t)
+{
+    t->epoch_start = vitc_clock_seconds();
+    t->training_seconds = 0;
+    t->training_images = 0;
+}
+
+/* Validation, files, metrics, state, in this order: the state of an epoch's end is only there when
+ * all of the others are. */
+static int end_epoch(app_train *t, bool *stopped)
+{
+    app_train_progress *p = &t->progress;
+    app_train_record record = make_record(t);
+    const bool last = p->step == t->steps;
+    const bool due = t->validated && (last || record.epoch % t->settings->val_every == 0);
+    int result = due ? validate(t, &record, stopped) : APP_EXIT_DONE;
+    if (result != APP_EXIT_DONE || *stopped) return result;
+    result = write_models(t, &record);
+    record.seconds = vitc_clock_seconds() - t->epoch_start;
+    if (result == APP_EXIT_DONE) result = app_train_metrics_append(t->metrics, &record);
+    if (result == APP_EXIT_DONE) result = draw_curves(t);
+    if (result != APP_EXIT_DONE) return result;
+    tell_epoch(t, &record);
+    p->epoch++;
+    p->loss_sum = p->norm_sum = 0;
+    p->right = p->images = 0;
+    begin_epoch(t);
+    return app_train_write_state(t);
+}
+
+/* ---- all of it ---- */
+
+static bool state_is_due(const app_train *t)
+{
+    return vitc_clock_seconds() - t->state_time >= 60 * t->settings->checkpoint_minutes;
+}
+
+/* A step failed: numbers that are not finite any more, most likely. */
+static int fail_step(const app_train *t, vitc_status status)
+{
+    if (status == VITC_ERR_INTERNAL) {
+        app_error("training broke down in step %" PRIu64 " (epoch %u), at a learning rate of %.3g",
+                  t->progress.step + 1, t->progress.epoch + 1,
+                  vit_schedule_rate(&t->schedule, t->progress.step));
+        app_error("%s holds the state before it, and %s the best model so far; a smaller --lr, a "
+                  "longer --warmup or a smaller --clip may help",
+                  t->folder.state, t->folder.best);
+        app_train_note(t, "broke down in step %" PRIu64, t->progress.step + 1);
+    }
+    return app_exit_status(status);
+}
+
+/* The steps of the epoch under way that are left. */
+static int run_epoch(app_train *t, bool *stopped)
+{
+    app_train_progress *p = &t->progress;
+    double drawn = 0;
+    while (p->step < t->steps) {
+        const uint64_t index = p->step - (uint64_t)p->epoch * t->steps_per_epoch;
+        if (index == t->steps_per_epoch) break;
+        const double start = vitc_clock_seconds();
+        const vitc_status status = run_step(t, index);
+        if (status != VITC_OK) return fail_step(t, status);
+        const double now = vitc_clock_seconds();
+        t->training_seconds += now - start;
+        if (now - drawn >= 0.2) {
+            draw_progress(t, index);
+            drawn = now;
+        }
+        *stopped = app_stop_asked();
+        const bool ended = p->step == t->steps || index + 1 == t->steps_per_epoch;
+        if (!ended && !*stopped && state_is_due(t)) {
+            const int result = app_train_write_state(t);
+            if (result != APP_EXIT_DONE) return result;
+        }
+        if (*stopped) break;
+    }
+    app_progress_clear();
+    return APP_EXIT_DONE;
+}
+
+int app_train_loop(app_train *t, bool *finished)
+{
+    bool stopped = false;
+    int result = APP_EXIT_DONE;
+    const uint64_t epochs = (t->steps + t->steps_per_epoch - 1) / t->steps_per_epoch;
+    if (t->progress.epoch < epochs) tell_heading(t);
+    begin_epoch(t);
+    while (result == APP_EXIT_DONE && !stopped && t->progress.epoch < epochs) {
+        result = run_epoch(t, &stopped);
+        if (result == APP_EXIT_DONE && !stopped) result = end_epoch(t, &stopped);
+    }
+    if (result == APP_EXIT_DONE && stopped) result = app_train_write_state(t);
+    *finished = result == APP_EXIT_DONE && !stopped;
+    return result;
+}

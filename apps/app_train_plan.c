@@ -1,0 +1,232 @@
+/* What a run will take, known and told before it begins: steps, and memory. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app_report.h"
+#include "app_text.h"
+#include "app_train.h"
+#include "vitc_size.h"
+#include "vitc_threads.h"
+
+/* ---- memory ---- */
+
+/* The number behind `key` in a file of lines; UINT64_MAX where there is none. */
+static uint64_t read_value(const char *path, const char *key)
+{
+    char line[256];
+    unsigned long long value = UINT64_MAX;
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return UINT64_MAX;
+    const size_t length = strlen(key);
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, key, length) == 0) {
+            char *end;
+            value = strtoull(line + length, &end, 10);
+            if (end == line + length) value = UINT64_MAX; /* "max" */
+            break;
+        }
+    fclose(file);
+    return value;
+}
+
+/* Bytes that this process may still take: of the machine, and of its container. */
+static uint64_t available_memory(void)
+{
+    const uint64_t kilobytes = read_value("/proc/meminfo", "MemAvailable:");
+    uint64_t bytes = kilobytes != UINT64_MAX ? kilobytes * 1024 : UINT64_MAX;
+    const uint64_t limit = read_value("/sys/fs/cgroup/memory.max", "");
+    const uint64_t used = read_value("/sys/fs/cgroup/memory.current", "");
+    if (limit != UINT64_MAX && used != UINT64_MAX && limit - used < bytes && used < limit)
+        bytes = limit - used;
+    return bytes;
+}
+
+/* All arrays of a run with batches of so many images; 0 when they cannot be created. */
+static uint64_t needed_memory(const app_train *t, uint64_t batch)
+{
+    app_recipe recipe = t->recipe;
+    recipe.batch = batch;
+    const vit_config *config = &t->weights.config;
+    const vit_train_options training =
+        app_recipe_trainer(&recipe, config, (int)t->settings->threads);
+    const vit_optimizer_options stepping = app_recipe_optimizer(&recipe, (int)t->settings->threads);
+    const size_t trainer = vit_trainer_size(config, &training);
+    const size_t optimizer = vit_optimizer_size(config, &stepping);
+    /* On validation images there is a model beside them, with its numbers and those packed. */
+    const size_t model = t->weights.table.elements * 2 * sizeof(float);
+    size_t sum;
+    if (trainer == 0 || optimizer == 0 || !vitc_size_add(trainer, optimizer, &sum) ||
+        !vitc_size_add(sum, model, &sum))
+        return 0;
+    return sum;
+}
+
+static bool fits(const app_train *t, uint64_t batch, uint64_t available)
+{
+    const uint64_t needed = needed_memory(t, batch);
+    return needed != 0 && needed <= available;
+}
+
+/* The largest even batch that fits; 0 where none does. */
+static uint64_t largest_batch(const app_train *t, uint64_t available)
+{
+    uint64_t low = 0, high = t->recipe.batch / 2; /* in pairs */
+    while (low < high) {
+        const uint64_t middle = low + (high - low + 1) / 2;
+        if (fits(t, 2 * middle, available))
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return 2 * low;
+}
+
+static int check_memory(const app_train *t)
+{
+    char needed[32], there[32];
+    const uint64_t available = available_memory();
+    if (fits(t, t->recipe.batch, available)) return APP_EXIT_DONE;
+    const uint64_t batch = largest_batch(t, available);
+    app_text_bytes(needed, sizeof needed, needed_memory(t, t->recipe.batch));
+    app_text_bytes(there, sizeof there, available);
+    if (batch != 0)
+        app_error("a batch of %" PRIu64 " images takes %s, and %s are available; the largest that "
+                  "fits is --batch %" PRIu64 " (--accumulate %" PRIu64 " makes steps of as many)",
+                  t->recipe.batch, needed, there, batch,
+                  (t->recipe.batch * t->recipe.accumulate + batch - 1) / batch);
+    else
+        app_error("this model takes %s to train, and %s are available, which is too little for any "
+                  "batch; --recompute takes less, or choose a smaller model",
+                  needed, there);
+    return APP_EXIT_INTERNAL;
+}
+
+/* ---- steps ---- */
+
+void app_train_count_steps(app_train *t)
+{
+    const app_recipe *r = &t->recipe;
+    const uint64_t images = datasets_index_count(t->index), step = r->batch * r->accumulate;
+    t->steps_per_epoch = (images + step - 1) / step;
+    t->steps = t->steps_per_epoch * r->epochs;
+    if (r->max_steps < t->steps) t->steps = r->max_steps; /* UINT64_MAX: not given */
+    t->schedule = app_recipe_schedule(r, t->steps_per_epoch, t->steps);
+}
+
+/* ---- creation ---- */
+
+static int create(app_train *t)
+{
+    const vit_config *config = &t->weights.config;
+    const int threads = (int)t->settings->threads;
+    const vit_train_options training = app_recipe_trainer(&t->recipe, config, threads);
+    const vit_optimizer_options stepping = app_recipe_optimizer(&t->recipe, threads);
+    vitc_status status = vit_trainer_create(&t->trainer, config, &training, &t->log);
+    if (status == VITC_OK) status = vit_optimizer_create(&t->optimizer, config, &stepping, &t->log);
+    if (status != VITC_OK) return app_exit_status(status);
+    if (t->recipe.freeze != NULL)
+        vit_optimizer_train_last(t->optimizer,
+                                 config->layers - app_recipe_frozen(&t->recipe, config));
+    size_t size;
+    if (vitc_size_mul3((size_t)t->recipe.batch, config->classes, sizeof *t->targets, &size))
+        t->targets = malloc(size);
+    if (t->targets != NULL) return APP_EXIT_DONE;
+    app_error("out of memory for a batch");
+    return APP_EXIT_INTERNAL;
+}
+
+/* From here on the trainer has the numbers. */
+static void hand_over(app_train *t)
+{
+    const double deviation = t->recipe.position_std;
+    if (t->recipe.model == NULL)
+        vit_trainer_initialize(t->trainer, t->recipe.seed,
+                               isnan(deviation) ? 0.02f : (float)deviation);
+    else if (!t->resumed)
+        memcpy(vit_trainer_parameters(t->trainer), t->weights.parameters,
+               t->weights.table.elements * sizeof(float));
+    free(t->weights.parameters);
+    t->weights.parameters = NULL;
+}
+
+int app_train_plan(app_train *t)
+{
+    const vit_config *config = &t->weights.config;
+    const vit_train_options training =
+        app_recipe_trainer(&t->recipe, config, (int)t->settings->threads);
+    app_train_count_steps(t);
+    vitc_status status = vit_trainer_check(config, &training, &t->log);
+    if (status == VITC_OK) status = vit_schedule_check(&t->schedule, &t->log);
+    if (status != VITC_OK) return app_exit_status(status);
+    int result = check_memory(t);
+    if (result == APP_EXIT_DONE) result = create(t);
+    if (result == APP_EXIT_DONE) hand_over(t);
+    return result;
+}
+
+/* ---- for people ---- */
+
+static void tell(const app_train *t, const char *name, const char *format, ...) VITC_PRINTF(3, 4);
+static void tell(const app_train *t, const char *name, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    char *safe = app_text_printable(text);
+    app_train_note(t, "%s: %s", name, safe != NULL ? safe : "");
+    if (!t->settings->quiet && !t->settings->json)
+        printf("%-11s %s\n", name, safe != NULL ? safe : "");
+    free(safe);
+}
+
+static void tell_model(const app_train *t)
+{
+    const vit_config *c = &t->weights.config;
+    char number[32];
+    tell(t, "model", "%s%s%s, %ux%u pixels, %u tokens, positions %s, %s parameters",
+         c->architecture, t->base != NULL ? ", fine-tuned from " : "",
+         t->base != NULL ? t->base : "", c->image_height, c->image_width, vit_config_tokens(c),
+         patches_position_string(c->position),
+         app_text_number(number, sizeof number, vit_config_parameters(c)));
+}
+
+static void tell_data(const app_train *t)
+{
+    char number[32];
+    tell(t, "data", "%s images of %zu classes: %s%s",
+         app_text_number(number, sizeof number, datasets_index_count(t->index)),
+         datasets_index_classes(t->index), t->data[0], t->data_count > 1 ? " ..." : "");
+    if (t->val_count > 0)
+        tell(t, "validation", "%s%s", t->val_data[0], t->val_count > 1 ? " ..." : "");
+    else if (t->validated)
+        tell(t, "validation", "about %g %% of the images, held out", 100 * t->recipe.val_split);
+    else
+        tell(t, "validation", "none");
+}
+
+void app_train_tell_plan(const app_train *t)
+{
+    const app_recipe *r = &t->recipe;
+    char memory[32], available[32];
+    tell_model(t);
+    tell_data(t);
+    tell(t, "recipe",
+         "%" PRIu64 " epochs of %" PRIu64 " steps of up to %" PRIu64 " images, %s at %.3g, %s, %s",
+         r->epochs, t->steps_per_epoch, r->batch * r->accumulate,
+         vit_optimizer_string((vit_optimizer_kind)r->optimizer), r->lr,
+         vit_schedule_string((vit_schedule_kind)r->schedule),
+         vit_precision_string((vit_precision)r->precision));
+    tell(t, "memory", "%s and the images, of %s available",
+         app_text_bytes(memory, sizeof memory, needed_memory(t, r->batch)),
+         app_text_bytes(available, sizeof available, available_memory()));
+    tell(t, "threads", "%d, %s", vit_trainer_options(t->trainer)->threads,
+         "any number gives the same result");
+    if (t->resumed)
+        tell(t, "resumed", "after step %" PRIu64 " of %" PRIu64, t->progress.step, t->steps);
+}

@@ -1,0 +1,342 @@
+/* The state of a run: what it says of the run besides its numbers, and going on from one. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app_report.h"
+#include "app_rows.h"
+#include "app_text.h"
+#include "app_train.h"
+#include "vit_checkpoint.h"
+#include "vitc_clock.h"
+#include "vitc_file.h"
+
+enum { DIGITS = 17 }; /* carry any double */
+
+static int no_memory(void)
+{
+    app_error("out of memory for the run");
+    return APP_EXIT_INTERNAL;
+}
+
+/* ---- what is said of a run ---- */
+
+static vitc_json *parse_text(const app_train *t, const char *text, const char *name)
+{
+    vitc_json *json = NULL;
+    if (text == NULL || vitc_json_parse(&json, text, strlen(text), name, &t->log) != VITC_OK)
+        return NULL;
+    return json;
+}
+
+/* The model but for its numbers: what t->weights is made from again. */
+static bool put_model(vitc_json *o, const app_train *t)
+{
+    const vit_description *description = &t->weights.description;
+    char *config = vit_config_format(&t->weights.config), *spec = NULL;
+    vitc_json *labels = vitc_json_array();
+    bool good = patches_spec_format(&spec, &description->preprocess, &t->log) == VITC_OK &&
+                config != NULL && labels != NULL;
+    for (uint32_t i = 0; i < description->label_count && good; i++)
+        good = vitc_json_append_string(labels, description->labels[i]);
+    good = vitc_json_set(o, "model", parse_text(t, config, "model")) && good;
+    good = vitc_json_set(o, "preprocess", parse_text(t, spec, "preprocess")) && good;
+    good = vitc_json_set(o, "labels", labels) && good;
+    if (t->base != NULL) good = good && vitc_json_set_string(o, "base", t->base);
+    free(config);
+    free(spec);
+    return good;
+}
+
+static bool put_paths(vitc_json *o, const char *key, const char *const *paths, size_t count)
+{
+    vitc_json *list = vitc_json_array();
+    bool good = list != NULL;
+    for (size_t i = 0; i < count && good; i++) good = vitc_json_append_string(list, paths[i]);
+    return vitc_json_set(o, key, list) && good;
+}
+
+static bool put_data(vitc_json *o, const app_train *t)
+{
+    vitc_json *data = vitc_json_object(), *validation = vitc_json_object();
+    bool good = data != NULL && put_paths(data, "paths", t->data, t->data_count) &&
+                vitc_json_set_integer(data, "images", (int64_t)datasets_index_count(t->index)) &&
+                vitc_json_set_string(data, "fingerprint", datasets_index_fingerprint(t->index));
+    good = vitc_json_set(o, "data", data) && good;
+    good = good && validation != NULL && put_paths(validation, "paths", t->val_data, t->val_count);
+    return vitc_json_set(o, "validation", validation) && good;
+}
+
+int app_train_describe(app_train *t)
+{
+    vitc_json *o = vitc_json_object();
+    const bool good = o != NULL && vitc_json_set(o, "recipe", app_recipe_json(&t->recipe)) &&
+                      put_model(o, t) && put_data(o, t) &&
+                      vitc_json_set_integer(o, "steps_per_epoch", (int64_t)t->steps_per_epoch) &&
+                      vitc_json_set_integer(o, "steps", (int64_t)t->steps);
+    if (!good) {
+        vitc_json_free(o);
+        return no_memory();
+    }
+    t->description = o;
+    return APP_EXIT_DONE;
+}
+
+/* What the last bits of numbers depend on, and where the run was begun. */
+static bool put_machine(vitc_json *o, const app_train *t)
+{
+    vit_runtime_info info;
+    vitc_json *machine = vitc_json_object();
+    const bool good = vit_runtime_describe(&info, (int)t->settings->threads, &t->log) == VITC_OK &&
+                      machine != NULL && vitc_json_set_string(machine, "cpu", info.cpu) &&
+                      vitc_json_set_string(machine, "kernels", info.kernel_row) &&
+                      vitc_json_set_string(machine, "blis", info.blis_version) &&
+                      vitc_json_set_string(machine, "blis_config", info.blis_config) &&
+                      vitc_json_set_integer(machine, "threads", info.threads);
+    return vitc_json_set(o, "machine", machine) && good;
+}
+
+/* Members of the description, one after the other, behind what only the file says. */
+static bool put_description(vitc_json *o, const app_train *t)
+{
+    char *text = vitc_json_dump(t->description, 0, DIGITS);
+    vitc_json *copy = parse_text(t, text, "description");
+    bool good = copy != NULL;
+    free(text);
+    good = vitc_json_set(o, "run", copy) && good;
+    return good;
+}
+
+int app_train_write_config(app_train *t)
+{
+    vitc_json *o = vitc_json_object();
+    char *command = app_text_command(t->settings->argc, t->settings->argv);
+    const bool good = o != NULL && command != NULL && vitc_json_set_integer(o, "vitc_train", 1) &&
+                      vitc_json_set_string(o, "vitc", vitc_version()) &&
+                      vitc_json_set_string(o, "name", t->name) &&
+                      vitc_json_set_string(o, "command", command) &&
+                      vitc_json_set_integer(o, "parameters",
+                                            (int64_t)vit_config_parameters(&t->weights.config)) &&
+                      put_machine(o, t) && put_description(o, t);
+    char *text = good ? vitc_json_dump(o, 2, 9) : NULL;
+    free(command);
+    vitc_json_free(o);
+    if (text == NULL) return no_memory();
+    vitc_file_writer file;
+    vitc_status status = vitc_file_writer_open(&file, t->folder.config, &t->log);
+    if (status == VITC_OK) {
+        vitc_file_writer_append(&file, text, strlen(text));
+        vitc_file_writer_append(&file, "\n", 1);
+        status = vitc_file_writer_commit(&file, &t->log);
+    }
+    free(text);
+    return app_exit_status(status);
+}
+
+/* ---- progress ---- */
+
+static bool put_score(vitc_json *o, const char *key, const app_train_score *score)
+{
+    vitc_json *values = vitc_json_object();
+    const bool good = values != NULL && vitc_json_set_number(values, "loss", score->loss) &&
+                      vitc_json_set_number(values, "accuracy", score->accuracy) &&
+                      vitc_json_set_number(values, "top5", score->top5) &&
+                      vitc_json_set_number(values, "ece", score->ece);
+    return vitc_json_set(o, key, values) && good;
+}
+
+static app_train_score read_score(const vitc_json *o)
+{
+    return (app_train_score){.loss = vitc_json_number(vitc_json_get(o, "loss"), NAN),
+                             .accuracy = vitc_json_number(vitc_json_get(o, "accuracy"), NAN),
+                             .top5 = vitc_json_number(vitc_json_get(o, "top5"), NAN),
+                             .ece = vitc_json_number(vitc_json_get(o, "ece"), NAN)};
+}
+
+static vitc_json *format_progress(const app_train_progress *p)
+{
+    vitc_json *o = vitc_json_object();
+    if (o != NULL && vitc_json_set_integer(o, "step", (int64_t)p->step) &&
+        vitc_json_set_integer(o, "epoch", p->epoch) &&
+        vitc_json_set_number(o, "loss_sum", p->loss_sum) &&
+        vitc_json_set_integer(o, "right", (int64_t)p->right) &&
+        vitc_json_set_integer(o, "images", (int64_t)p->images) &&
+        vitc_json_set_number(o, "norm_sum", p->norm_sum) &&
+        vitc_json_set_integer(o, "bad", (int64_t)p->bad) &&
+        vitc_json_set_integer(o, "best_epoch", p->best_epoch) &&
+        vitc_json_set_bool(o, "best_average", p->best_average) && put_score(o, "best", &p->best))
+        return o;
+    vitc_json_free(o);
+    return NULL;
+}
+
+static app_train_progress read_progress(const vitc_json *o)
+{
+    return (app_train_progress){
+        .step = (uint64_t)vitc_json_integer(vitc_json_get(o, "step"), 0),
+        .epoch = (uint32_t)vitc_json_integer(vitc_json_get(o, "epoch"), 0),
+        .loss_sum = vitc_json_number(vitc_json_get(o, "loss_sum"), 0),
+        .right = (uint64_t)vitc_json_integer(vitc_json_get(o, "right"), 0),
+        .images = (uint64_t)vitc_json_integer(vitc_json_get(o, "images"), 0),
+        .norm_sum = vitc_json_number(vitc_json_get(o, "norm_sum"), 0),
+        .bad = (uint64_t)vitc_json_integer(vitc_json_get(o, "bad"), 0),
+        .best_epoch = (uint32_t)vitc_json_integer(vitc_json_get(o, "best_epoch"), 0),
+        .best_average = vitc_json_bool(vitc_json_get(o, "best_average"), false),
+        .best = read_score(vitc_json_get(o, "best"))};
+}
+
+int app_train_write_state(app_train *t)
+{
+    vitc_json *o = vitc_json_object();
+    const bool good = o != NULL && put_description(o, t) &&
+                      vitc_json_set(o, "progress", format_progress(&t->progress));
+    char *text = good ? vitc_json_dump(o, 0, DIGITS) : NULL;
+    vitc_json_free(o);
+    if (text == NULL) return no_memory();
+    const vitc_status status = vit_train_state_write(t->folder.state, t->folder.previous,
+                                                     t->trainer, t->optimizer, text, &t->log);
+    free(text);
+    t->state_time = vitc_clock_seconds();
+    if (status != VITC_OK)
+        app_error("%s: the state of step %" PRIu64
+                  " could not be written; what was there before is "
+                  "whole. To go on when there is room: vitc train --out %s --resume",
+                  t->folder.path, t->progress.step, t->folder.path);
+    return app_exit_status(status);
+}
+
+/* ---- going on ---- */
+
+/* The newest state that is whole, last.state or previous.state; its text. NULL text and
+ * APP_EXIT_DONE where there is none at all. */
+static int find_state(char **text, app_train *t)
+{
+    app_train_folder *f = &t->folder;
+    *text = NULL;
+    const bool last = access(f->state, F_OK) == 0, previous = access(f->previous, F_OK) == 0;
+    vitc_status status = VITC_ERR_UNREADABLE;
+    if (!last && !previous) return APP_EXIT_DONE;
+    if (last) status = vit_train_state_text(text, f->state, &t->log);
+    if (status == VITC_ERR_MEMORY) return APP_EXIT_INTERNAL;
+    if (status == VITC_OK || !previous) return app_exit_status(status);
+    app_warn("%s: cannot be used; going on from %s, the state before it", f->state, f->previous);
+    app_train_note(t, "going on from %s", f->previous);
+    char *const other = f->state;
+    status = vit_train_state_text(text, f->previous, &t->log);
+    /* From here on the one is the other: the next state takes the place of the bad one. */
+    if (status == VITC_OK && rename(f->previous, f->state) != 0) {
+        app_error("%s: cannot be renamed to %s", f->previous, other);
+        return APP_EXIT_INTERNAL;
+    }
+    return app_exit_status(status);
+}
+
+static bool read_labels(app_train *t, const vitc_json *list)
+{
+    const size_t count = vitc_json_size(list);
+    const char **labels = calloc(count + 1, sizeof *labels);
+    bool good = labels != NULL && count == t->weights.config.classes;
+    for (size_t i = 0; i < count && good; i++) {
+        labels[i] = vitc_json_string(vitc_json_at(list, i), NULL);
+        good = labels[i] != NULL;
+    }
+    good = good && vit_weights_set_labels(&t->weights, labels, (uint32_t)count, &t->log) == VITC_OK;
+    free((void *)labels);
+    return good;
+}
+
+static bool read_model(app_train *t, const vitc_json *run)
+{
+    vit_config config;
+    char *spec = vitc_json_dump(vitc_json_get(run, "preprocess"), 0, DIGITS);
+    const char *base = vitc_json_string(vitc_json_get(run, "base"), NULL);
+    bool good = spec != NULL &&
+                vit_config_parse(&config, vitc_json_get(run, "model"), t->folder.state, &t->log) ==
+                    VITC_OK &&
+                vit_config_check(&config, &t->log) == VITC_OK &&
+                vit_weights_create(&t->weights, &config, &t->log) == VITC_OK;
+    good = good && patches_spec_parse(&t->weights.description.preprocess, spec, strlen(spec),
+                                      t->folder.state, NULL, &t->log) == VITC_OK;
+    free(spec);
+    if (good && base != NULL) {
+        t->base = strdup(base);
+        good = t->base != NULL;
+    }
+    return good && read_labels(t, vitc_json_get(run, "labels"));
+}
+
+/* Paths of the state where the command has none. */
+static bool read_paths(const char ***paths, size_t *count, const vitc_json *list)
+{
+    const size_t size = vitc_json_size(list);
+    if (*count > 0 || size == 0) return true;
+    *paths = calloc(size, sizeof **paths);
+    if (*paths == NULL) return false;
+    for (size_t i = 0; i < size; i++) {
+        (*paths)[i] = vitc_json_string(vitc_json_at(list, i), NULL);
+        if ((*paths)[i] == NULL) return false;
+    }
+    *count = size;
+    return true;
+}
+
+int app_train_resume_begin(app_train *t)
+{
+    char *text;
+    const int result = find_state(&text, t);
+    if (result != APP_EXIT_DONE || text == NULL) return result;
+    t->told = parse_text(t, text, t->folder.state);
+    free(text);
+    const vitc_json *run = vitc_json_get(t->told, "run");
+    const vitc_json *data = vitc_json_get(run, "data"),
+                    *validation = vitc_json_get(run, "validation");
+    if (run == NULL || !app_recipe_read(&t->recipe, vitc_json_get(run, "recipe")) ||
+        !read_model(t, run) ||
+        !read_paths(&t->data, &t->data_count, vitc_json_get(data, "paths")) ||
+        !read_paths(&t->val_data, &t->val_count, vitc_json_get(validation, "paths"))) {
+        app_error("%s: is a state that this vitc cannot go on from", t->folder.state);
+        return APP_EXIT_MODEL;
+    }
+    t->progress = read_progress(vitc_json_get(t->told, "progress"));
+    app_recipe_overlay(&t->recipe, &t->settings->train);
+    t->resumed = true;
+    return APP_EXIT_DONE;
+}
+
+static int report_differences(const app_train *t, char *lines)
+{
+    for (char *line = lines; *line != 0;) {
+        char *end = strchr(line, '\n');
+        *end = 0;
+        app_error("%s: %s", t->folder.path, line);
+        line = end + 1;
+    }
+    app_error("%s: the run there was begun otherwise, and nothing was changed; go on with the same "
+              "data and options (they need not be given: vitc train --out %s --resume), or begin "
+              "another run in another folder",
+              t->folder.path, t->folder.path);
+    return APP_EXIT_USAGE;
+}
+
+int app_train_resume_compare(app_train *t)
+{
+    static const char *const sides[] = {"in the run", "now"};
+    char *lines = app_rows_differences(vitc_json_get(t->told, "run"), t->description, sides);
+    if (lines == NULL) return no_memory();
+    const int result = lines[0] != 0 ? report_differences(t, lines) : APP_EXIT_DONE;
+    free(lines);
+    return result;
+}
+
+int app_train_resume_finish(app_train *t)
+{
+    const vitc_status status =
+        vit_train_state_read(t->folder.state, t->trainer, t->optimizer, &t->log);
+    if (status != VITC_OK) return app_exit_status(status);
+    if (vit_optimizer_steps(t->optimizer) == t->progress.step && t->progress.step <= t->steps)
+        return APP_EXIT_DONE;
+    app_error("%s: its parts do not belong together", t->folder.state);
+    return APP_EXIT_MODEL;
+}
