@@ -31,7 +31,8 @@ typedef enum datasets_kind {
 VITC_API const char *datasets_kind_string(datasets_kind kind);
 
 /* A part of a set, chosen for each image by a hash of `seed` and its path below the set: the same
- * image falls into the same part wherever the set lies, and when other images come or go. */
+ * image falls into the same part wherever the set lies, and when other images come or go. Only the
+ * first image of each class is never chosen, so that there is one of every class to learn from. */
 typedef enum datasets_part {
     DATASETS_ALL = 0,
     DATASETS_CHOSEN, /* about `fraction` of the images */

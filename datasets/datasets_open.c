@@ -7,6 +7,14 @@
 
 #include "vitc_log.h"
 #include "vitc_sha256.h"
+#include "vitc_size.h"
+
+/* Of which classes an image was met already. */
+typedef struct datasets_firsts {
+    bool *seen;
+    size_t capacity;
+    bool failed; /* there was no memory for it */
+} datasets_firsts;
 
 struct datasets_set {
     datasets_kind kind;
@@ -15,6 +23,7 @@ struct datasets_set {
     datasets_classes *classes;
     datasets_opening opening; /* of the above */
     datasets_cursor *cursor;
+    datasets_firsts firsts;
     uint64_t count;       /* images of the part met so far */
     datasets_item *ahead; /* what datasets_peek has found, from ahead_next on yet to be given */
     size_t ahead_count, ahead_next;
@@ -42,10 +51,33 @@ static double part_number(uint64_t seed, const char *below)
     return (double)(hash >> 11) * 0x1p-53;
 }
 
-static bool is_in_part(const datasets_options *options, const char *below)
+/* Whether no image of this class came before. */
+static bool is_first(datasets_firsts *firsts, int64_t label)
+{
+    if (label < 0) return false;
+    const size_t class = (size_t)label;
+    if (class >= firsts->capacity) {
+        const size_t capacity = vitc_size_max(class + 1, 2 * firsts->capacity);
+        bool *grown = realloc(firsts->seen, capacity * sizeof *grown);
+        if (grown == NULL) {
+            firsts->failed = true;
+            return false;
+        }
+        memset(grown + firsts->capacity, 0, (capacity - firsts->capacity) * sizeof *grown);
+        firsts->seen = grown;
+        firsts->capacity = capacity;
+    }
+    const bool first = !firsts->seen[class];
+    firsts->seen[class] = true;
+    return first;
+}
+
+static bool is_in_part(datasets_firsts *firsts, const datasets_options *options, const char *below,
+                       int64_t label)
 {
     if (options->part == DATASETS_ALL) return true;
-    const bool chosen = part_number(options->seed, below) < options->fraction;
+    const bool chosen =
+        !is_first(firsts, label) && part_number(options->seed, below) < options->fraction;
     return chosen == (options->part == DATASETS_CHOSEN);
 }
 
@@ -140,6 +172,7 @@ void datasets_close(datasets_set *set)
     if (set->cursor != NULL) set->cursor->close(set->cursor);
     datasets_classes_free(set->classes);
     datasets_strings_free(&set->paths);
+    free(set->firsts.seen);
     free((char *)(uintptr_t)set->options.class_names);
     free(set);
 }
@@ -194,7 +227,7 @@ static bool keep_wanted(void *user, const char *below, const char *path, int64_t
                         uint64_t *index)
 {
     datasets_set *set = user;
-    if (!is_in_part(&set->options, below)) return false;
+    if (!is_in_part(&set->firsts, &set->options, below, label)) return false;
     *index = set->count++;
     const bool wanted =
         set->options.wanted == NULL || set->options.wanted(set->options.wanted_user, *index, path);
@@ -211,7 +244,10 @@ static vitc_status find_next(datasets_item *item, bool *end, datasets_set *set,
     const datasets_filter filter = {.keep = keep_wanted, .user = set, .place = place};
     *item = (datasets_item){0};
     *end = false;
-    return set->cursor->next(set->cursor, item, end, &filter, log);
+    VITC_TRY(set->cursor->next(set->cursor, item, end, &filter, log));
+    if (!set->firsts.failed) return VITC_OK;
+    datasets_item_free(item);
+    return vitc_fail_memory(log, "the classes of a set");
 }
 
 vitc_status datasets_next(datasets_item *item, bool *end, datasets_set *set, const vitc_log *log)
@@ -270,6 +306,7 @@ enum { SURVEY_STEP = 4096 }; /* images between two calls of progress */
 
 typedef struct survey_walk {
     const datasets_set *set;
+    datasets_firsts firsts;
     vitc_sha256 hash;
     uint64_t images;
     bool stopped;
@@ -282,7 +319,7 @@ static bool keep_counted(void *user, const char *below, const char *path, int64_
     survey_walk *walk = user;
     const datasets_set *set = walk->set;
     (void)path;
-    if (!is_in_part(&set->options, below)) return false;
+    if (!is_in_part(&walk->firsts, &set->options, below, label)) return false;
     hash_image(&walk->hash, set, below, label);
     *index = walk->images++;
     return walk->images % SURVEY_STEP == 0;
@@ -298,6 +335,7 @@ static vitc_status walk_images(survey_walk *walk, datasets_cursor *cursor,
         bool end = false;
         VITC_TRY(cursor->next(cursor, &item, &end, &filter, log));
         datasets_item_free(&item);
+        if (walk->firsts.failed) return vitc_fail_memory(log, "the classes of a set");
         if (end) return VITC_OK;
         walk->stopped = progress != NULL && !progress(user, walk->images);
         if (walk->stopped) return VITC_OK;
@@ -371,6 +409,7 @@ vitc_status datasets_survey_set(datasets_survey *survey, datasets_set *set,
     if (status == VITC_OK) {
         status = walk_images(&walk, cursor, progress, user, &keeper);
         cursor->close(cursor);
+        free(walk.firsts.seen);
     }
     if (status == VITC_ERR_MEMORY) return vitc_fail(log, status, "%s", message.text);
     if (walk.stopped) return vitc_fail(log, VITC_ERR_ARGUMENT, "the search for images was ended");

@@ -59,7 +59,8 @@ static void parts_are_those_of_the_formula(void **state)
     } cases[] = {
         {0, {1, 14, 16, 22, 24, 37, -1}},
         {1, {1, 2, 8, 15, 16, 20, 27, 29, 37, -1}},
-        {UINT64_MAX, {0, 3, 7, 8, 10, 11, 13, 17, 19, 22, 27, 36, 38, -1}},
+        /* 0 too by its number, but it is the first of its class */
+        {UINT64_MAX, {3, 7, 8, 10, 11, 13, 17, 19, 22, 27, 36, 38, -1}},
     };
     (void)state;
     put_images();
@@ -73,6 +74,40 @@ static void parts_are_those_of_the_formula(void **state)
         const size_t rest = list_part(got, "data", &options);
         for (int k = 0; k < IMAGES; k++) assert_int_equal(got[k], !wanted[k]);
         assert_int_equal(chosen + rest, IMAGES + 1);
+    }
+}
+
+/* Of every class there is one image left, whatever the fraction. */
+static void the_first_of_a_class_is_left(void **state)
+{
+    enum { CLASSES = 300 };
+    (void)state;
+    FILE *stream = fopen("list.csv", "wb");
+    assert_non_null(stream);
+    for (int i = 0; i < CLASSES; i++)
+        for (int k = 0; k <= i % 2; k++) fprintf(stream, "%d-%d.jpg,class %d\n", i, k, i);
+    assert_int_equal(fclose(stream), 0);
+    const char *path = "list.csv";
+    for (uint64_t seed = 0; seed < 3; seed++) {
+        bool there[CLASSES] = {false};
+        const datasets_options options = part_of(DATASETS_REST, 0.99, seed);
+        datasets_set *set;
+        bool end = false;
+        size_t count = 0;
+        assert_int_equal(datasets_open(&set, &path, 1, &options, NULL), VITC_OK);
+        for (;;) {
+            datasets_item item;
+            assert_int_equal(datasets_next(&item, &end, set, NULL), VITC_OK);
+            if (end) break;
+            assert_in_range(item.label, 0, CLASSES - 1);
+            there[item.label] = true;
+            count++;
+            datasets_item_free(&item);
+        }
+        for (int i = 0; i < CLASSES; i++) assert_true(there[i]);
+        assert_in_range(count, CLASSES,
+                        CLASSES + 20); /* the second ones are held out, nearly all */
+        datasets_close(set);
     }
 }
 
@@ -303,11 +338,11 @@ int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_folder_enter, set_folder_leave)
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(parts_are_those_of_the_formula),    IN_FOLDER(parts_do_not_depend_on_the_place),
-        IN_FOLDER(parts_are_about_the_fraction),      IN_FOLDER(fractions_are_checked),
-        IN_FOLDER(what_is_not_wanted_is_passed_over), IN_FOLDER(surveys_tell_how_far_they_are),
-        IN_FOLDER(fingerprints_tell_sets_apart),      IN_FOLDER(what_is_wrong_is_said_once),
-        cmocka_unit_test(kinds_have_names),
+        IN_FOLDER(parts_are_those_of_the_formula), IN_FOLDER(parts_do_not_depend_on_the_place),
+        IN_FOLDER(the_first_of_a_class_is_left),   IN_FOLDER(parts_are_about_the_fraction),
+        IN_FOLDER(fractions_are_checked),          IN_FOLDER(what_is_not_wanted_is_passed_over),
+        IN_FOLDER(surveys_tell_how_far_they_are),  IN_FOLDER(fingerprints_tell_sets_apart),
+        IN_FOLDER(what_is_wrong_is_said_once),     cmocka_unit_test(kinds_have_names),
     };
     return cmocka_run_group_tests_name("datasets_open", tests, NULL, NULL);
 }
