@@ -333,9 +333,45 @@ bool vitc_json_append_number(vitc_json *array, double value)
     return vitc_json_append(array, wrap(number_node(value)));
 }
 
+/* Text that grows. jansson's own loses a key without a word when memory runs out while it is
+ * written, so that failure is kept here. */
+typedef struct sink {
+    char *text;
+    size_t used, size;
+    bool failed;
+} sink;
+
+static int on_dump(const char *piece, size_t length, void *user)
+{
+    sink *s = user;
+    if (s->failed) return -1;
+    if (length >= s->size - s->used) { /* room for the NUL */
+        const size_t size = 2 * s->size + length;
+        char *grown = size > s->size ? realloc(s->text, size) : NULL;
+        s->failed = grown == NULL;
+        if (s->failed) return -1;
+        s->text = grown;
+        s->size = size;
+    }
+    memcpy(s->text + s->used, piece, length);
+    s->used += length;
+    return 0;
+}
+
 char *vitc_json_dump(const vitc_json *value, int indent, int digits)
 {
-    if (value == NULL) return NULL;
+    enum { FIRST_SIZE = 256 };
+    sink s = {.text = malloc(FIRST_SIZE), .size = FIRST_SIZE};
+    if (value == NULL || s.text == NULL) {
+        free(s.text);
+        return NULL;
+    }
     const size_t layout = indent > 0 ? JSON_INDENT((size_t)indent) : 0;
-    return json_dumps(node(value), layout | JSON_REAL_PRECISION((size_t)digits) | JSON_ENCODE_ANY);
+    const size_t flags = layout | JSON_REAL_PRECISION((size_t)digits) | JSON_ENCODE_ANY;
+    if (json_dump_callback(node(value), on_dump, &s, flags) != 0 || s.failed) {
+        free(s.text);
+        return NULL;
+    }
+    s.text[s.used] = 0;
+    return s.text;
 }

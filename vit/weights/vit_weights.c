@@ -186,6 +186,18 @@ static vitc_status copy_description(vit_description *copy, const vit_description
     return status;
 }
 
+vitc_status vit_weights_copy(vit_weights *copy, const vit_weights *weights, const vitc_log *log)
+{
+    VITC_TRY(vit_weights_create(copy, &weights->config, log));
+    const vitc_status status = copy_description(&copy->description, &weights->description, log);
+    if (status == VITC_OK)
+        memcpy(copy->parameters, weights->parameters,
+               weights->table.elements * sizeof *copy->parameters);
+    else
+        vit_weights_free(copy);
+    return status;
+}
+
 /* ---- other configurations ---- */
 
 vitc_status vit_weights_reshape(vit_weights *weights, const vit_config *config, const vitc_log *log)
@@ -236,6 +248,64 @@ vitc_status vit_weights_new_head(vit_weights *weights, const char *const *labels
     return VITC_OK;
 }
 
+/* ---- positions ---- */
+
+/* Why no table of N x D gives the same logits; NULL where one does. */
+static const char *inexpressible_position(const vit_config *config)
+{
+    if (config->position == PATCHES_POSITION_NONE) return NULL;
+    if (config->position == PATCHES_POSITION_RELATIVE) return "are biases of attention";
+    if (config->position == PATCHES_POSITION_ROPE_2D) return "turn queries and keys";
+    if (config->position_at != PATCHES_POSITION_STEM) return "are given to every block";
+    if (config->position_op != PATCHES_POSITION_ADD) return "are multiplied with the tokens";
+    return NULL;
+}
+
+/* The table of a kind that is made of others, malloc'd. */
+static vitc_status make_table(float **table, const vit_weights *weights, const vitc_log *log)
+{
+    const patches_position position = vit_config_position(&weights->config);
+    const size_t rows = vit_params_find(&weights->table, VIT_POS_ROWS, 0);
+    const size_t columns = vit_params_find(&weights->table, VIT_POS_COLUMNS, 0);
+    const vit_param *params = weights->table.params;
+    const bool has_axes = rows != SIZE_MAX && columns != SIZE_MAX;
+    size_t size;
+    *table = NULL;
+    if (vitc_size_mul3(vit_config_patches(&weights->config), weights->config.width, sizeof **table,
+                       &size))
+        *table = malloc(size);
+    if (*table == NULL) return vitc_fail_memory(log, "a position table");
+    patches_position_fill(*table, &position,
+                          has_axes ? weights->parameters + params[rows].offset : NULL,
+                          has_axes ? weights->parameters + params[columns].offset : NULL);
+    return VITC_OK;
+}
+
+vitc_status vit_weights_flatten_position(vit_weights *weights, const char *name,
+                                         const vitc_log *log)
+{
+    vit_config config = weights->config;
+    const char *why = inexpressible_position(&config);
+    float *table;
+    if (why != NULL)
+        return vitc_fail(log, VITC_ERR_UNSUPPORTED,
+                         "%s: positions of kind %s %s, which no table of other tools can express",
+                         name, patches_position_string(config.position), why);
+    if (config.position == PATCHES_POSITION_NONE || config.position == PATCHES_POSITION_LEARNED_1D)
+        return VITC_OK;
+    VITC_TRY(make_table(&table, weights, log));
+    config.position = PATCHES_POSITION_LEARNED_1D;
+    config.position_covers_prefix = false;
+    const vitc_status status = vit_weights_reshape(weights, &config, log);
+    if (status == VITC_OK) {
+        const vit_param *param =
+            &weights->table.params[vit_params_find(&weights->table, VIT_POS_EMBED, 0)];
+        memcpy(weights->parameters + param->offset, table, param->count * sizeof *table);
+    }
+    free(table);
+    return status;
+}
+
 /* ---- writing ---- */
 
 /* A parameter's numbers, which a file could not be loaded with unless they are finite. */
@@ -252,16 +322,18 @@ static vitc_status check_finite(const vit_weights *weights, size_t index, const 
                      param->name, isnan(values[i]) ? "a NaN" : "an infinity", place);
 }
 
-typedef struct weights_reader {
-    const vit_weights *weights;
-    const char *name; /* of the file that is written */
-} weights_reader;
+vitc_status vit_weights_check(const vit_weights *weights, const char *name, const vitc_log *log)
+{
+    for (size_t i = 0; i < weights->table.count; i++) VITC_TRY(check_finite(weights, i, name, log));
+    return vit_preprocess_check(&weights->config, &weights->description.preprocess, name, log);
+}
 
 static vitc_status read_values(void *user, const float **values, size_t param, const vitc_log *log)
 {
-    const weights_reader *reader = user;
-    *values = reader->weights->parameters + reader->weights->table.params[param].offset;
-    return check_finite(reader->weights, param, reader->name, log);
+    const vit_weights *weights = user;
+    (void)log;
+    *values = weights->parameters + weights->table.params[param].offset;
+    return VITC_OK;
 }
 
 vitc_status vit_weights_write(const vit_weights *weights, const char *path, vit_dtype dtype,
@@ -271,14 +343,14 @@ vitc_status vit_weights_write(const vit_weights *weights, const char *path, vit_
     if (dtype != VIT_DTYPE_F32 && dtype != VIT_DTYPE_BF16)
         return vitc_fail(log, VITC_ERR_ARGUMENT,
                          "%s: weights are written as f32 and bf16, not dtype %d", path, (int)dtype);
-    VITC_TRY(vit_preprocess_check(&weights->config, &weights->description.preprocess, path, log));
+    VITC_TRY(vit_weights_check(weights, path, log));
     vit_tensor_type *types = calloc(table->count, sizeof *types);
     if (types == NULL) return vitc_fail_memory(log, "a table of tensors");
     for (size_t i = 0; i < table->count; i++)
         types[i] = dtype == VIT_DTYPE_BF16 && table->params[i].kind == VIT_PARAM_MATRIX
                        ? VIT_TENSOR_BF16
                        : VIT_TENSOR_F32;
-    weights_reader reader = {weights, path};
+    vit_weights self = *weights; /* what is read is not changed */
     const vit_write_source source = {.name = path,
                                      .config = &weights->config,
                                      .table = table,
@@ -287,7 +359,7 @@ vitc_status vit_weights_write(const vit_weights *weights, const char *path, vit_
                                      .quantization = weights->description.quantization,
                                      .calibration = weights->description.calibration,
                                      .types = types,
-                                     .user = &reader,
+                                     .user = &self,
                                      .read = read_values};
     const vitc_status status = vit_write_file(path, &source, log);
     free(types);
@@ -296,14 +368,12 @@ vitc_status vit_weights_write(const vit_weights *weights, const char *path, vit_
 
 /* ---- running ---- */
 
-static vitc_status set_parameters(vit_model *model, const vit_weights *weights, const char *name,
-                                  const vitc_log *log)
+static vitc_status set_parameters(vit_model *model, const vit_weights *weights, const vitc_log *log)
 {
     const vit_param_table *table = &weights->table;
     for (int matrices = 0; matrices < 2; matrices++) /* vectors first */
         for (size_t i = 0; i < table->count; i++) {
             if ((table->params[i].kind == VIT_PARAM_MATRIX) != (matrices == 1)) continue;
-            VITC_TRY(check_finite(weights, i, name, log));
             VITC_TRY(vit_model_set(model, i, weights->parameters + table->params[i].offset, log));
         }
     return VITC_OK;
@@ -316,6 +386,7 @@ vitc_status vit_weights_model(vit_model **out, const vit_weights *weights, vit_p
     vit_description description;
     vit_model *model = NULL;
     *out = NULL;
+    VITC_TRY(vit_weights_check(weights, name, log));
     VITC_TRY(copy_description(&description, &weights->description, log));
     free(description.dtype);
     description.source = vit_dialect_vitc.source;
@@ -324,7 +395,7 @@ vitc_status vit_weights_model(vit_model **out, const vit_weights *weights, vit_p
         description.dtype != NULL ? VITC_OK : vitc_fail_memory(log, "a model's description");
     if (status == VITC_OK)
         status = vit_model_create(&model, &weights->config, precision, VIT_DTYPE_F32, name, log);
-    if (status == VITC_OK) status = set_parameters(model, weights, name, log);
+    if (status == VITC_OK) status = set_parameters(model, weights, log);
     if (status == VITC_OK) status = vit_model_finish(model, &description, name, log);
     if (status == VITC_OK) {
         *out = model;

@@ -29,6 +29,16 @@ VITC_MUST_CHECK vitc_status vit_weights_create(vit_weights *weights, const vit_c
                                                const vitc_log *log);
 void vit_weights_free(vit_weights *weights);
 
+/* Everything once more. *copy is empty after a failure. */
+VITC_MUST_CHECK vitc_status vit_weights_copy(vit_weights *copy, const vit_weights *weights,
+                                             const vitc_log *log);
+
+/* What no reader would load: VITC_ERR_MODEL for numbers that are not finite, naming the first;
+ * VITC_ERR_PREPROCESS where images would have another size than the model's. `name` is for
+ * messages. */
+VITC_MUST_CHECK vitc_status vit_weights_check(const vit_weights *weights, const char *name,
+                                              const vitc_log *log);
+
 /* The labels of a description, one per class, which are copied; NULL with count 0: none.
  * VITC_ERR_ARGUMENT for another number of them. */
 VITC_MUST_CHECK vitc_status vit_weights_set_labels(vit_weights *weights, const char *const *labels,
@@ -59,21 +69,24 @@ VITC_MUST_CHECK vitc_status vit_weights_new_head(vit_weights *weights, const cha
  * become one of N x D (learned-1d without slots for prefix tokens), which gives the same logits to
  * the last bit. VITC_ERR_UNSUPPORTED, saying why, for what no such table can express: relative,
  * rope-2d, multiplied tables, and all that are not at the stem. learned-1d and none at the stem
- * stay as they are. */
-VITC_MUST_CHECK vitc_status vit_weights_flatten_position(vit_weights *weights, const vitc_log *log);
+ * stay as they are. `name` is for messages. */
+VITC_MUST_CHECK vitc_status vit_weights_flatten_position(vit_weights *weights, const char *name,
+                                                         const vitc_log *log);
 
 /* Writes vitc's single file, as vit_model_convert does: matrices in `dtype` (F32 or BF16), all else
- * in float32. The file appears complete or not at all. What vit_model_load would refuse is not
- * written: VITC_ERR_MODEL for numbers that are not finite, naming the first, and for those beyond
- * bfloat16; VITC_ERR_PREPROCESS where images would have another size than the model's. */
+ * in float32. The file appears complete or not at all. As vit_weights_check, and VITC_ERR_MODEL for
+ * numbers beyond bfloat16. */
 VITC_MUST_CHECK vitc_status vit_weights_write(const vit_weights *weights, const char *path,
                                               vit_dtype dtype, const vitc_log *log);
 
-/* Writes a directory that transformers' ViTForImageClassification (config.json,
- * preprocessor_config.json, model.safetensors) or timm.create_model("local-dir:...") load, with the
- * same logits. Positions are flattened as above. VITC_ERR_UNSUPPORTED, naming what, for what the
- * library's class cannot express. The directory must not exist, or be empty; nothing of it is left
- * after a failure. */
+/* Writes a directory that transformers (config.json, preprocessor_config.json, model.safetensors)
+ * or timm.create_model("local-dir:...") (config.json, model.safetensors) load, in float32, with the
+ * same logits. Positions are flattened as above; other changes that change no number are made
+ * (zeros for a table or a bias that the library always has; layer scale multiplied into the
+ * matrices, for transformers). VITC_ERR_UNSUPPORTED, naming what, for a model that the library's
+ * class cannot express, or whose preprocessing it cannot follow; warnings for what is lost without
+ * changing logits. As vit_weights_check too. The directory must not exist, or be empty; it appears
+ * complete or not at all. */
 VITC_MUST_CHECK vitc_status vit_weights_export_hf(const vit_weights *weights, const char *directory,
                                                   const vitc_log *log);
 VITC_MUST_CHECK vitc_status vit_weights_export_timm(const vit_weights *weights,
