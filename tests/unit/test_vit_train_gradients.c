@@ -140,8 +140,6 @@ static void bf16_gradients_are_near(void **unused)
 
 /* ---- PyTorch ---- */
 
-#define GRADIENTS VITC_GOLDEN_DIR "/gradients/"
-
 static void golden_config(vit_config *config, const char *name)
 {
     assert_int_equal(vit_config_named(config, "testing", &log_lines), VITC_OK);
@@ -166,13 +164,43 @@ static void golden_config(vit_config *config, const char *name)
     }
 }
 
-static void check_golden(const char *name)
+/* One of position_gradients/, whose name says what positions are: "kind_op_place". */
+static void golden_position_config(vit_config *config, const char *name)
 {
-    vit_config config;
-    char path[512];
+    char kind[32], op[32], place[32];
+    assert_int_equal(sscanf(name, "%31[^_]_%31[^_]_%31s", kind, op, place), 3);
+    assert_int_equal(vit_config_named(config, "testing", &log_lines), VITC_OK);
+    config->image_height = 6;
+    config->image_width = 8;
+    config->patch = 2;
+    config->width = 16;
+    config->mlp = 24;
+    config->classes = 5;
+    config->registers = 1;
+    int found = 0;
+    for (int i = 0; i < PATCHES_POSITION_KIND_COUNT; i++)
+        if (strcmp(kind, patches_position_string((patches_position_kind)i)) == 0) {
+            config->position = (patches_position_kind)i;
+            found++;
+        }
+    for (int i = 0; i < PATCHES_POSITION_OP_COUNT; i++)
+        if (strcmp(op, patches_position_op_string((patches_position_op)i)) == 0) {
+            config->position_op = (patches_position_op)i;
+            found++;
+        }
+    for (int i = 0; i < PATCHES_POSITION_AT_COUNT; i++)
+        if (strcmp(place, patches_position_at_string((patches_position_at)i)) == 0) {
+            config->position_at = (patches_position_at)i;
+            found++;
+        }
+    assert_int_equal(found, 3);
+    config->position_covers_prefix = config->position == PATCHES_POSITION_LEARNED_1D;
+}
+
+static void check_golden(const char *path, const vit_config *of, const char *name)
+{
+    const vit_config config = *of;
     size_t count, pixel_count, target_count;
-    golden_config(&config, name);
-    snprintf(path, sizeof path, GRADIENTS "%s.safetensors", name);
     float *pixels = golden_read_tensor(path, "pixel_values", &pixel_count);
     float *targets = golden_read_tensor(path, "targets", &target_count);
     float *loss = golden_read_tensor(path, "loss", &count);
@@ -221,20 +249,38 @@ static void check_golden(const char *name)
     free(loss);
 }
 
-static void gradients_are_those_of_pytorch(void **unused)
+typedef void (*config_fn)(vit_config *config, const char *name);
+
+/* Every case of a folder's index; returns how many there are. */
+static int check_folder(const char *folder, config_fn find_config)
 {
-    (void)unused;
-    char line[64];
+    char path[512], line[64];
     int cases = 0;
-    FILE *index = fopen(GRADIENTS "index.txt", "r");
+    snprintf(path, sizeof path, "%s/index.txt", folder);
+    FILE *index = fopen(path, "r");
     assert_non_null(index);
     while (fgets(line, sizeof line, index) != NULL) {
+        vit_config config;
         line[strcspn(line, "\n")] = 0;
-        check_golden(line);
+        find_config(&config, line);
+        snprintf(path, sizeof path, "%s/%s.safetensors", folder, line);
+        check_golden(path, &config, line);
         cases++;
     }
     fclose(index);
-    assert_true(cases >= 3);
+    return cases;
+}
+
+static void gradients_are_those_of_pytorch(void **unused)
+{
+    (void)unused;
+    assert_true(check_folder(VITC_GOLDEN_DIR "/gradients", golden_config) >= 3);
+}
+
+static void position_gradients_are_those_of_pytorch(void **unused)
+{
+    (void)unused;
+    assert_true(check_folder(VITC_GOLDEN_DIR "/position_gradients", golden_position_config) >= 12);
 }
 
 int main(void)
@@ -242,6 +288,7 @@ int main(void)
     (void)test_kernels_or_skip();
     const struct CMUnitTest tests[] = {cmocka_unit_test(gradients_are_those_of_the_paper),
                                        cmocka_unit_test(bf16_gradients_are_near),
-                                       cmocka_unit_test(gradients_are_those_of_pytorch)};
+                                       cmocka_unit_test(gradients_are_those_of_pytorch),
+                                       cmocka_unit_test(position_gradients_are_those_of_pytorch)};
     return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
 }
