@@ -126,30 +126,35 @@ static void show_tokens(const facts *f)
          c->image_height / c->patch, c->image_width / c->patch, c->patch, c->patch);
 }
 
-/* "learned-1d", and what is unusual of it: "learned-2d, multiplied, in every block". */
+/* What is done with positions, and where: "added at the stem". */
 static void describe_position(char *text, size_t size, const vit_config *c)
 {
-    const char *place = "";
-    if (c->position_at == PATCHES_POSITION_EVERY) place = ", in every block";
-    if (c->position_at == PATCHES_POSITION_EVERY_SHARED) place = ", in every block the same";
-    snprintf(text, size, "%s%s%s", patches_position_string(c->position),
-             c->position_op == PATCHES_POSITION_MUL ? ", multiplied" : "", place);
+    const bool table = patches_position_has_table(c->position);
+    const bool multiplies = c->position_op == PATCHES_POSITION_MUL;
+    const bool learned =
+        c->position != PATCHES_POSITION_SINCOS_2D && c->position != PATCHES_POSITION_ROPE_2D;
+    const char *place = "at the stem";
+    if (c->position_at == PATCHES_POSITION_EVERY)
+        place = learned ? "in every block, each its own" : "in every block";
+    if (c->position_at == PATCHES_POSITION_EVERY_SHARED)
+        place = learned ? "in every block, all the same" : "in every block";
+    snprintf(text, size, "%s%s", !table ? "" : multiplies ? "multiplied " : "added ", place);
 }
 
 static void show_positions(const facts *f)
 {
     const vit_config *c = f->config;
-    char text[96], slots[32] = "";
-    describe_position(text, sizeof text, c);
+    char text[64], slots[32] = "";
     if (c->position == PATCHES_POSITION_NONE) {
-        line("positions", "%s", text);
+        line("positions", "none");
         return;
     }
-    if (patches_position_has_table(c->position))
+    describe_position(text, sizeof text, c);
+    if (c->position == PATCHES_POSITION_LEARNED_1D) /* others have none for tokens before patches */
         snprintf(slots, sizeof slots, ", %u prefix slot%s", f->prefix_slots,
                  f->prefix_slots == 1 ? "" : "s");
-    line("positions", "%s, %ux%u grid%s", text, c->image_height / c->patch,
-         c->image_width / c->patch, slots);
+    line("positions", "%s, %ux%u grid%s, %s", patches_position_string(c->position),
+         c->image_height / c->patch, c->image_width / c->patch, slots, text);
 }
 
 static void show_variants(const facts *f)

@@ -16,6 +16,8 @@ check "tokens" test "$(field model tokens)" = 65
 check "grid" test "$(field model position_grid)" = "[8, 8]"
 check "prefix slots" test "$(field model position_prefix_slots)" = 1
 check "position embeddings" test "$(field model position)" = '"learned-1d"'
+check "combined" test "$(field model position_op)" = '"add"'
+check "where" test "$(field model position_at)" = '"stem"'
 check "norm_eps" test "$(field model norm_eps)" = 1e-6
 check "dtype" test "$(field model dtype)" = '"mixed"' -o "$(field model dtype)" = '"BF16"'
 check "precision" test "$(field model precision)" = '"f32"'
@@ -46,6 +48,19 @@ done
 out_has "65: class + 8x8 patches of 16x16 pixels"
 out_has "resize to 128x128 (bicubic)"
 out_has "1 (as requested)"
+out_has "learned-1d, 8x8 grid, 1 prefix slot, added at the stem"
+# Files with other position embeddings, which are also seeds of a fuzzer.
+for kind in "learned_2d learned-2d, 2x2 grid, multiplied in every block, each its own" \
+    "relative relative, 2x2 grid, in every block, all the same" \
+    "rope_2d rope-2d, 2x2 grid, in every block"; do
+    run info -m "$ROOT/tests/fuzz/corpus/vit_file/${kind%% *}"
+    exits 0
+    out_has "${kind#* }"
+done
+run info --json -m "$ROOT/tests/fuzz/corpus/vit_file/learned_2d"
+cp out json
+check "its combination" test "$(field model position_op)" = '"mul"'
+check "its place" test "$(field model position_at)" = '"every"'
 VITC_ISA=ref run info
 exits 0
 out_has "ref (VITC_ISA"

@@ -3,8 +3,9 @@
  *
  * The first byte picks what the rest is: config.json beside the weights of a tiny Hugging Face ViT,
  * DeiT or timm model; preprocessor_config.json or processor_config.json beside a good config; or
- * vitc.config, vitc.labels, vitc.card or vitc.preprocess in a vitc file. The weights are made here
- * so that every tensor that a good config asks for is there. */
+ * vitc.config, vitc.labels, vitc.card or vitc.preprocess in a vitc file, whose position embeddings
+ * it picks too. The weights are made here so that every tensor that a good config asks for is
+ * there. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +63,6 @@ typedef struct tensor_row {
 #define LAYER "encoder.layer.0."
 static const tensor_row tensor_rows[] = {
     {"embeddings.cls_token", "cls_token", "1, 1, 4", 4},
-    {NULL, "pos_embed", "1, 5, 4", 20},
     {"embeddings.patch_embeddings.projection.weight", "patch_embed.proj.weight", "4, 3, 2, 2", 48},
     {"embeddings.patch_embeddings.projection.bias", "patch_embed.proj.bias", "4", 4},
     {LAYER "layernorm_before.weight", "blocks.0.norm1.weight", "4", 4},
@@ -87,19 +87,28 @@ static const tensor_row tensor_rows[] = {
     {"layernorm.bias", "norm.bias", "4", 4},
 };
 
-static void add_timm_tensors(header_text *h)
+/* Which tensors of positions a vitc file has. */
+typedef enum positions { TABLE, AXES, BIASES, NO_TENSORS, POSITIONS_COUNT } positions;
+
+static void add_positions(header_text *h, positions which)
 {
-    for (size_t i = 0; i < sizeof tensor_rows / sizeof tensor_rows[0]; i++)
-        if (tensor_rows[i].timm != NULL)
-            add_tensor(h, tensor_rows[i].timm, tensor_rows[i].shape, tensor_rows[i].count);
-    add_tensor(h, "head.weight", "3, 4", 12);
-    add_tensor(h, "head.bias", "3", 3);
+    if (which == TABLE) add_tensor(h, "pos_embed", "1, 5, 4", 20);
+    if (which == AXES) {
+        add_tensor(h, "pos_embed_rows", "2, 2", 4);
+        add_tensor(h, "pos_embed_columns", "2, 2", 4);
+    }
+    if (which == BIASES) add_tensor(h, "blocks.0.attn.relative_position_bias_table", "12, 2", 24);
 }
 
-static weights make_timm(void)
+static weights make_timm(positions which)
 {
     header_text h = {.text = "{", .length = 1};
-    add_timm_tensors(&h);
+    for (size_t i = 0; i < sizeof tensor_rows / sizeof tensor_rows[0]; i++)
+        if (tensor_rows[i].timm != NULL)
+            add_tensor(&h, tensor_rows[i].timm, tensor_rows[i].shape, tensor_rows[i].count);
+    add_positions(&h, which);
+    add_tensor(&h, "head.weight", "3, 4", 12);
+    add_tensor(&h, "head.bias", "3", 3);
     return finish(&h);
 }
 
@@ -146,7 +155,7 @@ static const char vitc_config[] =
 
 /* A vitc file with the text as one of its entries; JSON escapes come from the JSON writer, so bytes
  * that are not UTF-8 arrive as U+FFFD. */
-static weights make_vitc(const char *key, const char *text)
+static weights make_vitc(const char *key, const char *text, positions which)
 {
     static const char *const keys[] = {"vitc.config", "vitc.preprocess", "vitc.labels",
                                        "vitc.card"};
@@ -160,7 +169,7 @@ static weights make_vitc(const char *key, const char *text)
     require(written != NULL);
     vitc_json_free(metadata);
 
-    const weights plain = make_timm();
+    const weights plain = make_timm(which);
     size_t length = 0;
     for (size_t i = 0; i < 8; i++) length |= (size_t)plain.bytes[i] << 8 * i;
     const size_t room = strlen(written) + 32;
@@ -195,7 +204,9 @@ static void check(vit_checkpoint *c)
     require(vit_config_parse(&again, root, "fuzz", NULL) == VITC_OK);
     require(again.norm_eps == c->config.norm_eps && again.heads == c->config.heads &&
             again.pool == c->config.pool && again.scores == c->config.scores &&
-            again.temperature == c->config.temperature &&
+            again.temperature == c->config.temperature && again.position == c->config.position &&
+            again.position_op == c->config.position_op &&
+            again.position_at == c->config.position_at &&
             again.position_filter == c->config.position_filter);
     vitc_json_free(root);
     free(text);
@@ -207,9 +218,10 @@ static void check(vit_checkpoint *c)
     free(values);
 }
 
-static vitc_status open_vitc(vit_checkpoint **c, weights *w, const char *key, const char *text)
+static vitc_status open_vitc(vit_checkpoint **c, weights *w, const char *key, const char *text,
+                             positions which)
 {
-    *w = make_vitc(key, text);
+    *w = make_vitc(key, text, which);
     return vit_checkpoint_open_memory(c, w->bytes, w->size, "fuzz", NULL, NULL);
 }
 
@@ -233,7 +245,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                   .preprocessor_size = sizeof hf_preprocess - 1};
     vitc_status status;
     if (kind < 5) {
-        w = kind == 1 ? make_hf("deit", true) : kind == 2 ? make_timm() : make_hf("vit", false);
+        w = kind == 1   ? make_hf("deit", true)
+            : kind == 2 ? make_timm(TABLE)
+                        : make_hf("vit", false);
         texts.weights = w.bytes;
         texts.weights_size = w.size;
         if (kind == 3) {
@@ -248,7 +262,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         status = vit_checkpoint_open_texts(&c, &texts, "fuzz", NULL, NULL);
     } else {
-        status = open_vitc(&c, &w, vitc_keys[kind - 5], text);
+        const unsigned which = (data[0] / KINDS + 2u) % POSITIONS_COUNT; /* '6' to '>': TABLE */
+        status = open_vitc(&c, &w, vitc_keys[kind - 5], text, (positions)which);
     }
     if (status == VITC_OK) {
         check(c);

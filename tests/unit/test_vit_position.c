@@ -2,40 +2,9 @@
  * the formulas, and bit for bit against itself and its special cases. ctest runs this once per
  * kernel row (VITC_ISA). */
 #include "vit_forward_support.h"
+#include "vit_position_support.h"
 
-enum { IMAGES = 3, CONFIGS_MAX = 64, POOLS = VIT_POOL_AVGMAX + 1 };
-
-/* A grid of 5 x 8 patches. */
-static vit_config small_config(void)
-{
-    vit_config config;
-    assert_int_equal(vit_config_named(&config, "testing", &log_lines), VITC_OK);
-    config.patch = 4;
-    config.image_height = 20;
-    config.image_width = 32;
-    config.layers = 3;
-    config.position_covers_prefix = false;
-    return config;
-}
-
-/* Every kind, operation and place that a configuration can have. */
-static size_t make_configs(vit_config *configs)
-{
-    size_t count = 0;
-    for (int kind = 0; kind < PATCHES_POSITION_KIND_COUNT; kind++)
-        for (int op = 0; op < PATCHES_POSITION_OP_COUNT; op++)
-            for (int at = 0; at < PATCHES_POSITION_AT_COUNT; at++) {
-                vit_config *config = &configs[count];
-                *config = small_config();
-                config->position = (patches_position_kind)kind;
-                config->position_op = (patches_position_op)op;
-                config->position_at = (patches_position_at)at;
-                config->position_covers_prefix = kind == PATCHES_POSITION_LEARNED_1D;
-                if (vit_config_check(config, NULL) == VITC_OK) count++;
-            }
-    assert_int_equal(count, 4 * 2 * 3 + 3 + 2 + 2); /* tables; none; relative; rope */
-    return count;
-}
+enum { IMAGES = 3, POOLS = VIT_POOL_AVGMAX + 1 };
 
 static size_t patch_floats(const vit_config *config)
 {
@@ -98,7 +67,7 @@ static void every_kind_equals_its_formula(void **unused)
 {
     (void)unused;
     vit_config configs[CONFIGS_MAX];
-    const size_t count = make_configs(configs);
+    const size_t count = make_position_configs(configs);
     for (size_t i = 0; i < count; i++)
         for (int pool = 0; pool < POOLS; pool++) {
             configs[i].pool = (vit_pool)pool;
@@ -111,7 +80,7 @@ static void every_kind_beside_other_options(void **unused)
 {
     (void)unused;
     vit_config configs[CONFIGS_MAX];
-    const size_t count = make_configs(configs);
+    const size_t count = make_position_configs(configs);
     for (size_t i = 0; i < count; i++) {
         vit_config config = configs[i];
         config.norm_pre = config.qk_norm = config.layer_scale = true;
@@ -134,7 +103,7 @@ static void narrow_grids(void **unused)
 {
     (void)unused;
     vit_config configs[CONFIGS_MAX];
-    const size_t count = make_configs(configs);
+    const size_t count = make_position_configs(configs);
     for (size_t i = 0; i < count; i++) {
         configs[i].image_width = 4;
         check_config(&configs[i]);
@@ -155,8 +124,8 @@ static void precisions_keep_positions(void **unused)
         double tolerance;
     } formats[] = {{VIT_PRECISION_BF16, VIT_DTYPE_F32, 0.01},
                    {VIT_PRECISION_INT8, VIT_DTYPE_INT8, 0.03}};
-    vit_config configs[CONFIGS_MAX], none = small_config();
-    const size_t count = make_configs(configs), k = none.classes;
+    vit_config configs[CONFIGS_MAX], none = make_small_config();
+    const size_t count = make_position_configs(configs), k = none.classes;
     none.position = PATCHES_POSITION_NONE;
     random_model without = make_model(&none);
     float *patches = test_random_floats(IMAGES * patch_floats(&none), 1, 5);
@@ -229,8 +198,8 @@ static float *run_with(const vit_config *config, const random_model *of, float v
 static void nothing_learned_is_none(void **unused)
 {
     (void)unused;
-    vit_config configs[CONFIGS_MAX], none = small_config();
-    const size_t count = make_configs(configs);
+    vit_config configs[CONFIGS_MAX], none = make_small_config();
+    const size_t count = make_position_configs(configs);
     none.position = PATCHES_POSITION_NONE;
     random_model m = make_model(&none);
     float *patches = test_random_floats(IMAGES * patch_floats(&none), 1, 5);
@@ -255,7 +224,7 @@ static void every_block_the_same_is_shared(void **unused)
 {
     (void)unused;
     vit_config configs[CONFIGS_MAX];
-    const size_t count = make_configs(configs);
+    const size_t count = make_position_configs(configs);
     for (size_t i = 0; i < count; i++) {
         vit_config own = configs[i];
         if (own.position_at != PATCHES_POSITION_EVERY_SHARED) continue;
