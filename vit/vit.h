@@ -130,10 +130,10 @@ typedef struct vit_load_options {
     bool allow_nonfinite; /* accept NaN and infinity in the weights */
     vit_precision precision;
     int threads; /* that load; 0 chooses as vit_workspace_create does */
-    /* Another size of the model's images in pixels, multiples of P; 0: as stored. The position
-     * table is resampled to the new grid (patches_position_resize) with `position_filter`, DEFAULT
-     * being the one of the model's family: Hugging Face bicubic, timm bicubic with antialias, a
-     * vitc file what it records. The preprocessing is derived for the size
+    /* Another size of the model's images in pixels, multiples of P; 0: as stored. Learned positions
+     * are resampled to the new grid (patches_position_resize) with `position_filter`, DEFAULT being
+     * the one of the model's family: Hugging Face bicubic, timm bicubic with antialias, a vitc file
+     * what it records; others are made anew. The preprocessing is derived for the size
      * (patches_spec_with_size), also where `preprocess` gives it. */
     uint32_t image_width, image_height;
     patches_position_filter position_filter;
