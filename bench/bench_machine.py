@@ -71,6 +71,14 @@ def process_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def peak_memory(pid):
+    """The most bytes that a process has held in memory so far."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"/proc/{pid}/status has no VmHWM")
+
+
 class Others:
     """How much of all CPUs others than process `pid` use; with no pid, everybody."""
 

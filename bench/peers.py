@@ -141,13 +141,16 @@ def start_server(options, name, model, precision):
     else:
         rest.insert(2, folder)
         command = [options.python, BENCH / "peer_worker.py", name, *rest]
-    environment = dict(
+    log = options.work / f"{name}.log"
+    return Server(name, list(map(str, command)), environment(options), log)
+
+
+def environment(options):
+    return dict(
         os.environ,
         OMP_NUM_THREADS=str(options.threads),
         TORCHINDUCTOR_CACHE_DIR=str(options.work / "inductor"),
     )
-    log = options.work / f"{name}.log"
-    return Server(name, list(map(str, command)), environment, log)
 
 
 def agreement(server, batch, expected):
@@ -256,11 +259,15 @@ def measure(options, model, precision, results):
             server.close()
 
 
+def quartiles(values):
+    if len(values) < 2:
+        return 3 * values
+    return statistics.quantiles(values, n=4, method="inclusive")
+
+
 def summary(rounds):
     times = [time for times in rounds for time in times]
-    q1, median, q3 = (
-        statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else 3 * times
-    )
+    q1, median, q3 = quartiles(times)
     return {
         "ms_per_image": round(median, 4),
         "q1": round(q1, 4),
@@ -313,29 +320,34 @@ def set_up(options):
     subprocess.run(pip, check=True)
 
 
-def peer_versions(options):
+def peer_versions(options, packages=PACKAGES):
     code = (
         "import json, platform; from importlib.metadata import version;"
-        f"print(json.dumps({{n: version(n) for n in {PACKAGES!r}}} | "
+        f"print(json.dumps({{n: version(n) for n in {packages!r}}} | "
         "{'python': platform.python_version()}))"
     )
     return json.loads(run_text([options.python, "-c", code]))
 
 
 def make_models(options, versions):
+    models = [*options.models, *([COLD_MODEL] if options.cold_rounds else [])]
+    make_by(options, versions, "peer_models.py", dict.fromkeys(models))
+
+
+def make_by(options, versions, name, models):
     """Those that are missing or were made by other versions or another script."""
-    script = BENCH / "peer_models.py"
+    script = BENCH / name
     stamp = json.dumps([versions, script.read_text(), (BENCH / "bench_common.py").read_text()])
-    for model in dict.fromkeys([*options.models, *([COLD_MODEL] if options.cold_rounds else [])]):
+    for model in models:
         made = options.work / model / "made_by.json"
         if made.exists() and made.read_text() == stamp:
             continue
         print(f"making {model} (minutes, once)", flush=True)
-        log = options.work / "peer_models.log"
+        log = options.work / f"{script.stem}.log"
         with open(log, "wb") as output:
             command = [options.python, script, options.work, model]
             if subprocess.run(command, stdout=output, stderr=output, check=False).returncode != 0:
-                sys.exit(f"peer_models.py failed: {log}")
+                sys.exit(f"{name} failed: {log}")
         made.write_text(stamp)
 
 
@@ -345,7 +357,7 @@ def refuse_busy_machine(options):
         return
     text = f"others use {share:.0%} of the CPUs: timings would mean little"
     if not options.busy_ok:
-        print(f"peers.py: {text} (--busy-ok measures all the same)", file=sys.stderr)
+        print(f"{Path(sys.argv[0]).name}: {text} (--busy-ok measures all the same)", file=sys.stderr)
         sys.exit(2)
     print(f"WARNING: {text}", file=sys.stderr)
 
