@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "app_commands.h"
 #include "app_guard.h"
@@ -13,6 +12,7 @@
 #include "app_report.h"
 #include "app_text.h"
 #include "vitc_clock.h"
+#include "vitc_memory.h"
 #include "vitc_threads.h"
 
 enum { LIST_MAX = 16, BATCH_MAX = 4096, RUNS_MIN = 5, RUNS_MAX = 100000, SEED = 1 };
@@ -259,16 +259,15 @@ static vitc_status measure_runs(app_bench_row *row, const vit_model *model,
 static bool fits_memory(const app_bench_row *row, const vit_model *model)
 {
     char needs[32], has[32];
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    const size_t machine = vitc_memory_machine();
     const size_t workspace = vit_workspace_size(model, row->batch, row->threads);
     const double size = (double)workspace + (double)vit_model_describe(model).weights_size;
-    if (workspace != 0 && (pages <= 0 || page <= 0 || size < (double)pages * (double)page))
-        return true;
+    if (workspace != 0 && size < (double)machine) return true;
     app_error("%s in batches of %u takes %s of memory, more than this machine's %s; give --batch "
               "smaller numbers",
               row->config, row->batch,
               workspace != 0 ? app_text_bytes(needs, sizeof needs, (uint64_t)size) : "far too much",
-              app_text_bytes(has, sizeof has, (uint64_t)pages * (uint64_t)page));
+              app_text_bytes(has, sizeof has, machine));
     return false;
 }
 

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "app_merge.h"
 #include "app_model.h"
@@ -13,6 +12,7 @@
 #include "app_stop.h"
 #include "vitc_clock.h"
 #include "vitc_log.h"
+#include "vitc_memory.h"
 #include "vitc_size.h"
 #include "vitc_threads.h"
 
@@ -177,14 +177,10 @@ static bool stop(void *user)
 
 /* ---- lanes ---- */
 
-/* What the lanes may take together: half of the machine's memory, if it is known. */
+/* What the lanes may take together. */
 static size_t memory_for_lanes(void)
 {
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    size_t bytes;
-    if (pages <= 0 || page <= 0 || !vitc_size_mul((size_t)pages, (size_t)page, &bytes))
-        return SIZE_MAX;
-    return bytes / 2;
+    return vitc_memory_machine() / 2;
 }
 
 static vit_classifier_options lane_options(const run *r)

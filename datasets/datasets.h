@@ -316,11 +316,12 @@ VITC_API void datasets_shuffle(uint32_t *order, size_t n, uint64_t seed, uint32_
  * (compressed tar files) is kept in memory, as are IDX and CIFAR files' pixels. */
 typedef struct datasets_index datasets_index;
 
-/* Walks the set, as datasets_open opens it, to its end. Images without a label, and those that
- * cannot even be found (datasets_item.status), are left out and counted in *bad with a warning for
- * each of the first few. `progress` as for datasets_survey_set. max_memory: bytes that may be kept,
- * 0: half of what this machine has; beyond it VITC_ERR_MEMORY, which says what to do. Failures as
- * for datasets_open and datasets_next. */
+/* Walks the set, as datasets_open opens it labelled, to its end. Images without a label, and those
+ * that cannot even be found (datasets_item.status), are left out and counted in *bad with a warning
+ * for each of the first few; classes are those of the whole set, whatever the part.
+ * `progress` as for datasets_survey_set. max_memory: bytes that may be kept, 0: half of what this
+ * machine has; beyond it VITC_ERR_MEMORY, which says what to do. An image takes its path and 32
+ * bytes. Failures as for datasets_open and datasets_next; a set that breaks off is no index. */
 VITC_API VITC_MUST_CHECK vitc_status datasets_index_create(
     datasets_index **index, const char *const *paths, size_t count, const datasets_options *options,
     size_t max_memory, uint64_t *bad, bool (*progress)(void *user, uint64_t images), void *user,
@@ -351,8 +352,8 @@ typedef struct datasets_feed_options {
     uint32_t patch;          /* P, which divides both sides */
     uint32_t classes;        /* K, of the model; labels of the index are below it */
     patches_spec preprocess; /* of which the mean, std, rescale and channel order are followed */
-    imgio_decode_options decode;
-    int threads; /* 0 chooses */
+    imgio_decode_options decode; /* of large photos, `fast` saves most of the time */
+    int threads;                 /* OpenMP's, best as many as the trainer has; 0 chooses */
 } datasets_feed_options;
 
 typedef struct datasets_feed datasets_feed;
@@ -372,12 +373,14 @@ VITC_API void datasets_feed_free(datasets_feed *feed);
  * told to the operating system.
  *
  * An image that cannot be decoded is replaced by the next one of the index that can, with a warning
- * the first time, and counted (datasets_feed_bad); where none can: its status. */
+ * the first time, and counted (datasets_feed_bad); where none can: its status. What stands in for
+ * it is augmented by its random numbers. VITC_ERR_ARGUMENT, VITC_ERR_MEMORY: nothing in rows and
+ * targets is of use then. One thread calls at a time. */
 VITC_API VITC_MUST_CHECK vitc_status datasets_feed_batch(datasets_feed *feed, float *rows,
                                                          size_t image_stride, float *targets,
                                                          uint32_t epoch, uint64_t from,
                                                          uint32_t count, const vitc_log *log);
-/* How many images could not be used so far. */
+/* How many images of the index could not be used so far. */
 VITC_API uint64_t datasets_feed_bad(const datasets_feed *feed);
 /* The augmented picture of an image before it is normalized and mixed, for people to look at. */
 VITC_API VITC_MUST_CHECK vitc_status datasets_feed_picture(imgio_image *image,

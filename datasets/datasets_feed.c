@@ -315,8 +315,6 @@ vitc_status datasets_feed_batch(datasets_feed *feed, float *rows, size_t image_s
     order_epoch(feed, epoch);
     batch b = {
         .feed = feed,
-        .rows = rows,
-        .targets = targets,
         .image_stride = image_stride,
         .order = feed->order + from,
         .epoch = epoch,
@@ -324,6 +322,8 @@ vitc_status datasets_feed_batch(datasets_feed *feed, float *rows, size_t image_s
         .from = from,
         .callers_log = log,
     };
+    b.rows = rows;
+    b.targets = targets;
     guess_next(&b, feed);
     run_batch(&b);
     if (b.status != VITC_OK) return vitc_fail(log, b.status, "%s", b.message.text);

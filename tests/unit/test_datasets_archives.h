@@ -16,8 +16,9 @@ static inline void bytes_add(bytes *to, const void *data, size_t size)
 {
     if (to->data == NULL || to->size + size > to->room) {
         to->room = 2 * (to->size + size) + 64;
-        to->data = realloc(to->data, to->room);
-        assert_non_null(to->data);
+        unsigned char *grown = realloc(to->data, to->room);
+        if (grown == NULL) abort(); /* unlike a failed assertion it is known not to come back */
+        to->data = grown;
     }
     if (size > 0) memcpy(to->data + to->size, data, size);
     to->size += size;
