@@ -136,6 +136,8 @@ static int open_feed(datasets_feed **feed, const app_train *t, bool mixed)
         .decode = app_decode_options(&decoding),
         .threads = (int)t->settings->threads,
     };
+    /* A photo of 12 megapixels takes longer to decode than a small model to learn from. */
+    options.decode.fast = true;
     if (!mixed) options.mixing.probability = 0;
     return app_exit_status(datasets_feed_create(feed, t->index, &options, &t->log));
 }

@@ -352,7 +352,9 @@ typedef struct datasets_feed_options {
     uint32_t patch;          /* P, which divides both sides */
     uint32_t classes;        /* K, of the model; labels of the index are below it */
     patches_spec preprocess; /* of which the mean, std, rescale and channel order are followed */
-    imgio_decode_options decode; /* of large photos, `fast` saves most of the time */
+    imgio_decode_options decode; /* `fast` without a least size: the feed chooses one that leaves no
+                                    crop smaller than the result; not used with CROP_PADDED, which
+                                    counts pixels of the source */
     int threads;                 /* OpenMP's, best as many as the trainer has; 0 chooses */
 } datasets_feed_options;
 

@@ -5,6 +5,7 @@
  * Everything that is chosen is a number of a stream that the image or the pair names, so that
  * images are made in any order by any thread. Threads are OpenMP's, as those that train are: the
  * same ones do both by turns. */
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -71,6 +72,25 @@ static vitc_status check_options(const datasets_feed_options *options, const vit
     return VITC_OK;
 }
 
+/* How small a fast decode may leave a picture where the caller does not say: a whole picture twice
+ * the size of the result, as for classifying (patches.h); of crops the smallest as large as it. */
+static imgio_decode_options choose_decode(const imgio_decode_options *given,
+                                          const datasets_augmentation *a)
+{
+    imgio_decode_options decode = *given;
+    if (decode.fast && a->crop == DATASETS_CROP_PADDED) decode.fast = false;
+    if (!decode.fast || decode.min_width != 0 || decode.min_height != 0) return decode;
+    decode.min_width = 2 * a->width;
+    decode.min_height = 2 * a->height;
+    if (a->crop == DATASETS_CROP_RESIZED) {
+        /* sqrt(scale ratio w h) wide and sqrt(scale w h / ratio) high, of w x h pixels. */
+        const double wide = a->width / sqrt(a->crop_scale[0] * a->crop_ratio[0]);
+        const double high = a->height * sqrt(a->crop_ratio[1] / a->crop_scale[0]);
+        decode.min_width = decode.min_height = (uint32_t)fmin(ceil(fmax(wide, high)), UINT32_MAX);
+    }
+    return decode;
+}
+
 static feed_bad *create_bad(size_t count)
 {
     feed_bad *bad = calloc(1, sizeof *bad + count * sizeof bad->image[0]);
@@ -91,6 +111,7 @@ vitc_status datasets_feed_create(datasets_feed **feed, const datasets_index *ind
     if (made == NULL) return vitc_fail_memory(log, "the batches");
     made->index = index;
     made->options = *options;
+    made->options.decode = choose_decode(&options->decode, &options->augmentation);
     made->count = datasets_index_count(index);
     made->threads = vitc_threads_choose(options->threads, NULL, 0);
     patches_levels_init(&made->levels, &options->preprocess);

@@ -284,6 +284,76 @@ static void pictures_are_those_that_are_trained_on(void **state)
     datasets_index_free(index);
 }
 
+/* What a feed makes of the only image of an index with its own choice of a fast decode, against a
+ * decode of the least size given; 0: in full. */
+static void assert_decoded(const datasets_index *index, datasets_feed_options options,
+                           uint32_t least)
+{
+    imgio_decode_options decode = imgio_decode_options_default();
+    imgio_image image, expected, picture;
+    decode.fast = least > 0;
+    decode.min_width = decode.min_height = least;
+    options.decode.fast = true;
+    assert_int_equal(datasets_index_image(&image, index, 0, &decode, NULL), VITC_OK);
+    assert_int_equal(
+        datasets_augment_image(&expected, &image, &options.augmentation, options.seed, 0, 0, NULL),
+        VITC_OK);
+    datasets_feed *feed = make_feed(index, &options);
+    assert_int_equal(datasets_feed_picture(&picture, feed, 0, 0, NULL), VITC_OK);
+    assert_true(picture_equal(&picture, &expected));
+    datasets_feed_free(feed);
+    imgio_image_free(&image);
+    imgio_image_free(&expected);
+    imgio_image_free(&picture);
+}
+
+static void large_photos_are_decoded_as_far_as_crops_need(void **state)
+{
+    (void)state;
+    enum { WIDTH = 192, HEIGHT = 160 };
+    imgio_image photo, reduced;
+    bytes all = {0};
+    assert_int_equal(imgio_image_create(&photo, WIDTH, HEIGHT, NULL), VITC_OK);
+    for (size_t i = 0; i < (size_t)WIDTH * HEIGHT * 3; i++)
+        photo.pixels[i] = (uint8_t)(128 + i / 3 % WIDTH * 97 % 61 + i / WIDTH % 53);
+    assert_int_equal(imgio_encode_jpeg(&all.data, &all.size, &photo, 90, NULL), VITC_OK);
+    imgio_image_free(&photo);
+    put_bytes("set/class0/0.jpg", all.data, all.size);
+    bytes_free(&all);
+    datasets_index *index = make_index("set");
+    datasets_feed_options options = make_options(1);
+    imgio_decode_options decode = options.decode;
+
+    /* Least sizes of 24, 1/4 of the photo; 12 / sqrt(0.5 * 0.5) = 24; 12 * sqrt(3 / 0.25) = 42, 1/2
+     * of it; and of more than the photo has. */
+    options.augmentation.crop = DATASETS_CROP_NONE;
+    assert_decoded(index, options, 2 * SIDE);
+    options.augmentation.crop = DATASETS_CROP_RESIZED;
+    options.augmentation.crop_scale[0] = 0.5;
+    options.augmentation.crop_ratio[0] = 0.5;
+    options.augmentation.crop_ratio[1] = 1;
+    assert_decoded(index, options, 24);
+    options.augmentation.crop_scale[0] = 0.25;
+    options.augmentation.crop_ratio[1] = 3;
+    assert_decoded(index, options, 42);
+    options.augmentation.crop_scale[0] = 0.001;
+    assert_decoded(index, options, 0);
+    options.augmentation.crop = DATASETS_CROP_PADDED;
+    assert_decoded(index, options, 0);
+
+    /* And those sizes are told apart. */
+    decode.fast = true;
+    decode.min_width = decode.min_height = 24;
+    assert_int_equal(datasets_index_image(&reduced, index, 0, &decode, NULL), VITC_OK);
+    assert_int_equal(reduced.width, WIDTH / 4);
+    imgio_image_free(&reduced);
+    decode.min_width = decode.min_height = 42;
+    assert_int_equal(datasets_index_image(&reduced, index, 0, &decode, NULL), VITC_OK);
+    assert_int_equal(reduced.width, WIDTH / 2);
+    imgio_image_free(&reduced);
+    datasets_index_free(index);
+}
+
 /* ---- bad images ---- */
 
 static size_t count_lines(const char *text, const char *what)
@@ -491,6 +561,7 @@ int main(void)
         TEST(pairs_are_mixed_and_odd_ends_are_not),
         TEST(all_kinds_of_sets_feed_the_same),
         TEST(pictures_are_those_that_are_trained_on),
+        TEST(large_photos_are_decoded_as_far_as_crops_need),
         TEST(bad_images_are_replaced_and_told_once),
         TEST(where_all_are_bad_that_is_an_error),
         TEST(options_are_checked),
