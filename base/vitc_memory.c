@@ -1,5 +1,6 @@
 #include "vitc_memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -28,12 +29,30 @@ void vitc_aligned_free(void *block)
     free(block);
 }
 
+/* The number in a file of the system; SIZE_MAX where there is none, as in "max". */
+static size_t read_limit(const char *path)
+{
+    char line[64];
+    FILE *stream = fopen(path, "re");
+    if (stream == NULL) return SIZE_MAX;
+    const bool any = fgets(line, sizeof line, stream) != NULL;
+    fclose(stream);
+    char *end;
+    const unsigned long long value = any ? strtoull(line, &end, 10) : 0;
+    return any && end != line && value < SIZE_MAX ? (size_t)value : SIZE_MAX;
+}
+
 size_t vitc_memory_machine(void)
 {
+    /* Of control groups, versions 2 and 1, as a container sees its own. */
+    static const char *const limits[] = {"/sys/fs/cgroup/memory.max",
+                                         "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
     const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     size_t bytes;
     if (pages <= 0 || page <= 0 || !vitc_size_mul((size_t)pages, (size_t)page, &bytes))
-        return SIZE_MAX;
+        bytes = SIZE_MAX;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        bytes = vitc_size_min(bytes, read_limit(limits[i]));
     return bytes;
 }
 

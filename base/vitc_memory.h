@@ -20,7 +20,8 @@
 void *vitc_aligned_alloc(size_t size);
 void vitc_aligned_free(void *block);
 
-/* Bytes of memory that this machine has; SIZE_MAX where the system does not tell. */
+/* Bytes of memory that this machine has, or its container may take where that is less; SIZE_MAX
+ * where the system does not tell. */
 size_t vitc_memory_machine(void);
 
 typedef struct vitc_arena {

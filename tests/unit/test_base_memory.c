@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <stdint.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "vitc_memory.h"
@@ -144,6 +145,16 @@ static void arena_refuses_what_does_not_fit(void **state)
     vitc_arena_free(&huge);
 }
 
+/* Some, and not more than there is. */
+static void the_machine_has_memory(void **state)
+{
+    (void)state;
+    const size_t bytes = vitc_memory_machine();
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    assert_true(bytes >= (size_t)1 << 20);
+    if (pages > 0 && page > 0) assert_true(bytes <= (size_t)pages * (size_t)page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +164,7 @@ int main(void)
         cmocka_unit_test(blocks_are_aligned),
         cmocka_unit_test(arena_slots_are_aligned_and_apart),
         cmocka_unit_test(arena_refuses_what_does_not_fit),
+        cmocka_unit_test(the_machine_has_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
