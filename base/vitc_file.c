@@ -257,8 +257,8 @@ static vitc_status commit(vitc_file_writer *writer, const char *previous, const 
     vitc_status result = VITC_OK;
     if (error != 0) {
         unlink(writer->temporary);
-        result = vitc_fail(log, VITC_ERR_UNWRITABLE, "%s: cannot be written: %s", writer->path,
-                           strerror(error));
+        result = vitc_fail(log, error == ENOMEM ? VITC_ERR_MEMORY : VITC_ERR_UNWRITABLE,
+                           "%s: cannot be written: %s", writer->path, strerror(error));
     } else if (previous != NULL) {
         sync_folder(writer->path);
     }
