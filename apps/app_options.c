@@ -491,8 +491,7 @@ bool app_options_parse(app_settings *settings, const app_command *command, char 
                                .max_bad = UINT64_MAX,
                                .distance = 10,
                                .train = app_recipe_unset(),
-                               .checkpoint_minutes = 5,
-                               .val_every = 1};
+                               .checkpoint_minutes = 5};
     size_t operands = 0;
     bool options_ended = false;
     for (size_t i = 0; i < count; i++) {

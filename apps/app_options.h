@@ -49,9 +49,8 @@ typedef struct app_settings {
     /* of train, with `resume` and `json`: */
     app_recipe train; /* what decides the result */
     const char *out, *name;
-    app_list val_data;
-    double checkpoint_minutes; /* NaN: 5 */
-    uint64_t val_every;
+    app_list exports, val_data;
+    double checkpoint_minutes;
     bool resume, no_times, strict, sort_copies;
     bool json, csv, logits, null_separated, no_exif, fast_decode, report, profile, quiet, verbose,
         help, list;

@@ -24,6 +24,12 @@ static int check_settings(const app_settings *settings)
     if (settings->operand_count == 0 && !settings->resume)
         return refuse("train needs DATA, labelled images: a folder of class folders, a list, tar "
                       "files, ...; see vitc train --help");
+    for (size_t i = 0; i < settings->exports.count; i++)
+        if (strcmp(settings->exports.items[i], "hf") != 0 &&
+            strcmp(settings->exports.items[i], "timm") != 0) {
+            app_error("--export takes one of hf|timm, not \"%s\"", settings->exports.items[i]);
+            return APP_EXIT_USAGE;
+        }
     return APP_EXIT_DONE;
 }
 
@@ -42,6 +48,7 @@ static int take_settings(app_train *t)
 {
     const app_settings *s = t->settings;
     t->recipe = s->train;
+    t->exports = s->exports;
     if (take_paths(&t->data, &t->data_count, s->operands, s->operand_count) &&
         take_paths(&t->val_data, &t->val_count, s->val_data.items, s->val_data.count))
         return APP_EXIT_DONE;
@@ -49,16 +56,17 @@ static int take_settings(app_train *t)
     return APP_EXIT_INTERNAL;
 }
 
+/* The name that is given, else that of the state that the run goes on from, else the folder's. */
 static int take_name(app_train *t)
 {
-    if (t->settings->name != NULL) {
-        t->own_name = strdup(t->settings->name);
+    const char *told = vitc_json_string(vitc_json_get(t->told, "name"), NULL);
+    if (t->settings->name != NULL || told != NULL) {
+        t->name = strdup(t->settings->name != NULL ? t->settings->name : told);
     } else {
         char *path = realpath(t->folder.path, NULL);
-        t->own_name = app_text_base_name(path != NULL ? path : t->folder.path);
+        t->name = app_text_base_name(path != NULL ? path : t->folder.path);
         free(path);
     }
-    t->name = t->own_name;
     if (t->name != NULL) return APP_EXIT_DONE;
     app_error("out of memory for the run");
     return APP_EXIT_INTERNAL;
@@ -68,6 +76,7 @@ static int take_name(app_train *t)
 static int prepare_state(app_train *t)
 {
     int result = t->settings->resume ? app_train_resume_begin(t) : APP_EXIT_DONE;
+    if (result == APP_EXIT_DONE) result = take_name(t);
     if (result != APP_EXIT_DONE) return result;
     if (t->data_count == 0) {
         app_error("%s: holds no state to go on from; give DATA and the options to begin the run",
@@ -84,7 +93,8 @@ static int prepare_state(app_train *t)
 
 static int begin(app_train *t)
 {
-    int result = app_train_write_config(t);
+    int result = app_train_try_exports(t);
+    if (result == APP_EXIT_DONE) result = app_train_write_config(t);
     if (result == APP_EXIT_DONE) result = app_train_write_sheet(t);
     return result == APP_EXIT_DONE ? app_train_write_state(t) : result;
 }
@@ -136,7 +146,7 @@ static int run(app_train *t)
         result = app_train_finish(t);
         if (result <= APP_EXIT_INPUTS && !app_stop_asked()) tell_result(t);
     }
-    if (app_stop_asked() && t->folder.lock >= 0) {
+    if (app_stop_asked() && t->begun) {
         app_error("stopped after step %" PRIu64 " of %" PRIu64
                   "; to go on: vitc train --out %s --resume",
                   t->progress.step, t->steps, t->folder.path);
@@ -160,7 +170,7 @@ static void close_run(app_train *t)
     free((void *)t->val_data);
     free(t->targets);
     free(t->base);
-    free(t->own_name);
+    free(t->name);
     app_train_folder_close(&t->folder);
 }
 
@@ -174,8 +184,10 @@ int app_train_run(const app_settings *settings)
     app_stop_watch();
     result = take_settings(&t);
     if (result == APP_EXIT_DONE) result = app_train_folder_open(&t);
-    if (result == APP_EXIT_DONE) result = take_name(&t);
-    if (result == APP_EXIT_DONE) result = run(&t);
+    if (result == APP_EXIT_DONE) {
+        result = run(&t);
+        if (!t.begun) app_train_folder_discard(&t.folder);
+    }
     close_run(&t);
     return app_stop_status(result);
 }

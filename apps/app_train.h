@@ -24,6 +24,7 @@ typedef struct app_train_folder {
     const char *path;
     char *log_path, *state, *previous, *best, *last, *config, *curves, *batch, *report, *rows;
     int lock; /* a descriptor of log.txt, which is locked while a run has the folder; -1: none */
+    bool made, fresh; /* by this process; or it was empty */
 } app_train_folder;
 
 /* What a run measured on the validation images. */
@@ -57,8 +58,8 @@ typedef struct app_train {
     vitc_json *told; /* of the state that the run goes on from: what it says of the run; recipe
                         texts live there */
     vitc_json *description; /* of this run, as states say it */
-    char *own_name;
-    const char *name;
+    char *name;             /* of the model */
+    app_list exports;       /* "hf", "timm" */
 
     /* data */
     const char **data, **val_data; /* paths; val_data NULL: a part of `data`, or none */
@@ -82,7 +83,9 @@ typedef struct app_train {
     app_train_progress progress;
     double epoch_start, training_seconds; /* of this process, in the epoch under way */
     uint64_t training_images;
-    double state_time; /* when the last state was written */
+    bool begun;          /* there is a state to go on from */
+    double state_time;   /* when the last state was written, */
+    uint64_t state_step; /* and of which step it is */
 } app_train;
 
 /* Exit statuses everywhere: APP_EXIT_DONE, or another one after a message. */
@@ -92,6 +95,10 @@ typedef struct app_train {
 /* Takes the folder of --out for this process: it must be new or empty, or --resume is given. */
 int app_train_folder_open(app_train *t);
 void app_train_folder_close(app_train_folder *folder);
+/* A run that never began leaves nothing behind. */
+void app_train_folder_discard(app_train_folder *folder);
+/* Removes a folder of files; nothing where there is none. */
+void app_train_remove_folder(const char *path);
 /* A line of log.txt, with the time. */
 void app_train_note(const app_train *t, const char *format, ...) VITC_PRINTF(2, 3);
 
@@ -136,6 +143,8 @@ int app_train_validate(app_train *t, app_train_measure *measure, bool average);
 int app_train_write_model(app_train *t, const char *path, bool average,
                           const app_train_record *record);
 int app_train_write_sheet(app_train *t);
+/* Whether the model can be exported as it is asked for, which is better known before the run. */
+int app_train_try_exports(const app_train *t);
 /* Report and exports of the best model. */
 int app_train_finish(app_train *t);
 

@@ -107,6 +107,52 @@ int app_train_write_sheet(app_train *t)
 
 /* ---- the end ---- */
 
+static int export_one(const app_train *t, const vit_weights *weights, const char *kind,
+                      const char *folder)
+{
+    const vitc_status status = strcmp(kind, "hf") == 0
+                                   ? vit_weights_export_hf(weights, folder, &t->log)
+                                   : vit_weights_export_timm(weights, folder, &t->log);
+    return app_exit_status(status);
+}
+
+int app_train_try_exports(const app_train *t)
+{
+    const vit_weights view = app_train_view(t, false);
+    char *folder = vitc_path_join(t->folder.path, ".export");
+    int result = folder != NULL ? APP_EXIT_DONE : no_memory();
+    for (size_t i = 0; i < t->exports.count && result == APP_EXIT_DONE; i++) {
+        app_train_remove_folder(folder);
+        result = export_one(t, &view, t->exports.items[i], folder);
+        app_train_remove_folder(folder);
+        if (result == APP_EXIT_MODEL)
+            app_error("--export %s: this model cannot be what is asked for; nothing was trained",
+                      t->exports.items[i]);
+    }
+    free(folder);
+    return result;
+}
+
+/* A folder that is there is whole, and of this very model: it is written once all is done. */
+static int export_all(const app_train *t)
+{
+    vit_weights best;
+    if (t->exports.count == 0) return APP_EXIT_DONE;
+    const vitc_status status = vit_weights_read(&best, t->folder.best, NULL, &t->log);
+    if (status != VITC_OK) return app_exit_status(status);
+    int result = APP_EXIT_DONE;
+    for (size_t i = 0; i < t->exports.count && result == APP_EXIT_DONE; i++) {
+        char *folder = vitc_path_join(t->folder.path, t->exports.items[i]);
+        if (folder == NULL)
+            result = no_memory();
+        else if (access(folder, F_OK) != 0)
+            result = export_one(t, &best, t->exports.items[i], folder);
+        free(folder);
+    }
+    vit_weights_free(&best);
+    return result;
+}
+
 /* The best model on the validation images, by vitc eval. */
 static int write_report(const app_train *t)
 {
@@ -136,5 +182,7 @@ static int write_report(const app_train *t)
 
 int app_train_finish(app_train *t)
 {
-    return t->validated ? write_report(t) : APP_EXIT_DONE;
+    int result = export_all(t);
+    if (result == APP_EXIT_DONE && t->validated) result = write_report(t);
+    return result;
 }

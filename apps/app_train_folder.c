@@ -108,10 +108,23 @@ static void remove_torn(void *user, const char *name)
     free(path);
 }
 
-static int make_folder(const app_train_folder *f, bool resume)
+static void remove_entry(void *user, const char *name)
+{
+    char *path = vitc_path_join(user, name);
+    if (path != NULL) unlink(path);
+    free(path);
+}
+
+void app_train_remove_folder(const char *path)
+{
+    if (list_folder(path, remove_entry, (void *)(uintptr_t)path)) rmdir(path);
+}
+
+static int make_folder(app_train_folder *f, bool resume)
 {
     size_t entries = 0;
-    if (mkdir(f->path, 0777) == 0) return APP_EXIT_DONE;
+    f->made = f->fresh = mkdir(f->path, 0777) == 0;
+    if (f->made) return APP_EXIT_DONE;
     if (errno != EEXIST) {
         app_error("%s: cannot be made: %s", f->path, strerror(errno));
         return APP_EXIT_INTERNAL;
@@ -120,7 +133,8 @@ static int make_folder(const app_train_folder *f, bool resume)
         app_error("%s: is no folder that can be listed: %s", f->path, strerror(errno));
         return APP_EXIT_INTERNAL;
     }
-    if (entries == 0 || resume) return APP_EXIT_DONE;
+    f->fresh = entries == 0;
+    if (f->fresh || resume) return APP_EXIT_DONE;
     app_error("%s: is not empty, and nothing was changed; give another folder to --out, or "
               "--resume to go on with the run there",
               f->path);
@@ -151,6 +165,15 @@ int app_train_folder_open(app_train *t)
     if (result == APP_EXIT_DONE)
         (void)list_folder(f->path, remove_torn, (void *)(uintptr_t)f->path);
     return result;
+}
+
+void app_train_folder_discard(app_train_folder *f)
+{
+    const char *const files[] = {f->config, f->batch, f->log_path};
+    if (!f->fresh) return;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (files[i] != NULL) unlink(files[i]);
+    if (f->made) rmdir(f->path);
 }
 
 void app_train_folder_close(app_train_folder *f)

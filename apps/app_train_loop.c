@@ -108,12 +108,6 @@ static void draw_progress(const app_train *t, uint64_t index)
 
 /* ---- the end of an epoch ---- */
 
-static bool is_better(const app_train_score *a, const app_train_score *b)
-{
-    if (isnan(b->accuracy)) return !isnan(a->accuracy);
-    return a->accuracy > b->accuracy || (a->accuracy == b->accuracy && a->loss < b->loss);
-}
-
 static app_train_record make_record(const app_train *t)
 {
     const app_train_progress *p = &t->progress;
@@ -154,10 +148,12 @@ static int validate(app_train *t, app_train_record *record, bool *stopped)
 static int write_models(app_train *t, const app_train_record *record)
 {
     app_train_progress *p = &t->progress;
-    const bool average = is_better(&record->ema, &record->validation) ||
-                         (isnan(record->validation.accuracy) && t->recipe.ema > 0);
-    const app_train_score *score = average ? &record->ema : &record->validation;
-    if (is_better(score, &p->best) || p->best_epoch == 0) {
+    const app_train_score *score = app_train_record_score(record);
+    /* Where nothing is measured, an average is what can be trusted more. */
+    const bool average = isnan(score->accuracy) ? t->recipe.ema > 0 : score == &record->ema;
+    const bool best = p->best_epoch == 0 || app_train_is_better(score, &p->best) ||
+                      (isnan(score->accuracy) && !t->validated);
+    if (best) {
         p->best = *score;
         p->best_epoch = record->epoch;
         p->best_average = average;
@@ -187,8 +183,13 @@ static void tell_epoch(const app_train *t, const app_train_record *record)
              record->images_per_second, took,
              t->progress.best_epoch == record->epoch ? "  best" : "");
     app_train_note(t, "%s", line);
-    if (t->settings->quiet || t->settings->json) return;
-    puts(line);
+    if (t->settings->quiet) return;
+    char *json = t->settings->json ? app_train_record_json(record) : NULL;
+    if (json != NULL)
+        fputs(json, stdout);
+    else
+        puts(line);
+    free(json);
     fflush(stdout);
 }
 
@@ -224,7 +225,7 @@ static int end_epoch(app_train *t, bool *stopped)
     app_train_progress *p = &t->progress;
     app_train_record record = make_record(t);
     const bool last = p->step == t->steps;
-    const bool due = t->validated && (last || record.epoch % t->settings->val_every == 0);
+    const bool due = t->validated && (last || record.epoch % t->recipe.val_every == 0);
     int result = due ? validate(t, &record, stopped) : APP_EXIT_DONE;
     if (result != APP_EXIT_DONE || *stopped) return result;
     result = write_models(t, &record);
@@ -254,9 +255,12 @@ static int fail_step(const app_train *t, vitc_status status)
         app_error("training broke down in step %" PRIu64 " (epoch %u), at a learning rate of %.3g",
                   t->progress.step + 1, t->progress.epoch + 1,
                   vit_schedule_rate(&t->schedule, t->progress.step));
-        app_error("%s holds the state before it, and %s the best model so far; a smaller --lr, a "
-                  "longer --warmup or a smaller --clip may help",
-                  t->folder.state, t->folder.best);
+        app_error("%s holds the state after step %" PRIu64
+                  "%s%s; a smaller --lr, a longer --warmup "
+                  "or a smaller --clip may help",
+                  t->folder.state, t->state_step,
+                  t->progress.best_epoch > 0 ? ", and the best model so far is " : "",
+                  t->progress.best_epoch > 0 ? t->folder.best : "");
         app_train_note(t, "broke down in step %" PRIu64, t->progress.step + 1);
     }
     return app_exit_status(status);

@@ -46,15 +46,17 @@ static bool is_measured(const app_train_score *score)
            !isnan(score->ece);
 }
 
-const app_train_score *app_train_record_score(const app_train_record *record)
+bool app_train_is_better(const app_train_score *a, const app_train_score *b)
 {
-    return is_measured(&record->ema) ? &record->ema : &record->validation;
-}
-
-static bool is_better(const app_train_score *a, const app_train_score *b)
-{
+    if (isnan(a->accuracy) || isnan(b->accuracy)) return !isnan(a->accuracy);
     if (a->accuracy != b->accuracy) return a->accuracy > b->accuracy;
     return a->loss < b->loss;
+}
+
+const app_train_score *app_train_record_score(const app_train_record *record)
+{
+    return app_train_is_better(&record->ema, &record->validation) ? &record->ema
+                                                                  : &record->validation;
 }
 
 size_t app_train_best(const app_train_record *records, size_t count)
@@ -63,7 +65,8 @@ size_t app_train_best(const app_train_record *records, size_t count)
     for (size_t i = 0; i < count; i++) {
         const app_train_score *score = app_train_record_score(&records[i]);
         if (isnan(score->accuracy)) continue;
-        if (best == SIZE_MAX || is_better(score, app_train_record_score(&records[best]))) best = i;
+        if (best == SIZE_MAX || app_train_is_better(score, app_train_record_score(&records[best])))
+            best = i;
     }
     return best;
 }
@@ -113,9 +116,9 @@ static bool put_score(vitc_json *object, const char *name, app_train_score score
     return vitc_json_set(object, name, part) && ok;
 }
 
-/* With its newline, malloc'd; NULL without memory. */
-static char *format_json(app_train_record r)
+char *app_train_record_json(const app_train_record *record)
 {
+    app_train_record r = rounded(*record);
     vitc_json *o = vitc_json_object();
     bool ok = o != NULL && vitc_json_set_integer(o, "epoch", r.epoch) &&
               vitc_json_set_integer(o, "step", (int64_t)r.step) &&
@@ -354,7 +357,7 @@ int app_train_metrics_open(app_train_metrics **metrics, const char *folder, bool
 int app_train_metrics_append(app_train_metrics *m, const app_train_record *record)
 {
     const app_train_record r = rounded(*record);
-    int result = write_text(m->jsonl, m->jsonl_path, format_json(r));
+    int result = write_text(m->jsonl, m->jsonl_path, app_train_record_json(&r));
     if (result == APP_EXIT_DONE) result = write_text(m->csv, m->csv_path, format_csv(r));
     if (result == APP_EXIT_DONE) result = app_lines_sync(m->jsonl);
     if (result == APP_EXIT_DONE) result = app_lines_sync(m->csv);

@@ -43,6 +43,9 @@ typedef struct app_train_record {
 /* A record in which nothing is measured: NaN everywhere, 0 for counts. */
 app_train_record app_train_record_empty(void);
 
+/* The line of metrics.jsonl, with its newline, malloc'd; NULL without memory. */
+char *app_train_record_json(const app_train_record *record);
+
 typedef struct app_train_metrics app_train_metrics;
 
 /* Opens both files in `folder`, which exists. Without `resume` they are made new and must not be
@@ -65,8 +68,11 @@ const app_train_record *app_train_metrics_records(const app_train_metrics *metri
 int app_train_metrics_read(app_train_record **records, size_t *count, const char *path,
                            const app_settings *settings);
 
-/* What a run is judged by: the moving average's numbers where they were measured, the weights' own
- * where not. */
+/* Whether `a` is a higher accuracy than `b`, or of equal ones that with the lower loss; any is
+ * better than none. */
+bool app_train_is_better(const app_train_score *a, const app_train_score *b);
+/* What an epoch is judged by: the better of the weights' own numbers and those of their moving
+ * average, of equal ones their own. */
 const app_train_score *app_train_record_score(const app_train_record *record);
 /* The index of the best epoch: the highest accuracy on the validation images, of equal ones that
  * with the lower loss, of equal ones the first. SIZE_MAX where no epoch was validated. */

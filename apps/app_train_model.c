@@ -104,15 +104,16 @@ static patches_spec default_spec(const vit_config *config)
                           .std = {0.5f, 0.5f, 0.5f}};
 }
 
+/* Without numbers, which the trainer will have: whether there is memory for them is seen first. */
 static int make_random(app_train *t, const char *const *labels)
 {
-    vit_config config;
-    int result = configure(&config, t);
+    const int result = configure(&t->weights.config, t);
     if (result != APP_EXIT_DONE) return result;
-    vitc_status status = vit_weights_create(&t->weights, &config, &t->log);
+    const vit_config *config = &t->weights.config;
+    vitc_status status = vit_params_create(&t->weights.table, config, &t->log);
     if (status == VITC_OK)
-        status = vit_weights_set_labels(&t->weights, labels, config.classes, &t->log);
-    t->weights.description.preprocess = default_spec(&config);
+        status = vit_weights_set_labels(&t->weights, labels, config->classes, &t->log);
+    t->weights.description.preprocess = default_spec(config);
     return app_exit_status(status);
 }
 

@@ -28,11 +28,14 @@ const app_option app_train_options[] = {
         "given and differs is told, and nothing is changed."),
     ROW("name", OPTION_TEXT, "NAME", OTHER(name), 0, 0,
         "What the model is called in its card, report and curves (default: the folder's name)."),
+    ROW("export", OPTION_LIST, "hf|timm", OTHER(exports), 0, 0,
+        "At the end also write the best model as a folder that transformers (hf) or timm load. Can "
+        "be given twice."),
     ROW("checkpoint-minutes", OPTION_NUMBER, "M", OTHER(checkpoint_minutes), 0, MOST,
         "Write the state of the run after each epoch, and when M minutes have passed (default 5; "
         "0: "
         "after each step)."),
-    ROW("val-every", OPTION_COUNT, "N", OTHER(val_every), 1, MOST,
+    ROW("val-every", OPTION_COUNT, "N", FIELD(val_every), 1, MOST,
         "Measure on the validation images after every N epochs (default 1), and after the last."),
     ROW("json", OPTION_FLAG, NULL, OTHER(json), 0, 0,
         "One JSON object for each epoch, as in metrics.jsonl, instead of the table."),

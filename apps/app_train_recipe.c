@@ -388,6 +388,7 @@ int app_recipe_complete(app_recipe *r, const vit_config *config, size_t images)
     s.mixed = s.scratch && r->epochs >= 150;
     count(&r->batch, s.scratch ? 128 : 64);
     count(&r->seed, 0);
+    count(&r->val_every, 1);
     complete_optimization(r, &s);
     complete_regularization(r, &s);
     complete_augmentation(r, &s);

@@ -35,7 +35,7 @@ typedef struct app_recipe {
     uint64_t max_pixels;
 
     /* optimization */
-    uint64_t epochs, batch, accumulate, max_steps;
+    uint64_t epochs, batch, accumulate, max_steps, val_every;
     int optimizer;             /* vit_optimizer_kind */
     double lr, min_lr, warmup; /* epochs */
     int schedule;              /* vit_schedule_kind */

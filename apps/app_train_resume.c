@@ -190,7 +190,9 @@ static app_train_progress read_progress(const vitc_json *o)
 int app_train_write_state(app_train *t)
 {
     vitc_json *o = vitc_json_object();
-    const bool good = o != NULL && put_description(o, t) &&
+    const bool good = o != NULL && vitc_json_set_string(o, "name", t->name) &&
+                      put_paths(o, "exports", t->exports.items, t->exports.count) &&
+                      put_description(o, t) &&
                       vitc_json_set(o, "progress", format_progress(&t->progress));
     char *text = good ? vitc_json_dump(o, 0, DIGITS) : NULL;
     vitc_json_free(o);
@@ -199,11 +201,15 @@ int app_train_write_state(app_train *t)
                                                      t->trainer, t->optimizer, text, &t->log);
     free(text);
     t->state_time = vitc_clock_seconds();
-    if (status != VITC_OK)
+    if (status == VITC_OK) {
+        t->begun = true;
+        t->state_step = t->progress.step;
+    } else {
         app_error("%s: the state of step %" PRIu64
-                  " could not be written; what was there before is "
-                  "whole. To go on when there is room: vitc train --out %s --resume",
+                  " could not be written; what was there before is whole. To go on when there is "
+                  "room: vitc train --out %s --resume",
                   t->folder.path, t->progress.step, t->folder.path);
+    }
     return app_exit_status(status);
 }
 
@@ -223,11 +229,10 @@ static int find_state(char **text, app_train *t)
     if (status == VITC_OK || !previous) return app_exit_status(status);
     app_warn("%s: cannot be used; going on from %s, the state before it", f->state, f->previous);
     app_train_note(t, "going on from %s", f->previous);
-    char *const other = f->state;
     status = vit_train_state_text(text, f->previous, &t->log);
     /* From here on the one is the other: the next state takes the place of the bad one. */
     if (status == VITC_OK && rename(f->previous, f->state) != 0) {
-        app_error("%s: cannot be renamed to %s", f->previous, other);
+        app_error("%s: cannot be renamed to %s", f->previous, f->state);
         return APP_EXIT_INTERNAL;
     }
     return app_exit_status(status);
@@ -249,14 +254,14 @@ static bool read_labels(app_train *t, const vitc_json *list)
 
 static bool read_model(app_train *t, const vitc_json *run)
 {
-    vit_config config;
+    vit_config *config = &t->weights.config;
     char *spec = vitc_json_dump(vitc_json_get(run, "preprocess"), 0, DIGITS);
     const char *base = vitc_json_string(vitc_json_get(run, "base"), NULL);
     bool good = spec != NULL &&
-                vit_config_parse(&config, vitc_json_get(run, "model"), t->folder.state, &t->log) ==
+                vit_config_parse(config, vitc_json_get(run, "model"), t->folder.state, &t->log) ==
                     VITC_OK &&
-                vit_config_check(&config, &t->log) == VITC_OK &&
-                vit_weights_create(&t->weights, &config, &t->log) == VITC_OK;
+                vit_config_check(config, &t->log) == VITC_OK &&
+                vit_params_create(&t->weights.table, config, &t->log) == VITC_OK;
     good = good && patches_spec_parse(&t->weights.description.preprocess, spec, strlen(spec),
                                       t->folder.state, NULL, &t->log) == VITC_OK;
     free(spec);
@@ -282,6 +287,13 @@ static bool read_paths(const char ***paths, size_t *count, const vitc_json *list
     return true;
 }
 
+static void read_exports(app_train *t, const vitc_json *list)
+{
+    for (size_t i = 0; i < vitc_json_size(list) && t->settings->exports.count == 0; i++)
+        if (t->exports.count < APP_LIST_MAX)
+            t->exports.items[t->exports.count++] = vitc_json_string(vitc_json_at(list, i), "");
+}
+
 int app_train_resume_begin(app_train *t)
 {
     char *text;
@@ -299,6 +311,7 @@ int app_train_resume_begin(app_train *t)
         app_error("%s: is a state that this vitc cannot go on from", t->folder.state);
         return APP_EXIT_MODEL;
     }
+    read_exports(t, vitc_json_get(t->told, "exports"));
     t->progress = read_progress(vitc_json_get(t->told, "progress"));
     app_recipe_overlay(&t->recipe, &t->settings->train);
     t->resumed = true;
@@ -335,8 +348,11 @@ int app_train_resume_finish(app_train *t)
     const vitc_status status =
         vit_train_state_read(t->folder.state, t->trainer, t->optimizer, &t->log);
     if (status != VITC_OK) return app_exit_status(status);
-    if (vit_optimizer_steps(t->optimizer) == t->progress.step && t->progress.step <= t->steps)
+    if (vit_optimizer_steps(t->optimizer) == t->progress.step && t->progress.step <= t->steps) {
+        t->begun = true;
+        t->state_step = t->progress.step;
         return APP_EXIT_DONE;
+    }
     app_error("%s: its parts do not belong together", t->folder.state);
     return APP_EXIT_MODEL;
 }

@@ -71,7 +71,7 @@ _vitc() {
             --max-pixels --batch --threads -q --quiet -v --verbose -h --help"
         ;;
     train)
-        options="-o --out --resume --name --checkpoint-minutes --val-every --json --val
+        options="-o --out --resume --name --export --checkpoint-minutes --val-every --json --val
             --val-split --class-names --no-exif --max-pixels --seed -m --model --config
             --img-size --patch --dim --depth --heads --mlp --pool --pos --pos-op --pos-at
             --pos-std --epochs --batch --accumulate --max-steps --optimizer --lr --min-lr
@@ -137,6 +137,10 @@ _vitc() {
         ;;
     --out)
         _vitc_files
+        return
+        ;;
+    --export)
+        _vitc_words "hf timm"
         return
         ;;
     --pool)

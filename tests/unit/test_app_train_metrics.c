@@ -230,11 +230,13 @@ static void judges_by_what_was_measured(void **state)
     assert_int_equal(app_train_best(r, 5), 1);
     r[3].validation = (app_train_score){0.9, 0.5, 1, 0}; /* a lower loss decides then */
     assert_int_equal(app_train_best(r, 5), 3);
-    r[4].validation = (app_train_score){0.1, 0.9, 1, 0}; /* but the average is what is kept */
-    r[4].ema = (app_train_score){2, 0.2, 1, 0};
-    assert_int_equal(app_train_best(r, 5), 3);
+    r[4].validation = (app_train_score){2, 0.2, 1, 0}; /* the better of both is what is kept */
+    r[4].ema = (app_train_score){0.1, 0.9, 1, 0};
+    assert_int_equal(app_train_best(r, 5), 4);
     assert_ptr_equal(app_train_record_score(&r[4]), &r[4].ema);
     assert_ptr_equal(app_train_record_score(&r[3]), &r[3].validation);
+    r[4].validation = r[4].ema; /* of equal ones the weights' own */
+    assert_ptr_equal(app_train_record_score(&r[4]), &r[4].validation);
 }
 
 static void a_full_disk_keeps_whole_lines(void **state)

@@ -1,0 +1,252 @@
+# vitc train: a model from nothing to classify and eval, what its numbers are in cases that can be
+# told beforehand, fine-tuning, exports, and what is refused.
+. "$(dirname "$0")/cli_lib.sh"
+model=$GOLDEN/checkpoints/hf_vit
+
+# Two classes that can be told apart: grey pictures, dark ones and bright ones.
+put() {
+    {
+        printf 'P5\n8 8\n255\n'
+        head -c 64 /dev/zero | tr '\0' "\\$2"
+    } >"$1"
+}
+mkdir -p data/dark data/bright
+for i in 0 1 2 3 4 5 6 7; do
+    for k in 0 1 2 3; do
+        put data/dark/$i$k.pgm "0$k$i"
+        put data/bright/$i$k.pgm "3$((k + 4))$i"
+    done
+done
+# Noise with labels that say nothing: $1 images of 8x8 in $2, five classes.
+noise() {
+    mkdir -p "$2"
+    {
+        printf '\0\0\010\003'
+        printf "\\0\\0\\$(printf %o $(($1 / 256)))\\$(printf %o $(($1 % 256)))"
+        printf '\0\0\0\010\0\0\0\010'
+        head -c $(($1 * 64 + 20000)) "$model/model.safetensors" | tail -c $(($1 * 64))
+    } >"$2/train-images-idx3-ubyte"
+    {
+        printf '\0\0\010\001'
+        printf "\\0\\0\\$(printf %o $(($1 / 256)))\\$(printf %o $(($1 % 256)))"
+        for _ in $(seq $(($1 / 5))); do printf '\0\001\002\003\004'; done
+    } >"$2/train-labels-idx1-ubyte"
+}
+tiny=(--img-size 8 --patch 4 --dim 16 --depth 2 --heads 2 --mlp 32 --batch 16)
+
+# Column $2 of the last line of a run's metrics.
+metric() {
+    awk -F, -v want="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == want) at = i }
+        END { print $at }' "$1/metrics.csv"
+}
+is_about() {
+    awk -v a="$1" -v b="$2" -v off="$3" 'BEGIN { exit !(a - b <= off && b - a <= off) }'
+}
+
+# ---- from nothing to a model that works ----
+run train data --out run "${tiny[@]}" --epochs 5 --lr 0.01 --ema 0.9 --name "dark or bright"
+exits 0
+silent err
+out_has "parameters"
+out_has "of 2 classes"
+out_has "done: run/best.safetensors"
+for file in best.safetensors last.safetensors config.json metrics.csv metrics.jsonl results.svg \
+    batch.png report.html last.state previous.state log.txt; do
+    check "run has $file" test -s "run/$file"
+done
+check "nothing else is left" test "$(ls -A run | wc -l)" -eq 11
+check "five epochs" test "$(wc -l <run/metrics.jsonl)" -eq 5
+check "it has learned" is_about "$(metric run validation_accuracy)" 1 0.01
+cp run/config.json out
+check "the recipe" test "$("$CLI_CHECK" json run recipe lr <out)" = 0.01
+check "the classes" test "$("$CLI_CHECK" json run labels <out | tr -d '\n ')" = '["bright","dark"]'
+run classify -m run/best.safetensors data/dark/11.pgm data/bright/52.pgm -k 1 --csv
+exits 0
+check "a dark picture" grep -q '11.pgm,ok,8,8,dark,' out
+check "a bright picture" grep -q '52.pgm,ok,8,8,bright,' out
+run info -m run/best.safetensors
+exits 0
+out_has "dark or bright"
+out_has "learned-2d"
+
+# The held-out images are those of eval, and so are the numbers.
+run eval -m run/last.safetensors data --val-split 0.15 --json
+exits 0
+check "eval's accuracy" is_about "$("$CLI_CHECK" json top1 <out)" "$(metric run validation_accuracy)" 1e-7
+check "images of eval and train" test \
+    "$(($("$CLI_CHECK" json n <out) + $("$CLI_CHECK" json run data images <run/config.json)))" -eq 64
+
+# ---- numbers that are known beforehand ----
+# The head begins with zeros: every class is as likely, and the loss is ln K.
+run train data --out first "${tiny[@]}" --max-steps 1 --augment none --smoothing 0
+exits 0
+check "loss of the first step is ln 2" is_about "$(metric first loss)" 0.693147 0.001
+check "one step" test "$(metric first step)" = 1
+noise 250 noise
+run train noise --out five "${tiny[@]}" --max-steps 1 --augment none --smoothing 0.3
+exits 0
+check "loss of the first step is ln 5" is_about "$(metric five loss)" 1.609438 0.001
+
+# Labels that say nothing cannot be told: five classes, a fifth right but for luck.
+run train noise --out shuffled "${tiny[@]}" --epochs 4 --lr 0.01
+exits 0
+check "noise is not predicted" is_about "$(metric shuffled validation_accuracy)" 0.2 0.22
+
+# But a few images are learned by heart, where nothing changes them.
+noise 20 few
+run train few --out heart "${tiny[@]}" --epochs 120 --lr 0.01 --augment none --smoothing 0 \
+    --val-split 0 --weight-decay 0 -q
+exits 0
+silent out
+check "learned by heart" test "$(metric heart accuracy)" = 1
+check "nothing was measured" test -z "$(metric heart validation_accuracy)"
+check "no report of nothing" test ! -e heart/report.html
+
+# The same seed is the same run, whatever the threads; another seed is another one.
+for how in "a 1 3" "b 2 3" "c 1 4"; do
+    read -r name threads seed <<<"$how"
+    run train data --out "$name" --name same "${tiny[@]}" --epochs 2 --threads "$threads" \
+        --seed "$seed" --val-split 0 --mixup 0.8 --cutmix 1 --erase 0.2 --drop-path 0.1 \
+        --dropout 0.1 --augment photos --accumulate 2
+    exits 0
+done
+check "threads do not matter" cmp a/last.safetensors b/last.safetensors
+check "the seed does" sh -c '! cmp -s a/last.safetensors c/last.safetensors'
+check "two passes a step" test "$(metric a step)" = 4
+
+# Without an average there are no numbers of one.
+run train data --out plain "${tiny[@]}" --epochs 1 --ema 0 --optimizer sgd --schedule step --json
+exits 0
+check "no average" test -z "$(metric plain ema_accuracy)"
+check "an object for each epoch" test "$("$CLI_CHECK" json epoch <out)" = 1
+run train data --out muon "${tiny[@]}" --epochs 1 --optimizer muon --precision bf16 --pos rope-2d \
+    --pool avg --val data
+exits 0
+run info -m muon/best.safetensors
+out_has "rope-2d"
+
+# ---- fine-tuning and exports ----
+tuned=$GOLDEN/checkpoints/hf_vit_eps1e_6_noqkvbias
+run train data --out tuned -m "$tuned" --epochs 1 --batch 16 --export hf --export timm
+exits 0
+out_has "fine-tuned from hf_vit_eps1e_6_noqkvbias"
+check "for transformers" test -s tuned/hf/config.json -a -s tuned/hf/model.safetensors
+check "for timm" test -s tuned/timm/config.json -a -s tuned/timm/model.safetensors
+run classify -m tuned/best.safetensors data --json --logits
+exits 0
+cp out own
+for kind in hf timm; do
+    run classify -m tuned/$kind data --json --logits
+    exits 0
+    check "$kind gives the same labels" test \
+        "$(grep -o '"label": "[a-z]*"' own)" = "$(grep -o '"label": "[a-z]*"' out)"
+done
+
+# What is frozen keeps its bits, all else moves.
+run convert "$tuned" -o base.safetensors
+run train data --out head -m base.safetensors --epochs 2 --batch 16 --freeze head --lr 0.1
+exits 0
+run train data --out block -m base.safetensors --epochs 2 --batch 16 --freeze 1
+exits 0
+# shellcheck disable=SC2329
+equal_tensor() {
+    local begin end from to
+    read -r begin end <<<"$("$CLI_CHECK" offsets base.safetensors "$2")"
+    read -r from to <<<"$("$CLI_CHECK" offsets "$1/last.safetensors" "$2")"
+    [ $((end - begin)) -gt 0 ] && [ $((to - from)) -eq $((end - begin)) ] &&
+        cmp -s -n $((end - begin)) base.safetensors "$1/last.safetensors" "$begin" "$from"
+}
+# shellcheck disable=SC2329
+other_tensor() {
+    ! equal_tensor "$@"
+}
+for tensor in pos_embed patch_embed.proj.weight blocks.0.mlp.fc1.weight; do
+    check "head alone: $tensor stays" equal_tensor head $tensor
+    check "first block frozen: $tensor stays" equal_tensor block $tensor
+    check "all trained: $tensor moves" other_tensor tuned $tensor
+done
+check "head alone: the last block stays" equal_tensor head blocks.1.mlp.fc1.weight
+check "first block frozen: the last block moves" other_tensor block blocks.1.mlp.fc1.weight
+run train data --out bundled -m bundled --img-size 64 --max-steps 1 --batch 4
+exits 0
+out_has "64x64 pixels, 17 tokens"
+
+# ---- what is refused, before anything is made ----
+refused() {
+    local status=$1 text=$2
+    shift 2
+    run train "$@"
+    exits "$status"
+    err_has "$text"
+    check "nothing is left of it" test ! -e none
+}
+refused 2 "needs --out DIR" data
+refused 2 "needs DATA" --out none
+refused 3 "missing: " missing --out none
+mkdir -p one/class empty
+cp data/dark/0*.pgm one/class
+refused 3 'all images are of one class, "class"' one --out none
+refused 3 "empty" empty --out none
+mkdir broken
+mkdir broken/a broken/b
+for i in 1 2 3; do echo "no image" >broken/a/$i.jpg && cp broken/a/$i.jpg broken/b; done
+refused 3 "broken/" broken --out none "${tiny[@]}"
+cp -r data/dark flat
+refused 3 "flat" flat --out none
+refused 2 "even number" data --out none --batch 15
+refused 2 "--batch takes a number from 2" data --out none --batch 0
+refused 2 "--freeze needs -m" data --out none --freeze head
+refused 2 "--freeze takes head, or a number of blocks from 0 to 2" data --out none -m "$model" --freeze 3
+refused 2 "choose one" data --out none --pad 2 --crop-scale 0.5
+refused 2 "A is the smaller one" data --out none --crop-scale 0.5,0.25
+refused 2 "--crop-scale takes A,B" data --out none --crop-scale 2
+refused 2 "--randaugment N,M" data --out none --randaugment 1.5,3
+refused 2 "--val and --val-split" data --out none --val data --val-split 0.5
+refused 2 "leaves none to train on" data --out none --val-split 1
+refused 2 "more epochs than there are" data --out none --epochs 2 --warmup 3
+refused 2 "--min-lr is above --lr" data --out none --lr 0.1 --min-lr 1
+refused 2 "--lr takes a number from 0" data --out none --lr fast
+refused 2 "--export takes one of hf|timm" data --out none --export onnx
+refused 2 "with -m the model says" data --out none -m "$model" --dim 64
+refused 2 "with -m the model says" data --out none -m "$model" --pos none
+refused 2 "vit-xxl" data --out none --config vit-xxl
+refused 2 "see --config" data --out none --img-size 30
+refused 2 "see --config" data --out none --dim 10 --heads 4
+refused 3 "hf_tiny_nowhere" data --out none -m hf_tiny_nowhere
+refused 3 "spoon" data --out none -m "$GOLDEN/photos/spoon_rgba.png"
+refused 3 "cannot be what is asked for" data --out none "${tiny[@]}" --pool avg --export hf
+refused 4 "the largest that fits is --batch" data --out none --img-size 4096 --patch 64 --dim 64 \
+    --depth 1 --batch 65536
+refused 4 "too little for any batch" data --out none --dim 32768 --heads 8 --depth 100
+run train data --out run "${tiny[@]}"
+exits 2
+err_has "run: is not empty"
+run train data --out data/dark/00.pgm "${tiny[@]}"
+exits 4
+run train data --out no/such/place "${tiny[@]}"
+exits 4
+err_has "no/such/place: cannot be made"
+
+# ---- data that can be used after all ----
+mkdir mixed
+cp -r data/dark data/bright mixed
+mkdir mixed/single mixed/none
+put mixed/single/1.pgm 177
+echo "no image" >mixed/dark/torn.jpg
+run train mixed --out mixed-run "${tiny[@]}" --epochs 1
+exits 0
+err_has 'class "single": has a single image; it is trained on'
+err_has "torn.jpg"
+run info -m mixed-run/best.safetensors
+out_has "single"
+
+# ---- a learning rate that is too high ----
+run train data --out wild "${tiny[@]}" --epochs 20 --lr 1000 --warmup 0 --clip 0
+exits 4
+err_has "the loss is not finite"
+err_has "training broke down in step"
+err_has "wild/last.state holds the state after step 0"
+run train --out wild --resume
+exits 4
+err_has "training broke down in step"
+finish
