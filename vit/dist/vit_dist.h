@@ -47,10 +47,10 @@ VITC_MUST_CHECK vitc_status vit_dist_agree(int *value, vit_dist *dist, const vit
 VITC_MUST_CHECK vitc_status vit_dist_broadcast(void *bytes, size_t size, vit_dist *dist,
                                                const vitc_log *log);
 
-/* Sums over all ranks, while each goes on computing: values[i] of each become the sum of values[i] of
- * all, the same bits on every rank. Until vit_dist_sum_finish nobody else may touch them. All ranks
- * begin the same sums in the same order. At most VIT_DIST_SUMS are under way; another one waits for
- * the oldest. */
+/* Sums over all ranks, while each goes on computing: values[i] of each become the sum of values[i]
+ * of all, the same bits on every rank. Until vit_dist_sum_finish nobody else may touch them. All
+ * ranks begin the same sums in the same order. At most VIT_DIST_SUMS are under way; another one
+ * waits for the oldest. */
 enum { VIT_DIST_SUMS = 64 };
 VITC_MUST_CHECK vitc_status vit_dist_sum_begin(vit_dist *dist, float *values, size_t count,
                                                const vitc_log *log);

@@ -33,8 +33,8 @@ struct vit_dist {
     /* A ring; the oldest message is at `first`. */
     outgoing queue[VIT_DIST_MESSAGES];
     size_t first, count, bytes;
-    MPI_Request sums[VIT_DIST_SUMS]; /* MPI_Test makes null ones of those that are complete */
-    int sum_count;                   /* begun since the last finish */
+    MPI_Request sums[VIT_DIST_SUMS];       /* MPI_Test makes null ones of those that are complete */
+    int sum_count;                         /* begun since the last finish */
     int cpus[CPUS_MOST], users[CPUS_MOST]; /* 1: this rank may run there; how many ranks may */
 };
 
@@ -198,8 +198,7 @@ vitc_status vit_dist_sum_push(vit_dist *d, const vitc_log *log)
 vitc_status vit_dist_sum_finish(vit_dist *d, const vitc_log *log)
 {
     if (d == NULL) return VITC_OK;
-    for (int i = 0; i < sums_kept(d); i++)
-        VITC_TRY(wait_for(&d->sums[i], sums_what, d, log));
+    for (int i = 0; i < sums_kept(d); i++) VITC_TRY(wait_for(&d->sums[i], sums_what, d, log));
     d->sum_count = 0;
     return VITC_OK;
 }
