@@ -343,6 +343,43 @@ VITC_API VITC_MUST_CHECK vitc_status patches_relative_resize(
     float *out, uint32_t grid_height, uint32_t grid_width, const float *table,
     const patches_relative *relative, patches_position_filter filter, const vitc_log *log);
 
+/* ---- what a table of positions holds ---- */
+
+/* cosines[p * Gh*Gw + q] = the cosine of the rows of patches p and q, in double: row p is the map
+ * of ViT's figure 7 (arXiv 2010.11929) for patch p. `centred`: of the rows less their mean, which
+ * shows what a common offset hides. A row of zeros has cosine 0 with all, itself too. Slots of
+ * prefix tokens are left out. VITC_ERR_ARGUMENT for a position without a table; VITC_ERR_MEMORY. */
+VITC_API VITC_MUST_CHECK vitc_status patches_position_similarity(double *cosines,
+                                                                 const patches_position *position,
+                                                                 bool centred, const vitc_log *log);
+
+/* How much of the grid a table holds, in numbers; NaN where one is not defined: all of them for a
+ * table whose rows are all the same, anisotropy for a grid of one row or one column. */
+typedef struct patches_structure {
+    /* Shares of the variance of E = mean + row + column + rest, a two-way decomposition without
+     * interaction: 0.5, 0.5, 0 for sincos-2d on a square grid; (g-1)/(g^2-1) twice and what is left
+     * for random numbers on g x g. Their sum is 1. */
+    double rows, columns, rest;
+    /* Shares of the variance of the centred cosines of two different patches (R^2) that follow from
+     * their offset (dy, dx) alone, and from its length alone. */
+    double shift, radial;
+    /* The mean centred cosine of neighbours in a row less that of neighbours in a column: above 0,
+     * the table tells rows apart more sharply than columns. */
+    double anisotropy;
+    /* (sum s^2)^2 / sum s^4, s being the singular values of the centred table: in how many
+     * directions it spreads. */
+    double effective_rank;
+} patches_structure;
+
+/* `chance` and `limit` (both NULL, or neither) get what is to be expected of a table without
+ * structure: those of the same table with its patches shuffled, `shuffles` times (a multiple of 20
+ * less one is exact: 99), from `seed`. `chance` is their mean; what lies beyond `limit` (of
+ * anisotropy: in size) is found in fewer than 1 of 20. VITC_ERR_ARGUMENT for a position without a
+ * table, or no shuffles; VITC_ERR_MEMORY. */
+VITC_API VITC_MUST_CHECK vitc_status patches_position_structure(
+    patches_structure *structure, patches_structure *chance, patches_structure *limit,
+    const patches_position *position, uint32_t shuffles, uint64_t seed, const vitc_log *log);
+
 #ifdef __cplusplus
 }
 #endif

@@ -191,6 +191,17 @@ VITC_API vit_model_info vit_model_describe(const vit_model *model);
 /* The label of class `index` (< K), UTF-8; "class 7" where the checkpoint has no labels. */
 VITC_API const char *vit_model_label(const vit_model *model, uint32_t index);
 
+/* The table of positions that is combined with the tokens at the beginning of block `layer` (of the
+ * first: by the embedding), a view of the model's own numbers. False where there is none: for kinds
+ * without a table, for blocks after the first where positions are at the stem, and past the last
+ * block. */
+VITC_API bool vit_model_position(patches_position *position, const vit_model *model,
+                                 uint32_t layer);
+/* The learned table [patches_relative_rows][H] of RELATIVE positions in block `layer`; NULL for
+ * other kinds, and past the last block. */
+VITC_API const float *vit_model_relative(patches_relative *relative, const vit_model *model,
+                                         uint32_t layer);
+
 /* The name of matrix number `index` of the encoder's linear layers, which a precision other than
  * float32 changes ("blocks.0.attn.qkv.weight"); NULL past the last. */
 VITC_API const char *vit_model_matrix(const vit_model *model, size_t index);

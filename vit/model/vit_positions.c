@@ -110,3 +110,20 @@ void vit_positions_fill(vit_model *model)
                                   learned(model, VIT_POS_COLUMNS, VIT_BLOCK_POS_COLUMNS, i));
     }
 }
+
+bool vit_model_position(patches_position *position, const vit_model *model, uint32_t layer)
+{
+    const vit_config *config = &model->config;
+    if (layer >= config->layers || !patches_position_has_table(config->position)) return false;
+    if (layer > 0 && config->position_at == PATCHES_POSITION_STEM) return false;
+    *position = layer == 0 ? model->position : model->blocks[layer].position;
+    return true;
+}
+
+const float *vit_model_relative(patches_relative *relative, const vit_model *model, uint32_t layer)
+{
+    const vit_config *config = &model->config;
+    if (layer >= config->layers || config->position != PATCHES_POSITION_RELATIVE) return NULL;
+    *relative = vit_config_relative(config);
+    return learned(model, VIT_RELATIVE_TABLE, VIT_BLOCK_RELATIVE_TABLE, layer);
+}
