@@ -13,5 +13,6 @@ int app_convert_run(const app_settings *settings);
 int app_quantize_run(const app_settings *settings);
 int app_check_run(const app_settings *settings);
 int app_train_run(const app_settings *settings);
+int app_posemb_run(const app_settings *settings);
 
 #endif

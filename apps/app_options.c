@@ -122,7 +122,7 @@ static const app_option shared_options[] = {
      "Write the picture that the model sees: resized and cropped, before normalization."},
     {"convert quantize", 'o', "output", OPTION_TEXT, "FILE", FIELD(output), 0, 0, NULL,
      "The file to write (required). It appears complete or not at all."},
-    {"convert", 0, "dtype", OPTION_CHOICE, "f32|bf16", FIELD(dtype), VIT_DTYPE_F32, 0,
+    {"convert posemb", 0, "dtype", OPTION_CHOICE, "f32|bf16", FIELD(dtype), VIT_DTYPE_F32, 0,
      "int8 is what vitc quantize makes",
      "How weight matrices are stored (default f32); the rest is always float32."},
     {"quantize", 0, "dtype", OPTION_CHOICE, "bf16|int8", FIELD(dtype), VIT_DTYPE_BF16, 0, NULL,
@@ -133,6 +133,26 @@ static const app_option shared_options[] = {
      "Without it the file says that it is unmeasured."},
     {"quantize", 0, "report", OPTION_FLAG, NULL, FIELD(report), 0, 0, NULL,
      "With --data: show for each matrix how far the outputs move when only it is changed."},
+    {"posemb", 'o', "output", OPTION_TEXT, "FILE", FIELD(output), 0, 0, NULL,
+     "show: draw the maps, as .png or .svg. resize: the model to write (required). It appears "
+     "complete or not at all."},
+    {"posemb", 0, "npy", OPTION_TEXT, "FILE.npy", FIELD(npy), 0, 0, NULL,
+     "Write the table of positions for other tools (resize: that of the new model): NumPy format, "
+     "float32, a row for each place, those of prefix tokens first."},
+    {"posemb", 0, "centred", OPTION_FLAG, NULL, FIELD(centred), 0, 0, NULL,
+     "show: draw the maps of what differs between patches, without what all have in common."},
+    {"posemb", 0, "layer", OPTION_COUNT, "N", FIELD(layer), 0, UINT32_MAX, NULL,
+     "show: of a model with positions in every block, those of block N (default 0, the first)."},
+    {"posemb", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL, "show: one JSON object."},
+    {"posemb", 0, "grid", OPTION_SIZE, "N|HxW", FIELD(grid), 0, 0, NULL,
+     "resize: to N x N, or H x W, patches."},
+    {"posemb", 0, "img-size", OPTION_SIZE, "N|HxW", FIELD(image_size), 0, 0, NULL,
+     "resize: the same by the image's size in pixels, multiples of the patch."},
+    {"posemb", 0, "filter", OPTION_CHOICE,
+     "bicubic-antialias|bicubic|bilinear-antialias|bilinear|bilinear-corners", FIELD(filter),
+     PATCHES_POSITION_BICUBIC_ANTIALIAS, 0, NULL,
+     "resize: how learned tables are resampled. bicubic-antialias is timm's way, bicubic Hugging "
+     "Face's, bilinear-corners that of the originals in JAX. Default: that of the model's family."},
     {"check", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
      "Also say which labels this model doubts: images that it takes for another class with more "
      "confidence than it has on average in the images of that class (confident learning). It must "
@@ -175,18 +195,19 @@ static const app_option shared_options[] = {
      "do not depend on it."},
     {"classify", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No progress, no warnings, no message for an input that fails: its row says it."},
-    {"info bench preprocess convert check", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0,
-     NULL, "No warnings; errors only."},
+    {"info bench preprocess convert posemb check", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0,
+     0, NULL, "No warnings; errors only."},
     {"train", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No progress, no table, no warnings: errors only. The folder has it all."},
     {"eval quantize", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,
      "No progress, no warnings, no message for an image that cannot be used: it is counted."},
-    {"classify eval info bench preprocess convert quantize check train", 'v', "verbose",
+    {"classify eval info bench preprocess convert quantize posemb check train", 'v', "verbose",
      OPTION_FLAG, NULL, FIELD(verbose), 0, 0, NULL,
      "Say on standard error what was chosen and why."},
     {"help", 0, "list", OPTION_FLAG, NULL, FIELD(list), 0, 0, NULL,
      "List every option of every command, one to a line."},
-    {"classify eval info bench preprocess convert quantize check train completion version help",
+    {"classify eval info bench preprocess convert quantize posemb check train completion version "
+     "help",
      'h', "help", OPTION_FLAG, NULL, FIELD(help), 0, 0, NULL, "Show this help."},
 };
 
@@ -380,8 +401,7 @@ static bool set_size(app_settings *settings, const app_option *row, const char *
     }
     const char *cross = read_side(&size->height, value, 'x');
     if (cross != NULL && read_side(&size->width, cross + 1, 0) != NULL) return true;
-    app_error("%s takes a side in pixels, or HEIGHTxWIDTH, from 1 to 65535 each, not \"%s\"", shown,
-              value);
+    app_error("%s takes a side, or HEIGHTxWIDTH, from 1 to 65535 each, not \"%s\"", shown, value);
     return false;
 }
 

@@ -37,7 +37,11 @@ typedef struct app_settings {
     app_list models;                            /* of eval; none: the bundled one */
     uint64_t threads;                           /* 0: chosen by the library */
     uint64_t batch, top, max_pixels, warmup;
-    app_size image_size;    /* that the model is to take */
+    app_size image_size; /* that the model is to take */
+    const char *npy;     /* of posemb */
+    app_size grid;       /* patches, of posemb */
+    int filter;          /* patches_position_filter */
+    uint64_t layer;
     double crop;            /* the part of the resized picture that it sees; 0: as the model says */
     int views;              /* vit_views */
     int precision;          /* vit_precision */
@@ -52,8 +56,8 @@ typedef struct app_settings {
     app_list exports, val_data;
     double checkpoint_minutes;
     bool resume, no_times, strict, sort_copies;
-    bool json, csv, logits, null_separated, no_exif, fast_decode, report, profile, quiet, verbose,
-        help, list;
+    bool json, csv, centred, logits, null_separated, no_exif, fast_decode, report, profile, quiet,
+        verbose, help, list;
     const char *const *operands; /* what is not an option, in order */
     size_t operand_count;
     int argc; /* the command as it was given */

@@ -7,6 +7,7 @@
 #include "app_commands.h"
 #include "app_guard.h"
 #include "app_model.h"
+#include "app_npy.h"
 #include "app_output.h"
 #include "app_report.h"
 #include "app_text.h"
@@ -29,35 +30,10 @@ typedef struct seen {
     double mean;
 } seen;
 
-/* ---- NumPy's format, version 1.0: magic, header length, a Python dict, padding to 64 ---- */
-
 static vitc_status write_npy(const char *path, const seen *s, const vitc_log *log)
 {
-    static const char magic[8] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0};
-    char dict[160], header[256];
-    const int used = snprintf(dict, sizeof dict,
-                              "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %u, %u), }",
-                              PATCHES_CHANNELS, s->picture.height, s->picture.width);
-    const size_t total = vitc_size_round_up(10 + (size_t)used + 1, 64);
-    memset(header, ' ', sizeof header);
-    memcpy(header, magic, sizeof magic);
-    header[8] = (char)((total - 10) & 0xFF);
-    header[9] = (char)((total - 10) >> 8);
-    memcpy(header + 10, dict, (size_t)used);
-    header[total - 1] = '\n';
-
-    vitc_file_writer writer;
-    const vitc_status status = vitc_file_writer_open(&writer, path, log);
-    if (status != VITC_OK) return status;
-    vitc_file_writer_append(&writer, header, total);
-    for (size_t i = 0; i < s->tensor_count; i++) { /* little-endian on every machine */
-        uint32_t bits;
-        memcpy(&bits, &s->tensor[i], sizeof bits);
-        const unsigned char bytes[4] = {(unsigned char)bits, (unsigned char)(bits >> 8),
-                                        (unsigned char)(bits >> 16), (unsigned char)(bits >> 24)};
-        vitc_file_writer_append(&writer, bytes, sizeof bytes);
-    }
-    return vitc_file_writer_commit(&writer, log);
+    const size_t shape[] = {PATCHES_CHANNELS, s->picture.height, s->picture.width};
+    return app_npy_write(path, s->tensor, shape, 3, log);
 }
 
 static vitc_status write_png(const char *path, const seen *s, const vitc_log *log)

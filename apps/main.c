@@ -128,6 +128,17 @@ const app_command app_commands[] = {
      "loss is told with a bound that holds with 95 % confidence. The original file is needed for "
      "the next time: int8 weights cannot be converted back.",
      1, 1, app_quantize_run},
+    {"posemb", "show|resize [MODEL]", "look at position embeddings, or resize them",
+     "posemb show: draw a model's position embeddings as in the ViT paper's figure 7, one small "
+     "map "
+     "for each patch of how alike it is to all others (relative positions: one for each head, over "
+     "offsets), and say how much of rows, columns, direction and distance they hold, beside what "
+     "chance gives.\n"
+     "posemb resize: write the model for another grid of patches, its position embeddings "
+     "resampled, its preprocessing scaled.\n"
+     "MODEL is what vitc classify takes for --model; show has the model built into this program "
+     "where none is given.",
+     1, 2, app_posemb_run},
     {"check", "DATA...", "find what is wrong with sets of images",
      "Read every image of one or more sets, and say what is wrong with them: images that cannot be "
      "decoded; images that are there twice, or look alike, within a set and between sets; one "

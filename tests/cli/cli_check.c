@@ -12,6 +12,9 @@
  *   cli_check golden FILE       the same rows against tests/golden/bundled.json: sizes, top-5
  *                               order, scores
  *   cli_check json [KEY...]     one JSON document on stdin; prints the value below the keys
+ *   cli_check model KIND OP AT FILE
+ *                               writes a tiny model with positions of that kind (words of
+ *                               patches.h), 3x4 patches, 2 blocks of 2 heads
  *   cli_check npy FILE MODEL T  a NumPy file against tensor T of a safetensors file
  *   cli_check offsets FILE T    "BEGIN END", bytes of tensor T from the start of a safetensors file
  */
@@ -23,6 +26,7 @@
 
 #include "vitc_file.h"
 #include "vitc_json.h"
+#include "vit_weights.h"
 
 /* Scores of one model in float32 by two programs: sums in another order differ by about 1e-6. */
 static const double score_tolerance = 1e-4;
@@ -576,6 +580,71 @@ static void check_eval(const char *path)
     free(text);
 }
 
+/* ---- models ---- */
+
+static int index_of(const char *word, const char *(*name)(int), const char *what)
+{
+    for (int i = 0; name(i) != NULL; i++)
+        if (strcmp(name(i), word) == 0) return i;
+    fail("%s is no %s", word, what);
+}
+
+static const char *kind_name(int i)
+{
+    return patches_position_string((patches_position_kind)i);
+}
+
+static const char *op_name(int i)
+{
+    return patches_position_op_string((patches_position_op)i);
+}
+
+static const char *at_name(int i)
+{
+    return patches_position_at_string((patches_position_at)i);
+}
+
+/* Numbers that every machine makes alike; gains are near 1. */
+static void fill_parameters(const vit_weights *weights)
+{
+    for (size_t p = 0; p < weights->table.count; p++) {
+        const vit_param *param = &weights->table.params[p];
+        const bool gain =
+            strstr(param->name, "norm") != NULL && strstr(param->name, "weight") != NULL;
+        for (size_t i = 0; i < param->count; i++)
+            weights->parameters[param->offset + i] =
+                (float)((i * i * 37 + i * 11 + p * 5) % 23) / 64 - 11.0f / 64 + (gain ? 1 : 0);
+    }
+}
+
+static void write_model(char **words)
+{
+    vit_config config;
+    vit_weights weights;
+    if (vit_config_named(&config, "testing", &speaking) != VITC_OK) exit(1);
+    config.patch = 8;
+    config.image_height = 24;
+    config.image_width = 32;
+    config.width = 16;
+    config.heads = 2;
+    config.layers = 2;
+    config.mlp = 24;
+    config.classes = 3;
+    config.position = (patches_position_kind)index_of(words[0], kind_name, "kind");
+    config.position_op = (patches_position_op)index_of(words[1], op_name, "op");
+    config.position_at = (patches_position_at)index_of(words[2], at_name, "place");
+    config.position_covers_prefix = false;
+    if (vit_weights_create(&weights, &config, &speaking) != VITC_OK) exit(1);
+    fill_parameters(&weights);
+    weights.description.preprocess = (patches_spec){.resize = PATCHES_RESIZE_EXACT,
+                                                    .resize_height = config.image_height,
+                                                    .resize_width = config.image_width,
+                                                    .filter = IMGIO_BICUBIC,
+                                                    .rescale = 1 / 255.0};
+    if (vit_weights_write(&weights, words[3], VIT_DTYPE_F32, &speaking) != VITC_OK) exit(1);
+    vit_weights_free(&weights);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -589,6 +658,8 @@ int main(int argc, char **argv)
         check_eval(argv[2]);
     } else if (strcmp(what, "json") == 0) {
         check_json(argv + 2, argc - 2);
+    } else if (strcmp(what, "model") == 0 && argc == 6) {
+        write_model(argv + 2);
     } else if (strcmp(what, "npy") == 0 && argc == 5) {
         check_npy(argv[2], argv[3], argv[4]);
     } else if (strcmp(what, "offsets") == 0 && argc == 4) {

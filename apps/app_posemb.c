@@ -1,0 +1,398 @@
+/* vitc posemb: looks at a model's position embeddings, and gives it others for another grid. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "app_commands.h"
+#include "app_guard.h"
+#include "app_model.h"
+#include "app_npy.h"
+#include "app_posemb.h"
+#include "app_report.h"
+#include "vitc_file.h"
+#include "vitc_log.h"
+
+/* The words of --filter, in the order of patches_position_filter. */
+static const char *const filter_words[PATCHES_POSITION_FILTER_COUNT] = {
+    [PATCHES_POSITION_FILTER_DEFAULT] = "bicubic-antialias",
+    [PATCHES_POSITION_BICUBIC_ANTIALIAS] = "bicubic-antialias",
+    [PATCHES_POSITION_BICUBIC] = "bicubic",
+    [PATCHES_POSITION_BILINEAR_ANTIALIAS] = "bilinear-antialias",
+    [PATCHES_POSITION_BILINEAR] = "bilinear",
+    [PATCHES_POSITION_BILINEAR_CORNERS] = "bilinear-corners"};
+
+/* ---- --npy ---- */
+
+/* Slots of prefix tokens, which the table of other tools has too, come first. */
+static int write_table(const char *path, const vit_model *model, uint32_t layer,
+                       const app_settings *settings)
+{
+    const vitc_log log = app_log(settings);
+    patches_position position;
+    const vit_config *config = vit_model_describe(model).config;
+    if (!vit_model_position(&position, model, layer)) {
+        app_error("%s: %s positions%s are no table of numbers for each place; nothing to write",
+                  path, patches_position_string(config->position),
+                  patches_position_has_table(config->position) ? " after the first block" : "");
+        return APP_EXIT_USAGE;
+    }
+    const size_t slots =
+        position.prefix + (size_t)position.grid_height * (size_t)position.grid_width;
+    const size_t shape[] = {slots, position.width};
+    return app_exit_status(app_npy_write(path, position.table, shape, 2, &log));
+}
+
+/* ---- show ---- */
+
+typedef struct shown {
+    const app_settings *settings;
+    const vit_model *model;
+    const vit_config *config;
+    uint32_t layer;
+    app_posemb_maps maps;
+    patches_position position; /* table NULL: there is none */
+    float *made;
+    patches_structure structure, chance, limit;
+    patches_relative relative; /* of heads */
+    app_posemb_head *heads;    /* NULL: not of this kind */
+} shown;
+
+enum { SHUFFLES = 99 };
+
+static vitc_status measure(shown *s, const vitc_log *log)
+{
+    VITC_TRY(app_posemb_table(&s->position, &s->made, s->model, s->layer, log));
+    if (s->position.table != NULL)
+        return patches_position_structure(&s->structure, &s->chance, &s->limit, &s->position,
+                                          SHUFFLES, 0, log);
+    const float *table = vit_model_relative(&s->relative, s->model, s->layer);
+    if (table == NULL) return VITC_OK;
+    s->heads = calloc(s->relative.heads, sizeof *s->heads);
+    if (s->heads == NULL) return vitc_fail_memory(log, "the heads' positions");
+    for (uint32_t h = 0; h < s->relative.heads; h++)
+        VITC_TRY(app_posemb_measure_head(&s->heads[h], table, &s->relative, h, log));
+    return VITC_OK;
+}
+
+/* "added to the embedded patches", ... */
+static void print_place(const vit_config *c)
+{
+    const bool multiplied = c->position_op == PATCHES_POSITION_MUL;
+    const bool own = c->position_at == PATCHES_POSITION_EVERY;
+    switch (c->position) {
+    case PATCHES_POSITION_NONE:
+        printf("\n");
+        return;
+    case PATCHES_POSITION_RELATIVE:
+        printf(", biases on attention by offset, %s\n",
+               own ? "each block its own" : "all blocks the same");
+        return;
+    case PATCHES_POSITION_ROPE_2D:
+        printf(", queries and keys turned by their place in every block\n");
+        return;
+    default:
+        break;
+    }
+    printf(", %s %s%s\n", multiplied ? "multiplied with" : "added to",
+           c->position_at == PATCHES_POSITION_STEM ? "the embedded patches"
+                                                   : "the tokens of every block",
+           c->position_at == PATCHES_POSITION_STEM            ? ""
+           : own && c->position != PATCHES_POSITION_SINCOS_2D ? ", each its own"
+                                                              : ", the same");
+}
+
+static void print_heads(const shown *s)
+{
+    printf("\n  %-6s %9s %9s  %-14s %7s %7s  %s\n", "head", "least", "most", "most at", "rows",
+           "columns", "with distance");
+    for (uint32_t h = 0; h < s->relative.heads; h++) {
+        const app_posemb_head *head = &s->heads[h];
+        char at[48];
+        snprintf(at, sizeof at, "%+lld,%+lld", (long long)head->dy, (long long)head->dx);
+        printf("  %-6u %9.4f %9.4f  %-14s", h + 1, head->least, head->most, at);
+        if (head->rows != head->rows)
+            printf(" %7s %7s  %s\n", "-", "-", "-");
+        else
+            printf(" %5.1f %% %5.1f %%  %+.2f\n", 100 * head->rows, 100 * head->columns,
+                   head->distance);
+    }
+    fputs("\nBiases on the attention of a patch to another. most at: the offset down,right from "
+          "the\npatch that looks to the one looked at. rows, columns: how much of the variance "
+          "follows\nfrom one of the two alone. with distance: correlation; -1: the nearer the "
+          "higher.\n",
+          stdout);
+}
+
+static void print_text(const shown *s)
+{
+    const vit_config *c = s->config;
+    const uint32_t height = c->image_height / c->patch, width = c->image_width / c->patch;
+    char *origin = app_text_printable(app_model_origin(s->settings));
+    printf("model      %s\n", origin != NULL ? origin : "?");
+    free(origin);
+    printf("positions  %s", patches_position_string(c->position));
+    print_place(c);
+    printf("grid       %ux%u patches of %ux%u pixels\n", height, width, c->patch, c->patch);
+    if (c->position_at == PATCHES_POSITION_EVERY && c->position != PATCHES_POSITION_ROPE_2D &&
+        c->position != PATCHES_POSITION_SINCOS_2D)
+        printf("block      %u of 0 to %u\n", s->layer, c->layers - 1);
+    if (s->position.table != NULL) {
+        if (c->position == PATCHES_POSITION_ROPE_2D)
+            printf("shown      vectors of ones, turned as a head's %u numbers are\n",
+                   s->position.width);
+        else
+            printf("table      %u rows of %u numbers", height * width, s->position.width);
+        if (s->position.prefix > 0)
+            printf(", and %u for tokens that are no patches", s->position.prefix);
+        if (c->position != PATCHES_POSITION_ROPE_2D) printf("\n");
+        app_posemb_print_structure(stdout, &s->structure, &s->chance, &s->limit, &s->position);
+    }
+    if (s->heads != NULL) print_heads(s);
+    if (c->position == PATCHES_POSITION_NONE)
+        fputs("\nThe model has no position embeddings: it cannot tell where a patch is, except by "
+              "what\nis in it. There is nothing to draw.\n",
+              stdout);
+}
+
+static bool set_heads(vitc_json *o, const shown *s)
+{
+    vitc_json *heads = vitc_json_array();
+    bool ok = heads != NULL;
+    for (uint32_t h = 0; h < s->relative.heads && ok; h++) {
+        const app_posemb_head *head = &s->heads[h];
+        vitc_json *one = vitc_json_object();
+        ok = one != NULL && vitc_json_set_integer(one, "head", h + 1) &&
+             vitc_json_set_number(one, "least", head->least) &&
+             vitc_json_set_number(one, "most", head->most) &&
+             vitc_json_set_integer(one, "most_dy", head->dy) &&
+             vitc_json_set_integer(one, "most_dx", head->dx) &&
+             vitc_json_set_number(one, "rows", head->rows) &&
+             vitc_json_set_number(one, "columns", head->columns) &&
+             vitc_json_set_number(one, "distance", head->distance);
+        ok = vitc_json_append(heads, one) && ok;
+    }
+    return vitc_json_set(o, "heads", heads) && ok;
+}
+
+static bool print_json(const shown *s)
+{
+    const vit_config *c = s->config;
+    vitc_json *o = vitc_json_object();
+    bool ok = o != NULL && vitc_json_set_string(o, "model", app_model_origin(s->settings)) &&
+              vitc_json_set_string(o, "position", patches_position_string(c->position)) &&
+              vitc_json_set_string(o, "op", patches_position_op_string(c->position_op)) &&
+              vitc_json_set_string(o, "at", patches_position_at_string(c->position_at)) &&
+              vitc_json_set_integer(o, "layer", s->layer) &&
+              vitc_json_set_integer(o, "grid_height", c->image_height / c->patch) &&
+              vitc_json_set_integer(o, "grid_width", c->image_width / c->patch);
+    if (ok && s->position.table != NULL)
+        ok = vitc_json_set_integer(o, "width", s->position.width) &&
+             vitc_json_set_integer(o, "prefix", s->position.prefix) &&
+             vitc_json_set(o, "structure", app_posemb_structure_json(&s->structure)) &&
+             vitc_json_set(o, "chance", app_posemb_structure_json(&s->chance)) &&
+             vitc_json_set(o, "limit", app_posemb_structure_json(&s->limit)) &&
+             vitc_json_set_integer(o, "shuffles", SHUFFLES);
+    if (ok && s->heads != NULL) ok = set_heads(o, s);
+    return app_text_print_json(o, ok, 2, 9, "\n");
+}
+
+static int check_layer(const shown *s)
+{
+    const vit_config *c = s->config;
+    const bool only_first = patches_position_has_table(c->position) &&
+                            c->position_at == PATCHES_POSITION_STEM && s->layer > 0;
+    if (s->settings->layer >= c->layers) {
+        app_error("--layer %llu: the model has blocks 0 to %u",
+                  (unsigned long long)s->settings->layer, c->layers - 1);
+        return APP_EXIT_USAGE;
+    }
+    if (only_first) {
+        app_error("--layer %u: this model combines positions with the embedded patches only, "
+                  "which is layer 0",
+                  s->layer);
+        return APP_EXIT_USAGE;
+    }
+    return APP_EXIT_DONE;
+}
+
+static int show_files(shown *s)
+{
+    const app_settings *settings = s->settings;
+    const vitc_log log = app_log(settings);
+    const app_terminal terminal = app_terminal_of(stdout);
+    const bool preview = terminal.color && terminal.utf8 && !settings->json;
+    int result = APP_EXIT_DONE;
+    if (settings->output != NULL || preview)
+        result = app_exit_status(
+            app_posemb_maps_make(&s->maps, s->model, s->layer, settings->centred, &log));
+    if (result == APP_EXIT_DONE && settings->output != NULL) {
+        if (s->maps.count == 0) {
+            app_error("%s: the model has no position embeddings; nothing to draw",
+                      settings->output);
+            return APP_EXIT_USAGE;
+        }
+        result = app_posemb_draw(settings->output, &s->maps, settings);
+    }
+    if (result == APP_EXIT_DONE && settings->npy != NULL)
+        result = write_table(settings->npy, s->model, s->layer, settings);
+    if (result == APP_EXIT_DONE && preview && s->maps.count > 0)
+        app_posemb_preview(stdout, &s->maps, terminal.columns);
+    return result;
+}
+
+static int show(const app_settings *settings)
+{
+    const vitc_log log = app_log(settings);
+    vit_model *model = NULL;
+    if (settings->output != NULL && !app_posemb_is_picture(settings->output)) {
+        app_error("%s: a picture of positions is a .png or .svg file", settings->output);
+        return APP_EXIT_USAGE;
+    }
+    int result = app_model_load(&model, settings);
+    if (result != APP_EXIT_DONE) return result;
+    shown s = {.settings = settings,
+               .model = model,
+               .config = vit_model_describe(model).config,
+               .layer = (uint32_t)settings->layer};
+    result = check_layer(&s);
+    if (result == APP_EXIT_DONE) result = app_exit_status(measure(&s, &log));
+    if (result == APP_EXIT_DONE) result = show_files(&s);
+    if (result == APP_EXIT_DONE) {
+        if (!settings->json)
+            print_text(&s);
+        else if (!print_json(&s))
+            result = app_exit_status(vitc_fail_memory(&log, "the answer"));
+    }
+    free(s.maps.values);
+    free(s.made);
+    free(s.heads);
+    vit_model_free(model);
+    return result;
+}
+
+/* ---- resize ---- */
+
+static int find_size(app_size *size, const vit_config *config, const app_settings *settings)
+{
+    const app_size grid = settings->grid;
+    *size = settings->image_size;
+    if ((grid.width != 0) == (size->width != 0)) {
+        app_error("posemb resize takes one of --grid and --img-size");
+        return APP_EXIT_USAGE;
+    }
+    if (grid.width == 0) return APP_EXIT_DONE;
+    if (grid.width > UINT16_MAX / config->patch || grid.height > UINT16_MAX / config->patch) {
+        app_error("--grid %ux%u: with patches of %u pixels the images would be larger than %u",
+                  grid.height, grid.width, config->patch, (unsigned)UINT16_MAX);
+        return APP_EXIT_USAGE;
+    }
+    *size = (app_size){.width = grid.width * config->patch, .height = grid.height * config->patch};
+    return APP_EXIT_DONE;
+}
+
+/* What was written is read again: the table for others is that of the file. */
+static int tell_resized(const vit_config *before, const app_settings *settings)
+{
+    const char *kind = patches_position_string(before->position);
+    app_settings written = *settings;
+    vit_model *model;
+    written.model = settings->output;
+    int result = app_model_load(&model, &written);
+    if (result != APP_EXIT_DONE) return result;
+    const vit_config *after = vit_model_describe(model).config;
+    if (settings->npy != NULL) result = write_table(settings->npy, model, 0, settings);
+    if (result == APP_EXIT_DONE) {
+        char *path = app_text_printable(settings->output);
+        printf("%s: %s positions of %ux%u patches", path != NULL ? path : "?", kind,
+               before->image_height / before->patch, before->image_width / before->patch);
+        free(path);
+        printf(" for %ux%u", after->image_height / after->patch, after->image_width / after->patch);
+        if (before->position == PATCHES_POSITION_SINCOS_2D ||
+            before->position == PATCHES_POSITION_ROPE_2D)
+            printf(", made anew");
+        else if (before->position != PATCHES_POSITION_NONE)
+            printf(", %s", filter_words[after->position_filter]);
+        printf("; images of %ux%u\n", after->image_width, after->image_height);
+    }
+    vit_model_free(model);
+    return result;
+}
+
+static int check_resize(const app_settings *settings)
+{
+    if (settings->output == NULL || settings->model == NULL) {
+        app_error("posemb resize needs MODEL, and --output FILE, the file to write");
+        return APP_EXIT_USAGE;
+    }
+    if (settings->json || settings->centred || settings->layer != 0) {
+        app_error("--json, --centred and --layer are for posemb show");
+        return APP_EXIT_USAGE;
+    }
+    return APP_EXIT_DONE;
+}
+
+static int resize(const app_settings *settings)
+{
+    const vitc_log log = app_log(settings);
+    vit_load_options options = {0};
+    vit_model *model = NULL;
+    app_size size;
+    int result = check_resize(settings);
+    if (result != APP_EXIT_DONE) return result;
+    app_settings stored = *settings;
+    stored.image_size = (app_size){0};
+    result = app_model_load(&model, &stored);
+    if (result != APP_EXIT_DONE) return result;
+    const vit_config before = *vit_model_describe(model).config;
+    vit_model_free(model);
+    result = find_size(&size, &before, settings);
+    if (result != APP_EXIT_DONE) return result;
+    options.image_width = size.width;
+    options.image_height = size.height;
+    options.position_filter = (patches_position_filter)settings->filter;
+    result = app_exit_status(vit_model_convert(settings->model, settings->output,
+                                               (vit_dtype)settings->dtype, NULL, &options, &log));
+    stored.output = settings->output;
+    return result == APP_EXIT_DONE ? tell_resized(&before, &stored) : result;
+}
+
+/* ---- the command ---- */
+
+/* A file that is named twice would be written over. */
+static int check_outputs(const app_settings *settings)
+{
+    const char *npy = settings->npy, *others[] = {settings->output, settings->model};
+    for (int i = 0; i < 2; i++)
+        if (npy != NULL && others[i] != NULL &&
+            (strcmp(npy, others[i]) == 0 || vitc_file_is_same(npy, others[i]))) {
+            app_error("%s: is named for --npy and as another file", npy);
+            return APP_EXIT_USAGE;
+        }
+    if (settings->output != NULL && settings->model != NULL &&
+        vitc_file_is_same(settings->output, settings->model)) {
+        app_error("%s: is read by this command and cannot be its output too", settings->output);
+        return APP_EXIT_USAGE;
+    }
+    return APP_EXIT_DONE;
+}
+
+int app_posemb_run(const app_settings *given)
+{
+    app_settings settings = *given;
+    const char *verb = given->operands[0];
+    if (given->operand_count > 1) settings.model = given->operands[1];
+    const bool shows = strcmp(verb, "show") == 0;
+    if (!shows && strcmp(verb, "resize") != 0) {
+        app_error("posemb %s is not known; there are posemb show and posemb resize", verb);
+        return APP_EXIT_USAGE;
+    }
+    if (shows && (settings.grid.width != 0 || settings.image_size.width != 0 ||
+                  settings.filter != 0 || settings.dtype != 0)) {
+        app_error("--grid, --img-size, --filter and --dtype are for posemb resize");
+        return APP_EXIT_USAGE;
+    }
+    const int result = check_outputs(&settings);
+    if (result != APP_EXIT_DONE) return result;
+    app_guard_output(settings.output);
+    app_guard_output(settings.npy);
+    return shows ? show(&settings) : resize(&settings);
+}
