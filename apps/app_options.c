@@ -149,9 +149,9 @@ static const app_option shared_options[] = {
     {"posemb", 0, "img-size", OPTION_SIZE, "N|HxW", FIELD(image_size), 0, 0, NULL,
      "resize: the same by the image's size in pixels, multiples of the patch."},
     {"posemb", 0, "filter", OPTION_CHOICE,
-     "bicubic-antialias|bicubic|bilinear-antialias|bilinear|bilinear-corners", FIELD(filter),
+     "bicubic-aa|bicubic|bilinear-aa|bilinear|bilinear-corners", FIELD(filter),
      PATCHES_POSITION_BICUBIC_ANTIALIAS, 0, NULL,
-     "resize: how learned tables are resampled. bicubic-antialias is timm's way, bicubic Hugging "
+     "resize: how learned tables are resampled. bicubic-aa is timm's way, bicubic Hugging "
      "Face's, bilinear-corners that of the originals in JAX. Default: that of the model's family."},
     {"check", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
      "Also say which labels this model doubts: images that it takes for another class with more "

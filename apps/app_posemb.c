@@ -13,10 +13,10 @@
 
 /* The words of --filter, in the order of patches_position_filter. */
 static const char *const filter_words[PATCHES_POSITION_FILTER_COUNT] = {
-    [PATCHES_POSITION_FILTER_DEFAULT] = "bicubic-antialias",
-    [PATCHES_POSITION_BICUBIC_ANTIALIAS] = "bicubic-antialias",
+    [PATCHES_POSITION_FILTER_DEFAULT] = "bicubic-aa",
+    [PATCHES_POSITION_BICUBIC_ANTIALIAS] = "bicubic-aa",
     [PATCHES_POSITION_BICUBIC] = "bicubic",
-    [PATCHES_POSITION_BILINEAR_ANTIALIAS] = "bilinear-antialias",
+    [PATCHES_POSITION_BILINEAR_ANTIALIAS] = "bilinear-aa",
     [PATCHES_POSITION_BILINEAR] = "bilinear",
     [PATCHES_POSITION_BILINEAR_CORNERS] = "bilinear-corners"};
 

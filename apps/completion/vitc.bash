@@ -25,7 +25,7 @@ _vitc() {
     local current=${COMP_WORDS[COMP_CWORD]}
     local previous=${COMP_WORDS[COMP_CWORD - 1]}
     local command=${COMP_WORDS[1]}
-    local commands="classify eval info bench preprocess convert quantize check train completion version help"
+    local commands="classify eval info bench preprocess convert quantize posemb check train completion version help"
     local options
     COMPREPLY=()
 
@@ -66,6 +66,10 @@ _vitc() {
         options="--preprocess -o --output --dtype --data --map --class-names --report --precision
             --json --batch --threads -q --quiet -v --verbose -h --help"
         ;;
+    posemb)
+        options="-o --output --npy --centred --layer --json --grid --img-size --filter --dtype
+            -q --quiet -v --verbose -h --help"
+        ;;
     check)
         options="-m --model --map --class-names --json --csv --report --distance --no-exif
             --max-pixels --batch --threads -q --quiet -v --verbose -h --help"
@@ -93,7 +97,12 @@ _vitc() {
         previous=${COMP_WORDS[COMP_CWORD - 2]}
     fi
     case $previous in
-    -m | --model | -o | --output | --calibrate)
+    -o | --output)
+        _vitc_files safetensors
+        [[ $command == posemb ]] && _vitc_files png svg
+        return
+        ;;
+    -m | --model | --calibrate)
         _vitc_files safetensors
         return
         ;;
@@ -101,7 +110,7 @@ _vitc() {
         _vitc_files json
         return
         ;;
-    --dump)
+    --dump | --npy)
         _vitc_files npy
         return
         ;;
@@ -200,6 +209,10 @@ _vitc() {
         _vitc_words "f32 bf16 int8 auto"
         return
         ;;
+    --filter)
+        _vitc_words "bicubic-aa bicubic bilinear-aa bilinear bilinear-corners"
+        return
+        ;;
     --dtype)
         if [[ $command == quantize ]]; then
             _vitc_words "bf16 int8"
@@ -210,6 +223,7 @@ _vitc() {
         ;;
     -k | --top-k | --batch | --threads | --max-pixels | --seconds | --warmup | --distance | \
         --val-split | --seed | --max-bad | --img-size | --crop | --min-score | \
+        --layer | --grid | \
         --name | --checkpoint-minutes | --val-every | --patch | --dim | --depth | --heads | \
         --mlp | --pos-std | --epochs | --accumulate | --max-steps | --lr | --min-lr | \
         --step-epochs | --step-factor | --weight-decay | --beta2 | --momentum | --clip | \
@@ -232,6 +246,13 @@ _vitc() {
             '[gG][iI][fF]' '[bB][mM][pP]' '[tT][gG][aA]' '[pP][gG][mM]' '[pP][pP][mM]' '[pP][sS][dD]'
         ;;
     convert | quantize) _vitc_files safetensors ;;
+    posemb)
+        if ((COMP_CWORD == 2)); then
+            _vitc_words "show resize"
+        else
+            _vitc_files safetensors
+        fi
+        ;;
     check | eval | train) _vitc_files csv tsv jsonl tar tar.gz tgz gz bin ;;
     completion) _vitc_words "bash" ;;
     help) _vitc_words "$commands" ;;

@@ -1,0 +1,167 @@
+# vitc posemb: maps and numbers of position embeddings, and models for another grid.
+. "$(dirname "$0")/cli_lib.sh"
+timm=$GOLDEN/checkpoints/timm_vit
+cp "$GOLDEN/photos/cat.jpg" cat.jpg
+
+make() {
+    command_line="cli_check model $*"
+    check "a model: $*" "$CLI_CHECK" model "$@"
+}
+
+is_png() {
+    check "$1 is a PNG file" sh -c 'test "$(head -c 4 "$1" | tail -c 3)" = PNG' - "$1"
+}
+
+# Every kind of positions, and every place: what is said, and a picture where there is one to draw.
+for kind in none learned-1d learned-2d factorized-sum sincos-2d relative rope-2d; do
+    for at in stem every every-shared; do
+        case $kind-$at in
+        none-every* | relative-stem | rope-2d-stem) continue ;;
+        esac
+        make $kind add $at model.safetensors
+        run posemb show model.safetensors
+        exits 0
+        silent err
+        { echo "== $kind $at" && cat out; } >>all
+        run posemb show model.safetensors -o maps.svg --json
+        if [ $kind = none ]; then
+            exits 2
+            err_has "nothing to draw"
+            check "no picture" test ! -e maps.svg
+            continue
+        fi
+        exits 0
+        check "a picture" grep -q "</svg>" maps.svg
+        "$CLI_CHECK" json position <out >value
+        check "JSON says $kind" grep -qxF "\"$kind\"" value
+        rm maps.svg
+    done
+done
+cp all out
+same posemb.txt
+make learned-2d mul stem model.safetensors
+run posemb show model.safetensors
+out_has "multiplied with the embedded patches"
+
+# One map for each patch, or for each head.
+maps() {
+    check "$2 maps" sh -c 'test "$(grep -c "<image " maps.svg)" -eq "$1"' - "$2"
+    rm -f maps.svg
+}
+run posemb show model.safetensors -o maps.svg
+maps patches 12
+make relative add every model.safetensors
+run posemb show model.safetensors --layer 1 -o maps.svg
+exits 0
+out_has "block      1 of 0 to 1"
+maps heads 2
+cp out second
+run posemb show model.safetensors
+check "blocks have their own" sh -c '! cmp -s out second'
+
+# The built-in model: numbers that are known, by name.
+run posemb show -o maps.png --centred --npy table.npy
+exits 0
+is_png maps.png
+check "65 rows" grep -aq "'shape': (65, 256)" table.npy
+run posemb show --json
+exits 0
+"$CLI_CHECK" json structure rows <out >value
+check "rows hold 62 %" grep -q '^0\.6217' value
+run posemb show -o maps.txt
+exits 2
+err_has ".png or .svg"
+
+# The table for other tools is that of the model.
+run posemb show "$timm" --npy table.npy
+exits 0
+run convert "$timm" -o timm.safetensors
+run posemb show timm.safetensors --npy again.npy
+check "the same of the converted file" cmp table.npy again.npy
+"$CLI_CHECK" offsets timm.safetensors pos_embed >place
+read -r begin end <place
+tail -c +$((begin + 1)) timm.safetensors | head -c $((end - begin)) >stored
+tail -c +129 table.npy >dumped
+check "the numbers of the file" cmp stored dumped
+
+# Another grid: the same file as convert makes, and the same as when it is resized at loading.
+run convert "$timm" --img-size 48x64 -o converted.safetensors
+run posemb resize "$timm" --img-size 48x64 -o resized.safetensors
+exits 0
+silent err
+out_has "resized.safetensors: learned-1d positions of 4x4 patches for 6x8, bicubic-aa; images of 64x48"
+check "as convert has it" cmp converted.safetensors resized.safetensors
+run posemb resize "$timm" --grid 6x8 -o resized.safetensors --npy table.npy
+exits 0
+check "as convert has it, by the grid" cmp converted.safetensors resized.safetensors
+run posemb show resized.safetensors --npy again.npy
+check "the table of the new model" cmp table.npy again.npy
+for filter in bicubic-aa bicubic bilinear-aa bilinear bilinear-corners; do
+    run posemb resize "$timm" --grid 3 --filter $filter -o $filter.safetensors
+    exits 0
+    out_has "4x4 patches for 3x3, $filter"
+    run classify -q -m $filter.safetensors --json --logits cat.jpg
+    exits 0
+    cp out $filter.json
+done
+check "each filter gives others" sh -c 'test "$(cat *.json | sort -u | wc -l)" -eq 5'
+for kind in none learned-2d factorized-sum sincos-2d relative rope-2d; do
+    make $kind add "$([ $kind = relative ] || [ $kind = rope-2d ] && echo every || echo stem)" \
+        model.safetensors
+    run posemb resize model.safetensors --grid 5x2 -o other.safetensors
+    exits 0
+    out_has "3x4 patches for 5x2"
+    run posemb show other.safetensors
+    exits 0
+    out_has "grid       5x2 patches"
+    run classify -q -m other.safetensors cat.jpg
+    exits 0
+done
+# int8 weights keep their positions to look at, and cannot be written anew.
+run quantize "$timm" -o int8.safetensors
+run posemb show int8.safetensors --npy again.npy
+exits 0
+run posemb show "$timm" --npy table.npy
+check "int8: the same positions" cmp table.npy again.npy
+run posemb resize int8.safetensors --grid 3 -o other8.safetensors
+exits 2
+err_has "int8"
+check "nothing is left" test ! -e other8.safetensors
+
+# Wrong usage, and files that would be written over.
+wrong() {
+    run posemb "$@"
+    exits 2
+    silent out
+}
+wrong draw
+err_has "posemb show and posemb resize"
+wrong show --grid 4
+wrong show "$timm" --layer 99
+err_has "blocks 0 to"
+wrong show "$timm" --layer 1
+err_has "layer 0"
+wrong resize "$timm" -o out.safetensors
+err_has "one of --grid and --img-size"
+wrong resize "$timm" -o out.safetensors --grid 4 --img-size 32
+wrong resize "$timm" --grid 4
+err_has "--output"
+wrong resize -o out.safetensors --grid 4
+err_has "MODEL"
+wrong resize "$timm" -o out.safetensors --grid 4 --json
+wrong resize "$timm" -o out.safetensors --grid 9000
+err_has "larger than"
+wrong resize "$timm" -o out.safetensors --filter cubic --grid 4
+err_has "bicubic-aa|bicubic"
+wrong resize timm.safetensors -o timm.safetensors --grid 4
+err_has "cannot be its output"
+wrong show timm.safetensors --npy timm.safetensors
+err_has "as another file"
+make relative add every model.safetensors
+wrong show model.safetensors --npy table.npy
+err_has "no table"
+run posemb show missing.safetensors
+exits 3
+run posemb show -o /dev/full/maps.png
+exits 4
+finish
