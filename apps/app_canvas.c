@@ -106,7 +106,7 @@ static size_t next_letter(int *letter, const char *text)
     if (length == 0) return 1;
     if (point >= FIRST && point <= LAST) *letter = (int)point;
     if (point == 0xa0) *letter = ' ';
-    if (point >= 0xc0 && point <= 0xff) *letter = latin[point - 0xc0];
+    if (point >= 0xc0 && point <= 0xff) *letter = (unsigned char)latin[point - 0xc0];
     return length;
 }
 

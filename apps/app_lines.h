@@ -10,7 +10,7 @@
  * changed before app_lines_begin. Another program that writes to it is found out. */
 typedef struct app_lines app_lines;
 
-int app_lines_create(app_lines **lines, const char *path, bool resume);
+int app_lines_create(app_lines **created, const char *path, bool resume);
 /* Keeps the first `good` bytes. */
 int app_lines_begin(app_lines *lines, uint64_t good);
 /* `text` ends with a newline. When it fails, as on a full disk, the lines before it are kept

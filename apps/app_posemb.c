@@ -375,24 +375,24 @@ static int check_outputs(const app_settings *settings)
     return APP_EXIT_DONE;
 }
 
-int app_posemb_run(const app_settings *given)
+int app_posemb_run(const app_settings *settings)
 {
-    app_settings settings = *given;
-    const char *verb = given->operands[0];
-    if (given->operand_count > 1) settings.model = given->operands[1];
+    app_settings own = *settings;
+    const char *verb = settings->operands[0];
+    if (settings->operand_count > 1) own.model = settings->operands[1];
     const bool shows = strcmp(verb, "show") == 0;
     if (!shows && strcmp(verb, "resize") != 0) {
         app_error("posemb %s is not known; there are posemb show and posemb resize", verb);
         return APP_EXIT_USAGE;
     }
-    if (shows && (settings.grid.width != 0 || settings.image_size.width != 0 ||
-                  settings.filter != 0 || settings.dtype != 0)) {
+    if (shows &&
+        (own.grid.width != 0 || own.image_size.width != 0 || own.filter != 0 || own.dtype != 0)) {
         app_error("--grid, --img-size, --filter and --dtype are for posemb resize");
         return APP_EXIT_USAGE;
     }
-    const int result = check_outputs(&settings);
+    const int result = check_outputs(&own);
     if (result != APP_EXIT_DONE) return result;
-    app_guard_output(settings.output);
-    app_guard_output(settings.npy);
-    return shows ? show(&settings) : resize(&settings);
+    app_guard_output(own.output);
+    app_guard_output(own.npy);
+    return shows ? show(&own) : resize(&own);
 }

@@ -114,7 +114,8 @@ static vitc_status map_patches(app_posemb_maps *maps, const patches_position *po
     if (status == VITC_OK) status = patches_position_similarity(cosines, position, centred, log);
     if (status == VITC_OK) status = allocate(maps, log);
     for (uint32_t i = 0; i < maps->count && status == VITC_OK; i++) {
-        const size_t y = i / maps->columns * maps->step, x = i % maps->columns * maps->step;
+        const size_t y = (size_t)(i / maps->columns) * maps->step;
+        const size_t x = (size_t)(i % maps->columns) * maps->step;
         memcpy(maps->values + i * n, cosines + (y * width + x) * n, n * sizeof *cosines);
     }
     free(cosines);

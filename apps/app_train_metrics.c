@@ -205,7 +205,7 @@ static bool get_record(app_train_record *r, const vitc_json *o)
 static bool add_record(app_train_record **records, size_t *count, size_t *room,
                        const app_train_record *record)
 {
-    if (*count == *room) {
+    if (*records == NULL || *count == *room) {
         const size_t more = *room > 0 ? 2 * *room : 64;
         app_train_record *grown = realloc(*records, more * sizeof **records);
         if (grown == NULL) return false;

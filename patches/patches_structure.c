@@ -65,9 +65,11 @@ static vitc_status make_gram(double *gram, const patches_position *position, siz
     double *rows = copy_rows(position, n, centred);
     if (rows == NULL) return vitc_fail_memory(log, "a table of positions");
     for (size_t p = 0; p < n; p++)
-        for (size_t q = 0; q <= p; q++)
-            gram[p * n + q] = gram[q * n + p] =
-                multiply(rows + p * position->width, rows + q * position->width, position->width);
+        for (size_t q = 0; q <= p; q++) {
+            const double *a = rows + p * position->width, *b = rows + q * position->width;
+            /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): no table is empty (check_table) */
+            gram[p * n + q] = gram[q * n + p] = multiply(a, b, position->width);
+        }
     free(rows);
     return VITC_OK;
 }

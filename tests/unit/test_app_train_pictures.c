@@ -298,9 +298,9 @@ static void letters_are_drawn(void **state)
     assert_memory_equal(a.pixels, b.pixels, (size_t)3 * 60 * 9);
     assert_int_equal(app_canvas_text_length("l\xc3\xb6\xc3\x9f\xff"), 4);
     /* Every letter is one of its own. */
-    for (char c = '!'; c <= '~'; c++)
-        for (char d = ' '; d < c; d++) {
-            const char left[] = {c, 0}, right[] = {d, 0};
+    for (int c = '!'; c <= '~'; c++)
+        for (int d = ' '; d < c; d++) {
+            const char left[] = {(char)c, 0}, right[] = {(char)d, 0};
             app_canvas_fill(&a, 0, 0, 60, 9, (app_color){255, 255, 255});
             app_canvas_fill(&b, 0, 0, 60, 9, (app_color){255, 255, 255});
             app_canvas_text(&a, 0, 0, left, 1, 1, black);
