@@ -429,6 +429,7 @@ vit_optimizer_options app_recipe_optimizer(const app_recipe *r, int threads)
     options.layer_decay = r->layer_decay;
     options.clip = r->clip;
     options.average = r->ema;
+    options.precision = (vit_precision)r->precision;
     options.threads = threads;
     return options;
 }

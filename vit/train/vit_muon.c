@@ -7,10 +7,9 @@
 
 enum { ITERATIONS = 5 };
 
-vit_muon_layout vit_muon_reserve(vitc_arena *arena, const vit_kernels *kernels, size_t rows,
-                                 size_t cols, int threads)
+vit_muon_layout vit_muon_reserve(vitc_arena *arena, const vit_gemm *gemm, size_t rows, size_t cols,
+                                 int threads)
 {
-    const vit_gemm *gemm = &kernels->f32;
     vit_muon_layout l = {.rows = vitc_size_min(rows, cols), .cols = vitc_size_max(rows, cols)};
     /* Products: X X^T and A A^T with the rows as tokens, and polynomial * X. */
     const size_t weights = vitc_size_max(vit_linear_packed_size(gemm, l.rows, l.cols),
@@ -28,10 +27,11 @@ vit_muon_layout vit_muon_reserve(vitc_arena *arena, const vit_kernels *kernels, 
     return l;
 }
 
-vit_muon vit_muon_bind(const vitc_arena *arena, const vit_kernels *kernels,
+vit_muon vit_muon_bind(const vitc_arena *arena, const vit_gemm *gemm, const vit_rows_f32 *rows,
                        const vit_muon_layout *l)
 {
-    vit_muon muon = {.kernels = *kernels,
+    vit_muon muon = {.rows = rows,
+                     .gemm = *gemm,
                      .x = vitc_arena_at(arena, l->x),
                      .square = vitc_arena_at(arena, l->square),
                      .polynomial = vitc_arena_at(arena, l->polynomial),
@@ -49,11 +49,8 @@ vit_muon vit_muon_bind(const vitc_arena *arena, const vit_kernels *kernels,
 static void multiply(const vit_muon *muon, float *out, const float *x, const float *w, size_t rows,
                      size_t n, size_t k, bool transposed)
 {
-    const vit_linear linear = {.out = n,
-                               .in = k,
-                               .gemm = &muon->kernels.f32,
-                               .packed = muon->weights,
-                               .bias = muon->zeros};
+    const vit_linear linear = {
+        .out = n, .in = k, .gemm = &muon->gemm, .packed = muon->weights, .bias = muon->zeros};
 #pragma omp single
     {
         if (transposed)
@@ -62,7 +59,7 @@ static void multiply(const vit_muon *muon, float *out, const float *x, const flo
             vit_linear_pack(&linear, w, NULL);
     }
     vit_op_linear(out, n, x, k, rows, NULL, &linear, VIT_EPILOGUE_BIAS, false, &muon->scratch,
-                  muon->kernels.rows);
+                  muon->rows);
 #pragma omp barrier
 }
 

@@ -19,7 +19,8 @@ typedef struct vit_muon_layout {
 } vit_muon_layout;
 
 typedef struct vit_muon {
-    vit_kernels kernels;
+    const vit_rows_f32 *rows;
+    vit_gemm gemm;              /* the number format of the products */
     float *x;                   /* [rows, cols], rows <= cols: a tall matrix is laid down */
     float *square, *polynomial; /* [rows, rows]: A, and b A + c A A */
     float *zeros;               /* biases that the products do not have */
@@ -28,9 +29,9 @@ typedef struct vit_muon {
 } vit_muon;
 
 /* Reserves memory for matrices of up to rows x cols, on up to `threads` threads. */
-vit_muon_layout vit_muon_reserve(vitc_arena *arena, const vit_kernels *kernels, size_t rows,
-                                 size_t cols, int threads);
-vit_muon vit_muon_bind(const vitc_arena *arena, const vit_kernels *kernels,
+vit_muon_layout vit_muon_reserve(vitc_arena *arena, const vit_gemm *gemm, size_t rows, size_t cols,
+                                 int threads);
+vit_muon vit_muon_bind(const vitc_arena *arena, const vit_gemm *gemm, const vit_rows_f32 *rows,
                        const vit_muon_layout *layout);
 
 /* out [rows, cols] = U V^T of m, nearly; zeros for zeros. Called by all threads of a team, out and

@@ -100,6 +100,9 @@ static vitc_status check_options(const vit_optimizer_options *o, const vitc_log 
                          r->name, r->value, r->closed ? '(' : '[', r->low, r->high,
                          r->closed ? ']' : ')');
     }
+    if ((unsigned)o->precision > VIT_PRECISION_BF16)
+        return vitc_fail(log, VITC_ERR_ARGUMENT, "optimizer: precision %s; it must be f32 or bf16",
+                         vit_precision_string(o->precision));
     if (o->kind == VIT_OPTIMIZER_SGD && o->nesterov && o->momentum == 0)
         return vitc_fail(log, VITC_ERR_ARGUMENT, "optimizer: Nesterov's step needs a momentum");
     return VITC_OK;
@@ -140,6 +143,11 @@ static size_t stacked(const vit_param *param)
     return param->id == VIT_QKV_WEIGHT ? 3 : 1;
 }
 
+static const vit_gemm *muon_gemm(const vit_kernels *kernels, const vit_optimizer_options *options)
+{
+    return options->precision == VIT_PRECISION_BF16 ? &kernels->bf16 : &kernels->f32;
+}
+
 static layout lay_out(const vit_param_table *table, const vit_optimizer_options *options,
                       const vit_kernels *kernels, int threads)
 {
@@ -153,7 +161,7 @@ static layout lay_out(const vit_param_table *table, const vit_optimizer_options 
         high = vitc_size_max(high, vitc_size_max(rows, cols));
     }
     if (options->kind == VIT_OPTIMIZER_MUON) {
-        l.muon = vit_muon_reserve(&l.arena, kernels, low, high, threads);
+        l.muon = vit_muon_reserve(&l.arena, muon_gemm(kernels, options), low, high, threads);
         l.update = vitc_arena_reserve_array(&l.arena, low * high, sizeof(float));
     }
     const size_t blocks = count_blocks(table);
@@ -233,7 +241,7 @@ vitc_status vit_optimizer_create(vit_optimizer **out, const vit_config *config,
     o->arena = l.arena;
     o->layers = config->layers;
     if (options->kind == VIT_OPTIMIZER_MUON) {
-        o->muon = vit_muon_bind(&l.arena, &kernels, &l.muon);
+        o->muon = vit_muon_bind(&l.arena, muon_gemm(&kernels, options), kernels.rows, &l.muon);
         o->update = vitc_arena_at(&l.arena, l.update);
     }
     for (int i = 0; i < VIT_OPTIMIZER_ARRAYS_MAX; i++) {

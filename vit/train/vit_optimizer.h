@@ -28,7 +28,7 @@ typedef enum vit_optimizer_kind {
      *     m += (1 - momentum) (g - m)
      *     w -= rate * decay * w
      *     w -= rate * 0.2 sqrt(max(rows, columns)) * orthogonal(g + momentum (m - g))
-     * in float32 (vit_muon.h). */
+     * (vit_muon.h). */
     VIT_OPTIMIZER_MUON,
     VIT_OPTIMIZER_KIND_COUNT
 } vit_optimizer_kind;
@@ -47,10 +47,11 @@ typedef struct vit_optimizer_options {
                                  and tokens have none */
     double layer_decay;       /* 1 for none, or the factor from each layer to the one before it, see
                                  vit_optimizer_rule */
-    double clip;    /* the largest norm of all gradients together, to which larger ones are
-                       scaled down: by clip / (norm + 1e-6), as torch does; 0 for none */
-    double average; /* decay of the running average of parameters, 0.9998; 0 for none */
-    int threads;    /* 0 chooses as vit_workspace_create does */
+    double clip;             /* the largest norm of all gradients together, to which larger ones are
+                                scaled down: by clip / (norm + 1e-6), as torch does; 0 for none */
+    double average;          /* decay of the running average of parameters, 0.9998; 0 for none */
+    vit_precision precision; /* of MUON's products: F32 (and DEFAULT), or BF16, as its authors do */
+    int threads;             /* 0 chooses as vit_workspace_create does */
 } vit_optimizer_options;
 
 vit_optimizer_options vit_optimizer_options_default(vit_optimizer_kind kind); /* clip, average 0 */
