@@ -19,6 +19,8 @@ static int refuse(const char *message)
 
 static int check_settings(const app_settings *settings)
 {
+    if (settings->out == NULL && settings->resume && settings->operand_count == 1)
+        return refuse("train needs --out DIR; to go on with a run: vitc train --out DIR --resume");
     if (settings->out == NULL)
         return refuse("train needs --out DIR, the folder that the run goes into");
     if (settings->operand_count == 0 && !settings->resume)
@@ -113,6 +115,7 @@ static int prepare(app_train *t)
     if (result == APP_EXIT_DONE && t->resumed) result = app_train_resume_finish(t);
     if (result == APP_EXIT_DONE) result = app_train_open_feeds(t);
     if (result == APP_EXIT_DONE) app_train_tell_plan(t);
+    if (result == APP_EXIT_DONE && t->validated) result = app_train_check_validation(t);
     if (result == APP_EXIT_DONE && !t->resumed) result = begin(t);
     if (result == APP_EXIT_DONE)
         result = app_train_metrics_open(&t->metrics, t->folder.path, t->settings->resume,
@@ -134,6 +137,9 @@ static void tell_result(const app_train *t)
     if (t->settings->quiet || t->settings->json) return;
     char *safe = app_text_printable(text);
     printf("\n%s\n", safe != NULL ? safe : "done");
+    if (p->bad > 0)
+        printf("%" PRIu64 " %s could not be used, and others were trained on instead\n", p->bad,
+               p->bad == 1 ? "image" : "images");
     free(safe);
 }
 
@@ -144,6 +150,7 @@ static int run(app_train *t)
     if (result == APP_EXIT_DONE && !app_stop_asked()) result = app_train_loop(t, &finished);
     if (finished) {
         result = app_train_finish(t);
+        if (result == APP_EXIT_DONE && t->progress.bad > 0) result = APP_EXIT_INPUTS;
         if (result <= APP_EXIT_INPUTS && !app_stop_asked()) tell_result(t);
     }
     if (app_stop_asked() && t->begun) {

@@ -58,14 +58,15 @@ typedef struct app_train {
     vitc_json *told; /* of the state that the run goes on from: what it says of the run; recipe
                         texts live there */
     vitc_json *description; /* of this run, as states say it */
+    const char *kernels;    /* the kernel row in use, which last bits depend on */
     char *name;             /* of the model */
     app_list exports;       /* "hf", "timm" */
 
     /* data */
     const char **data, **val_data; /* paths; val_data NULL: a part of `data`, or none */
     size_t data_count, val_count;
-    bool validated;       /* there are validation images */
-    bool told_validation; /* what is strange about them */
+    bool validated;             /* there are validation images */
+    bool told_set, told_images; /* what is strange about the set of them; about single ones */
     datasets_index *index;
     uint64_t index_bad;
 
@@ -137,6 +138,8 @@ int app_train_loop(app_train *t, bool *finished);
 /* The weights, or their running average, as a model file would hold them: a view of numbers that
  * belong to trainer or optimizer. */
 vit_weights app_train_view(const app_train *t, bool average);
+/* Whether there are validation images, and their classes are the model's: before the run. */
+int app_train_check_validation(app_train *t);
 /* Measures one of them on the validation images, by the path of vitc classify and eval. */
 int app_train_validate(app_train *t, app_train_measure *measure, bool average);
 /* Writes one of them as a model file with its card. */

@@ -54,7 +54,8 @@ static vitc_status run_pass(app_train *t, range r, uint64_t images, uint64_t num
     p->loss_sum += pass.loss * r.count;
     p->right += pass.right;
     p->images += r.count;
-    p->bad = t->index_bad + datasets_feed_bad(feed); /* both feeds come upon the same ones */
+    const uint64_t bad = t->index_bad + datasets_feed_bad(feed);
+    if (bad > p->bad) p->bad = bad; /* both feeds, and a resumed run, come upon the same ones */
     return VITC_OK;
 }
 

@@ -9,41 +9,11 @@
 #include "app_report.h"
 #include "app_text.h"
 #include "app_train.h"
+#include "vitc_memory.h"
 #include "vitc_size.h"
 #include "vitc_threads.h"
 
 /* ---- memory ---- */
-
-/* The number behind `key` in a file of lines; UINT64_MAX where there is none. */
-static uint64_t read_value(const char *path, const char *key)
-{
-    char line[256];
-    unsigned long long value = UINT64_MAX;
-    FILE *file = fopen(path, "re");
-    if (file == NULL) return UINT64_MAX;
-    const size_t length = strlen(key);
-    while (fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, key, length) == 0) {
-            char *end;
-            value = strtoull(line + length, &end, 10);
-            if (end == line + length) value = UINT64_MAX; /* "max" */
-            break;
-        }
-    fclose(file);
-    return value;
-}
-
-/* Bytes that this process may still take: of the machine, and of its container. */
-static uint64_t available_memory(void)
-{
-    const uint64_t kilobytes = read_value("/proc/meminfo", "MemAvailable:");
-    uint64_t bytes = kilobytes != UINT64_MAX ? kilobytes * 1024 : UINT64_MAX;
-    const uint64_t limit = read_value("/sys/fs/cgroup/memory.max", "");
-    const uint64_t used = read_value("/sys/fs/cgroup/memory.current", "");
-    if (limit != UINT64_MAX && used != UINT64_MAX && limit - used < bytes && used < limit)
-        bytes = limit - used;
-    return bytes;
-}
 
 /* All arrays of a run with batches of so many images; 0 when they cannot be created. */
 static uint64_t needed_memory(const app_train *t, uint64_t batch)
@@ -88,10 +58,14 @@ static uint64_t largest_batch(const app_train *t, uint64_t available)
 static int check_memory(const app_train *t)
 {
     char needed[32], there[32];
-    const uint64_t available = available_memory();
+    const uint64_t available = vitc_memory_available();
     if (fits(t, t->recipe.batch, available)) return APP_EXIT_DONE;
     const uint64_t batch = largest_batch(t, available);
-    app_text_bytes(needed, sizeof needed, needed_memory(t, t->recipe.batch));
+    const uint64_t size = needed_memory(t, t->recipe.batch);
+    if (size != 0)
+        app_text_bytes(needed, sizeof needed, size);
+    else
+        snprintf(needed, sizeof needed, "more than can be counted");
     app_text_bytes(there, sizeof there, available);
     if (batch != 0)
         app_error("a batch of %" PRIu64 " images takes %s, and %s are available; the largest that "
@@ -224,7 +198,7 @@ void app_train_tell_plan(const app_train *t)
          vit_precision_string((vit_precision)r->precision));
     tell(t, "memory", "%s and the images, of %s available",
          app_text_bytes(memory, sizeof memory, needed_memory(t, r->batch)),
-         app_text_bytes(available, sizeof available, available_memory()));
+         app_text_bytes(available, sizeof available, vitc_memory_available()));
     tell(t, "threads", "%d, %s", vit_trainer_options(t->trainer)->threads,
          "any number gives the same result");
     if (t->resumed)

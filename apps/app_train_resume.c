@@ -81,7 +81,10 @@ int app_train_describe(app_train *t)
         return no_memory();
     }
     t->description = o;
-    return APP_EXIT_DONE;
+    vit_runtime_info info;
+    const vitc_status status = vit_runtime_describe(&info, (int)t->settings->threads, &t->log);
+    t->kernels = status == VITC_OK ? info.kernel_row : "";
+    return app_exit_status(status);
 }
 
 /* What the last bits of numbers depend on, and where the run was begun. */
@@ -191,6 +194,7 @@ int app_train_write_state(app_train *t)
 {
     vitc_json *o = vitc_json_object();
     const bool good = o != NULL && vitc_json_set_string(o, "name", t->name) &&
+                      vitc_json_set_string(o, "kernels", t->kernels) &&
                       put_paths(o, "exports", t->exports.items, t->exports.count) &&
                       put_description(o, t) &&
                       vitc_json_set(o, "progress", format_progress(&t->progress));
@@ -318,12 +322,24 @@ int app_train_resume_begin(app_train *t)
     return APP_EXIT_DONE;
 }
 
+/* "recipe.drop_path: 0.1 in the run, 0 now" is what people know as --drop-path. */
+static void report_difference(const app_train *t, char *line)
+{
+    static const char prefix[] = "recipe.";
+    char *name = line;
+    const bool option = strncmp(line, prefix, sizeof prefix - 1) == 0;
+    if (option) name += sizeof prefix - 1;
+    for (char *at = name; option && *at != 0 && *at != ':'; at++)
+        if (*at == '_') *at = '-';
+    app_error("%s: %s%s", t->folder.path, option ? "--" : "", name);
+}
+
 static int report_differences(const app_train *t, char *lines)
 {
     for (char *line = lines; *line != 0;) {
         char *end = strchr(line, '\n');
         *end = 0;
-        app_error("%s: %s", t->folder.path, line);
+        report_difference(t, line);
         line = end + 1;
     }
     app_error("%s: the run there was begun otherwise, and nothing was changed; go on with the same "
@@ -345,9 +361,14 @@ int app_train_resume_compare(app_train *t)
 
 int app_train_resume_finish(app_train *t)
 {
+    const char *kernels = vitc_json_string(vitc_json_get(t->told, "kernels"), t->kernels);
     const vitc_status status =
         vit_train_state_read(t->folder.state, t->trainer, t->optimizer, &t->log);
     if (status != VITC_OK) return app_exit_status(status);
+    if (strcmp(kernels, t->kernels) != 0 && !t->settings->quiet)
+        app_warn("%s: begun with the kernels \"%s\", and this machine has \"%s\": results are no "
+                 "longer the same to the last bit (VITC_ISA chooses)",
+                 t->folder.path, kernels, t->kernels);
     if (vit_optimizer_steps(t->optimizer) == t->progress.step && t->progress.step <= t->steps) {
         t->begun = true;
         t->state_step = t->progress.step;

@@ -1,9 +1,6 @@
 /* What a model in training is worth: measured on the validation images as vitc eval would measure
  * its file. */
-#include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "app_classes.h"
 #include "app_report.h"
@@ -23,6 +20,7 @@ vit_weights app_train_view(const app_train *t, bool average)
 typedef struct pass {
     app_train *t;
     app_settings settings; /* of the stream */
+    app_settings opening;  /* of the set */
     vit_model *model;
     datasets_set *set;
     app_classes *classes;
@@ -42,7 +40,7 @@ static int deliver(void *user, const datasets_item *item, const app_answer *answ
     }
     if (answer->status != VITC_OK || item->label < 0) {
         p->measure->bad++;
-        if (!p->settings.quiet)
+        if (!p->settings.quiet && !p->t->told_images)
             app_warn("%s: %s; it is left out of every measure", item->path,
                      item->label < 0 && answer->status == VITC_OK ? "has no label" : answer->error);
         return APP_EXIT_DONE;
@@ -66,53 +64,92 @@ static int open_set(pass *p)
         options.fraction = t->recipe.val_split;
         options.seed = t->recipe.seed;
     }
-    const vitc_log log = app_log(&p->settings);
+    const vitc_log log = app_log(&p->opening);
     return app_exit_status(datasets_open(&p->set, split ? t->data : t->val_data,
                                          split ? t->data_count : t->val_count, &options, &log));
 }
 
-static int run(pass *p, bool average)
+/* Model, set and classes: what there is to see before anything is measured. */
+static int prepare(pass *p, bool average)
 {
     app_train *t = p->t;
     const vit_weights view = app_train_view(t, average);
-    app_times times = {0};
     vitc_status status = vit_weights_model(&p->model, &view, VIT_PRECISION_F32, &t->log);
     if (status == VITC_OK)
         status = datasets_metrics_create(&p->metrics, view.config.classes, &t->log);
     int result = app_exit_status(status);
     if (result == APP_EXIT_DONE) result = open_set(p);
-    if (result == APP_EXIT_DONE)
-        result = app_classes_match(&p->classes, p->set, p->model, &p->settings);
-    const app_stream stream = {.settings = &p->settings,
-                               .model = p->model,
-                               .set = p->set,
-                               .images = UINT64_MAX,
-                               .deliver = deliver,
-                               .user = p};
-    return result == APP_EXIT_DONE ? app_stream_run(&stream, &times) : result;
+    return result == APP_EXIT_DONE ? app_classes_match(&p->classes, p->set, p->model, &p->opening)
+                                   : result;
 }
 
-int app_train_validate(app_train *t, app_train_measure *measure, bool average)
+static pass begin(app_train *t, app_train_measure *measure)
 {
     pass p = {.t = t, .settings = *t->settings, .measure = measure};
-    *measure = (app_train_measure){.score = app_train_record_empty().validation};
     p.settings.batch = 32;
     p.settings.no_exif = t->recipe.no_exif;
     p.settings.max_pixels = t->recipe.max_pixels != UINT64_MAX ? t->recipe.max_pixels : 0;
     /* What there is to say of the set is said once. */
-    p.settings.quiet = t->settings->quiet || t->told_validation;
-    const int result = run(&p, average);
+    p.opening = p.settings;
+    p.opening.quiet = t->settings->quiet || t->told_set;
+    return p;
+}
+
+static void end(pass *p)
+{
+    app_classes_free(p->classes);
+    datasets_close(p->set);
+    datasets_metrics_free(p->metrics);
+    vit_model_free(p->model);
+}
+
+static int check_count(const pass *p, const datasets_survey *survey)
+{
+    const app_train *t = p->t;
+    if (!survey->counted || survey->images > 0) return APP_EXIT_DONE;
+    if (t->val_count > 0)
+        app_error("%s: no images there to validate with", t->val_data[0]);
+    else
+        app_error("%s: --val-split %g holds out none of these few images; give a larger share, "
+                  "--val DATA, or 0 to train without validation",
+                  t->data[0], t->recipe.val_split);
+    return APP_EXIT_MODEL;
+}
+
+int app_train_check_validation(app_train *t)
+{
+    datasets_survey survey;
+    pass p = begin(t, NULL);
+    int result = prepare(&p, false);
+    if (result == APP_EXIT_DONE)
+        result = app_exit_status(datasets_survey_set(&survey, p.set, NULL, NULL, &t->log));
+    if (result == APP_EXIT_DONE) result = check_count(&p, &survey);
+    end(&p);
+    t->told_set = true;
+    return result;
+}
+
+int app_train_validate(app_train *t, app_train_measure *measure, bool average)
+{
+    app_times times = {0};
+    pass p = begin(t, measure);
+    *measure = (app_train_measure){.score = app_train_record_empty().validation};
+    int result = prepare(&p, average);
+    const app_stream stream = {.settings = &p.settings,
+                               .model = p.model,
+                               .set = p.set,
+                               .images = UINT64_MAX,
+                               .deliver = deliver,
+                               .user = &p};
+    if (result == APP_EXIT_DONE) result = app_stream_run(&stream, &times);
     if (result == APP_EXIT_DONE && !app_stop_asked() && measure->images > 0) {
         const datasets_results results = datasets_metrics_results(p.metrics);
         measure->score = (app_train_score){.loss = results.loss,
                                            .accuracy = results.top1,
                                            .top5 = results.top5,
                                            .ece = results.ece};
-        t->told_validation = true;
+        t->told_images = true;
     }
-    app_classes_free(p.classes);
-    datasets_close(p.set);
-    datasets_metrics_free(p.metrics);
-    vit_model_free(p.model);
+    end(&p);
     return result;
 }

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -29,17 +30,24 @@ void vitc_aligned_free(void *block)
     free(block);
 }
 
-/* The number in a file of the system; SIZE_MAX where there is none, as in "max". */
-static size_t read_limit(const char *path)
+/* The number behind `key` at the beginning of a line, "" being the first one, in a file of the
+ * system; SIZE_MAX where there is none, as in "max". */
+static size_t read_number(const char *path, const char *key)
 {
-    char line[64];
+    char line[128];
+    size_t number = SIZE_MAX;
     FILE *stream = fopen(path, "re");
     if (stream == NULL) return SIZE_MAX;
-    const bool any = fgets(line, sizeof line, stream) != NULL;
+    const size_t length = strlen(key);
+    while (fgets(line, sizeof line, stream) != NULL) {
+        if (strncmp(line, key, length) != 0) continue;
+        char *end;
+        const unsigned long long value = strtoull(line + length, &end, 10);
+        if (end != line + length && value < SIZE_MAX) number = (size_t)value;
+        break;
+    }
     fclose(stream);
-    char *end;
-    const unsigned long long value = any ? strtoull(line, &end, 10) : 0;
-    return any && end != line && value < SIZE_MAX ? (size_t)value : SIZE_MAX;
+    return number;
 }
 
 size_t vitc_memory_machine(void)
@@ -52,7 +60,37 @@ size_t vitc_memory_machine(void)
     if (pages <= 0 || page <= 0 || !vitc_size_mul((size_t)pages, (size_t)page, &bytes))
         bytes = SIZE_MAX;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-        bytes = vitc_size_min(bytes, read_limit(limits[i]));
+        bytes = vitc_size_min(bytes, read_number(limits[i], ""));
+    return bytes;
+}
+
+/* Of a control group: what is left below its limit, its cached files not counted, which give way.
+ */
+static size_t left_of_group(const char *limit, const char *usage, const char *statistics,
+                            const char *cached)
+{
+    const size_t most = read_number(limit, "");
+    size_t used = read_number(usage, "");
+    const size_t files = read_number(statistics, cached);
+    if (most == SIZE_MAX || used == SIZE_MAX) return SIZE_MAX;
+    if (files <= used) used -= files;
+    return used < most ? most - used : 0;
+}
+
+size_t vitc_memory_available(void)
+{
+    const size_t kilobytes = read_number("/proc/meminfo", "MemAvailable:");
+    size_t bytes;
+    if (kilobytes == SIZE_MAX || !vitc_size_mul(kilobytes, 1024, &bytes)) bytes = SIZE_MAX;
+    const size_t groups[] = {
+        left_of_group("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current",
+                      "/sys/fs/cgroup/memory.stat", "inactive_file "),
+        left_of_group("/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                      "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+                      "/sys/fs/cgroup/memory/memory.stat", "total_inactive_file "),
+        vitc_memory_machine()};
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        bytes = vitc_size_min(bytes, groups[i]);
     return bytes;
 }
 

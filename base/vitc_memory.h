@@ -23,6 +23,8 @@ void vitc_aligned_free(void *block);
 /* Bytes of memory that this machine has, or its container may take where that is less; SIZE_MAX
  * where the system does not tell. */
 size_t vitc_memory_machine(void);
+/* Of these, what is free or would be made free, as far as the system tells; SIZE_MAX as above. */
+size_t vitc_memory_available(void);
 
 typedef struct vitc_arena {
     unsigned char *block; /* NULL until allocated */

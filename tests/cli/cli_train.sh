@@ -190,7 +190,7 @@ refused 3 "empty" empty --out none
 mkdir broken
 mkdir broken/a broken/b
 for i in 1 2 3; do echo "no image" >broken/a/$i.jpg && cp broken/a/$i.jpg broken/b; done
-refused 3 "broken/" broken --out none "${tiny[@]}"
+refused 3 "broken/" broken --out none "${tiny[@]}" --val-split 0
 cp -r data/dark flat
 refused 3 "flat" flat --out none
 refused 2 "even number" data --out none --batch 15
@@ -209,6 +209,13 @@ refused 2 "--lr takes a number from 0" data --out none --lr fast
 refused 2 "--export takes one of hf|timm" data --out none --export onnx
 refused 2 "with -m the model says" data --out none -m "$model" --dim 64
 refused 2 "with -m the model says" data --out none -m "$model" --pos none
+refused 2 "go on with a run: vitc train --out DIR --resume" run --resume
+mkdir -p two/dark two/light two/bright
+cp data/dark/00.pgm two/dark
+cp data/bright/00.pgm two/light
+refused 3 "holds out none of these few images" two --out none "${tiny[@]}"
+refused 3 "empty: " data --out none "${tiny[@]}" --val empty
+refused 3 "light" data --out none "${tiny[@]}" --val two
 refused 2 "vit-xxl" data --out none --config vit-xxl
 refused 2 "see --config" data --out none --img-size 30
 refused 2 "see --config" data --out none --dim 10 --heads 4
@@ -234,7 +241,8 @@ mkdir mixed/single mixed/none
 put mixed/single/1.pgm 177
 echo "no image" >mixed/dark/torn.jpg
 run train mixed --out mixed-run "${tiny[@]}" --epochs 1
-exits 0
+exits 1
+out_has "1 image could not be used, and others were trained on instead"
 err_has 'class "single": has a single image; it is trained on'
 err_has "torn.jpg"
 run info -m mixed-run/best.safetensors

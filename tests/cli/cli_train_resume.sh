@@ -88,10 +88,10 @@ check "nothing is left to do: the same models" is_whole stopped
 cp -r stopped other
 run train --out other --resume --lr 0.5 --epochs 9 --drop-path 0
 exits 2
-err_has "recipe.lr: "
-err_has "recipe.epochs: 4 in the run, 9 now"
-err_has "recipe.drop_path: 0.1 in the run, 0 now"
-err_lacks "recipe.batch"
+err_has "other: --lr: "
+err_has "--epochs: 4 in the run, 9 now"
+err_has "--drop-path: 0.1 in the run, 0 now"
+err_lacks "batch"
 err_has "nothing was changed"
 run train --out other --resume --threads 3 --lr 0.00025
 exits 0 # the same as was chosen by itself: 0.001 sqrt(8 / 128)

@@ -1,6 +1,7 @@
 /* Checked sizes, aligned blocks and arenas. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -153,6 +154,27 @@ static void the_machine_has_memory(void **state)
     const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     assert_true(bytes >= (size_t)1 << 20);
     if (pages > 0 && page > 0) assert_true(bytes <= (size_t)pages * (size_t)page);
+    assert_true(vitc_memory_available() <= bytes);
+}
+
+/* A block that is being used is no longer available. */
+static void memory_in_use_is_not_available(void **state)
+{
+    enum { SIZE = 64 << 20 };
+    (void)state;
+    const size_t before = vitc_memory_available();
+    if (before == SIZE_MAX || before < 16 * (size_t)SIZE) skip();
+    bool less = false;
+    for (int i = 0; i < 20 && !less; i++) { /* others take and give, too */
+        const size_t there = vitc_memory_available();
+        unsigned char *block = malloc(SIZE);
+        assert_non_null(block);
+        memset(block, 1, SIZE);
+        assert_int_equal(block[SIZE / 2], 1);
+        less = vitc_memory_available() < there;
+        free(block);
+    }
+    assert_true(less);
 }
 
 int main(void)
@@ -165,6 +187,7 @@ int main(void)
         cmocka_unit_test(arena_slots_are_aligned_and_apart),
         cmocka_unit_test(arena_refuses_what_does_not_fit),
         cmocka_unit_test(the_machine_has_memory),
+        cmocka_unit_test(memory_in_use_is_not_available),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
