@@ -500,6 +500,62 @@ static void free_linear_case(linear_case *c)
     free(c->db);
 }
 
+/* z and hidden [tokens, out] of strides lddy and out + 9, by one operation or by two. */
+static void run_activated(const linear_case *c, const vit_linear *linear, const vit_norm *norm,
+                          vit_epilogue activation, bool apart, float *z, float *hidden, int threads)
+{
+    const size_t ldz = c->lddy, ldh = c->out + 9;
+    const vit_scratch scratch =
+        make_scratch(vit_op_linear_packed(c->gemm, c->tokens, c->in, (size_t)threads),
+                     vit_op_linear_thread(c->gemm, c->in), threads);
+#pragma omp parallel num_threads(threads)
+    if (apart) {
+        vit_op_linear(z, ldz, c->x, c->ldx, c->tokens, norm, linear, VIT_EPILOGUE_BIAS, false,
+                      &scratch, kernels.rows);
+#pragma omp barrier
+        vit_op_linear(hidden, ldh, c->x, c->ldx, c->tokens, norm, linear, activation, false,
+                      &scratch, kernels.rows);
+    } else {
+        vit_op_linear_activated(z, ldz, hidden, ldh, c->x, c->ldx, c->tokens, norm, linear,
+                                activation, &scratch, kernels.rows);
+    }
+    free_scratch(&scratch);
+}
+
+/* z and f(z) at once have the bits that they have one by one. */
+static void activated_linear_gives_both(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < LINEAR_SHAPES; i++)
+        for (int e = 0; e < VIT_EPILOGUE_COUNT; e++) {
+            linear_case c =
+                make_linear_case(linear_shapes[i], e % 2 ? &kernels.bf16 : &kernels.f32);
+            const size_t packed = vit_linear_packed_size(c.gemm, c.out, c.in);
+            float *bias = test_random_floats(c.out, 1, 6), *gain = test_random_floats(c.in, 1, 7);
+            const vit_linear linear = {c.out, c.in, c.gemm, test_bytes(packed), bias};
+            const vit_norm norm = {gain, gain, 1e-6f};
+            const size_t z_size = c.tokens * c.lddy, h_size = c.tokens * (c.out + 9);
+            vit_linear_pack(&linear, c.weight, NULL);
+            float *z = test_floats(z_size), *hidden = test_floats(h_size);
+            run_activated(&c, &linear, e > 2 ? &norm : NULL, (vit_epilogue)e, true, z, hidden, 1);
+            for (int threads = 1; threads <= 3; threads++) {
+                float *both_z = test_floats(z_size), *both_hidden = test_floats(h_size);
+                run_activated(&c, &linear, e > 2 ? &norm : NULL, (vit_epilogue)e, false, both_z,
+                              both_hidden, threads);
+                assert_memory_equal(both_z, z, z_size * sizeof *z);
+                assert_memory_equal(both_hidden, hidden, h_size * sizeof *hidden);
+                vitc_aligned_free(both_z);
+                vitc_aligned_free(both_hidden);
+            }
+            vitc_aligned_free(z);
+            vitc_aligned_free(hidden);
+            vitc_aligned_free(bias);
+            vitc_aligned_free(gain);
+            vitc_aligned_free(linear.packed);
+            free_linear_case(&c);
+        }
+}
+
 /* dx, which has room for it and its padding; z NULL: no activation. */
 static void run_input(const linear_case *c, float *dx, bool accumulate, vit_epilogue activation,
                       float *z, int threads)
@@ -966,6 +1022,7 @@ int main(void)
         cmocka_unit_test(softmax_row_backward_equals_ref),
         cmocka_unit_test(added_rows_equal_ref),
         cmocka_unit_test(token_columns_pack_as_rows_do),
+        cmocka_unit_test(activated_linear_gives_both),
         cmocka_unit_test(linear_input_gradient_equals_formula),
         cmocka_unit_test(linear_input_gradient_goes_through_the_activation),
         cmocka_unit_test(linear_weight_gradient_equals_formula),

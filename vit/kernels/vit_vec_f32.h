@@ -119,6 +119,35 @@ VEC_INLINE void vec_store_some(float *to, vec v, size_t n)
 #endif
 }
 
+/* Lane i + half joined to lane i, for half = LANES/2, LANES/4, ... 1: the same order, and bits, as
+ * a loop over an array of lanes, which compilers take through memory step by step. `op` is add or
+ * max (of the upper and the lower). */
+#if defined(__SSE2__)
+#if defined(__AVX512F__)
+#define VEC_JOIN_TO_8(op, v)                                                                       \
+    _mm256_##op##_ps(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1)),             \
+                     _mm512_castps512_ps256(v))
+#else
+#define VEC_JOIN_TO_8(op, v) (v)
+#endif
+#if defined(__AVX2__)
+#define VEC_JOIN_TO_4(op, v)                                                                       \
+    _mm_##op##_ps(_mm256_extractf128_ps(VEC_JOIN_TO_8(op, v), 1),                                  \
+                  _mm256_castps256_ps128(VEC_JOIN_TO_8(op, v)))
+#else
+#define VEC_JOIN_TO_4(op, v) (v)
+#endif
+#define VEC_JOIN(name, op)                                                                         \
+    VEC_INLINE float name(vec v)                                                                   \
+    {                                                                                              \
+        const __m128 four = VEC_JOIN_TO_4(op, v);                                                  \
+        const __m128 two = _mm_##op##_ps(_mm_movehl_ps(four, four), four);                         \
+        return _mm_cvtss_f32(_mm_##op##_ss(_mm_shuffle_ps(two, two, 1), two));                     \
+    }
+
+VEC_JOIN(vec_sum, add)
+VEC_JOIN(vec_largest, max)
+#else
 VEC_INLINE float vec_sum(vec v)
 {
     float lanes[VEC_LANES];
@@ -137,5 +166,6 @@ VEC_INLINE float vec_largest(vec v)
             lanes[i] = lanes[i + half] > lanes[i] ? lanes[i + half] : lanes[i];
     return lanes[0];
 }
+#endif
 
 #endif

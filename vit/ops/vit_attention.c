@@ -2,6 +2,7 @@
 #include <omp.h>
 
 #include "vit_ops.h"
+#include "vit_product.h"
 #include "vitc_size.h"
 
 /* One thread's block, in bytes, each part 64-byte aligned:
@@ -111,6 +112,7 @@ static void attend(const attention *a, size_t head, float *out, const float *q, 
         size_t ldn = a->ldq;
         const float *rows = norm_rows(a, &a->norm->q, q + n0 * a->ldq, &ldn, panel, normed);
         float *to_rows = out + n0 * a->ldo, inverse[VIT_TOKEN_PANEL_MAX];
+        vit_product_fetch_tile(to_rows, a->ldo, a->head_width, panel);
         gemm->pack_tokens(gemm, queries, rows, ldn, panel, a->head_width);
         for (size_t n = 0; n < tokens; n += wr)
             gemm->tile(gemm, a->head_width, keys + n / wr * layout->key_panel, queries, false,

@@ -104,8 +104,8 @@ static void pack_panel(unsigned char *panel, const float *x, size_t ldx, size_t 
 
 /* This thread's part of the product of x, after its norm if there is one, with the weights: a run
  * of tokens after the other is packed, meets all weights, and its memory is used again. */
-static void multiply_part(vit_product *product, float *out, float *z, const float *x, size_t ldx,
-                          size_t tokens, const vit_norm *norm, const vit_linear *linear,
+static void multiply_part(vit_product *product, float *out, float *beside, const float *x,
+                          size_t ldx, size_t tokens, const vit_norm *norm, const vit_linear *linear,
                           const vit_scratch *scratch, const vit_rows_f32 *rows)
 {
     const vit_share share = vit_share_tokens(tokens);
@@ -133,7 +133,7 @@ static void multiply_part(vit_product *product, float *out, float *z, const floa
 #pragma omp barrier
         }
         product->out = out + from * product->ldo;
-        if (z != NULL) product->z = z + from * product->ldz;
+        if (beside != NULL) product->beside = beside + from * product->ldb;
         if (count > 0) vit_product_run(product, count, share.member, share.members);
         if (share.members > 1) {
 #pragma omp barrier
@@ -152,6 +152,19 @@ void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t to
     multiply_part(&product, out, NULL, x, ldx, tokens, norm, linear, scratch, rows);
 }
 
+void vit_op_linear_activated(float *z, size_t ldz, float *hidden, size_t ldh, const float *x,
+                             size_t ldx, size_t tokens, const vit_norm *norm,
+                             const vit_linear *linear, vit_epilogue activation,
+                             const vit_scratch *scratch, const vit_rows_f32 *rows)
+{
+    vit_product product = {.ldo = ldz,
+                           .epilogue = rows->epilogue[VIT_EPILOGUE_BIAS],
+                           .activation = rows->epilogue[activation],
+                           .bias = linear->bias,
+                           .ldb = ldh};
+    multiply_part(&product, z, hidden, x, ldx, tokens, norm, linear, scratch, rows);
+}
+
 void vit_op_linear_backward_input(float *dx, size_t lddx, const float *dy, size_t lddy,
                                   size_t tokens, const vit_linear *transposed, bool accumulate,
                                   vit_epilogue activation, float *z, size_t ldz,
@@ -160,6 +173,6 @@ void vit_op_linear_backward_input(float *dx, size_t lddx, const float *dy, size_
     vit_product product = {.ldo = lddx,
                            .accumulate = accumulate,
                            .backward = z != NULL ? rows->epilogue_backward[activation] : NULL,
-                           .ldz = ldz};
+                           .ldb = ldz};
     multiply_part(&product, dx, z, dy, lddy, tokens, NULL, transposed, scratch, rows);
 }

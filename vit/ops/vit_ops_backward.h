@@ -17,6 +17,13 @@
  * `transposed`, whose `out` is the layer's `in`, and whose `in` is the layer's `out`. */
 void vit_linear_pack_transposed(const vit_linear *transposed, const float *weight);
 
+/* What a trainer wants of a layer before an activation: z = LN(x) W^T + b, which is kept for the
+ * backward pass, and hidden = f(z), [T, out] both. All else as for vit_op_linear. */
+void vit_op_linear_activated(float *z, size_t ldz, float *hidden, size_t ldh, const float *x,
+                             size_t ldx, size_t tokens, const vit_norm *norm,
+                             const vit_linear *linear, vit_epilogue activation,
+                             const vit_scratch *scratch, const vit_rows_f32 *rows);
+
 /* dx = dy W, or dx += dy W with `accumulate`. Where the layer's input was x = f(z), z not NULL:
  * dx = (dy W) f'(z), the gradient of z, without `accumulate`; and z becomes f(z), which the
  * weights' gradient wants. z has had its bias added. Memory and threads as for vit_op_linear of

@@ -1,14 +1,21 @@
 #include "vit_product.h"
 
+#include <string.h>
+
 #include "vitc_size.h"
 
 /* What is left to do on a tile whose sums are complete; it is still in L1. */
 static void finish_tile(const vit_product *p, float *tile, size_t t, size_t o, size_t count,
                         size_t outputs)
 {
+    float *beside = p->beside != NULL ? p->beside + t * p->ldb + o : NULL;
+    if (p->activation != NULL) {
+        for (size_t i = 0; i < count; i++)
+            memcpy(beside + i * p->ldb, tile + i * p->ldo, outputs * sizeof *tile);
+        p->activation(beside, p->ldb, count, p->bias + o, outputs);
+    }
     if (p->epilogue != NULL) p->epilogue(tile, p->ldo, count, p->bias + o, outputs);
-    if (p->backward != NULL)
-        p->backward(tile, p->ldo, p->z + t * p->ldz + o, p->ldz, count, outputs);
+    if (p->backward != NULL) p->backward(tile, p->ldo, beside, p->ldb, count, outputs);
 }
 
 /* All tokens by weight panel `w`, inputs [k0, k0 + k): the panel stays in L2 while they pass
@@ -28,8 +35,8 @@ static void multiply_panel(const vit_product *p, size_t tokens, size_t w, size_t
         const size_t count = vitc_size_min(xr, tokens - t);
         float *tile = p->out + t * p->ldo + o;
         vit_product_fetch_tile(tile, p->ldo, outputs, count);
-        if (p->backward != NULL)
-            vit_product_fetch_tile(p->z + t * p->ldz + o, p->ldz, outputs, count);
+        if (p->beside != NULL)
+            vit_product_fetch_tile(p->beside + t * p->ldb + o, p->ldb, outputs, count);
         gemm->tile(gemm, k, weights, panel, p->accumulate || k0 > 0, tile, p->ldo, outputs, count,
                    next, share);
         if (k0 + k == p->inputs) finish_tile(p, tile, t, o, count, outputs);

@@ -6,8 +6,9 @@
 
 /* out[t][o] (+)= sum over `inputs` of tokens[t] * weights[o]; then, while the results are in L1, at
  * most one of
- *     epilogue   out = f(out + bias)
- *     backward   out *= f'(z), z = f(z)
+ *     epilogue     out = f(out + bias)
+ *     activation   z = out + bias, hidden = f(z), where z is out
+ *     backward     out *= f'(z), z = f(z)
  * Panels of one matrix follow each other. */
 typedef struct vit_product {
     const vit_gemm *gemm;
@@ -18,9 +19,10 @@ typedef struct vit_product {
     bool accumulate;
     vit_epilogue_fn epilogue; /* NULL: none */
     const float *bias;
+    vit_epilogue_fn activation;        /* NULL: none; needs the epilogue that adds the bias */
     vit_epilogue_backward_fn backward; /* NULL: none */
-    float *z;
-    size_t ldz;
+    float *beside;                     /* hidden of an activation, z of backward; else NULL */
+    size_t ldb;
 } vit_product;
 
 /* Computes `tokens` tokens, which should be a run that stays in L2 (vit_gemm_run), by every

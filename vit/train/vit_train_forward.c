@@ -75,20 +75,6 @@ static void place_queries(vit_trainer *t, const train_block *block, uint32_t ima
                     &norm, &t->rope, false, t->kernels.rows);
 }
 
-/* hidden = f(z), of the calling thread's tokens. */
-static void activate(const vit_trainer *t, const float *z, size_t tokens)
-{
-    const vit_epilogue_fn f =
-        t->kernels.rows->epilogue[vit_activation_epilogue(t->config.activation)];
-    const size_t m = t->config.mlp, ld = t->ld.hidden;
-    const vit_share share = vit_share_tokens(tokens);
-    for (size_t i = share.from + share.member; i < share.to; i += share.members) {
-        memcpy(t->hidden + i * ld, z + i * ld, m * sizeof *z);
-        f(t->hidden + i * ld, ld, 1, t->zeros, m);
-    }
-    vit_train_settle(tokens);
-}
-
 void vit_train_block(vit_trainer *t, uint32_t layer, uint32_t images)
 {
     const vit_config *config = &t->config;
@@ -119,9 +105,9 @@ void vit_train_block(vit_trainer *t, uint32_t layer, uint32_t images)
                        (train_place){layer, 1});
     vit_train_settle(rows.count);
 
-    vit_op_linear(block->z, ld.hidden, block->middle, ldt, rows.count, &block->norm2.norm,
-                  &block->fc1.forward, VIT_EPILOGUE_BIAS, false, scratch, kernels);
-    activate(t, block->z, rows.count);
+    vit_op_linear_activated(block->z, ld.hidden, t->hidden, ld.hidden, block->middle, ldt,
+                            rows.count, &block->norm2.norm, &block->fc1.forward,
+                            vit_activation_epilogue(config->activation), scratch, kernels);
     branch = block->scaled2 != NULL ? block->scaled2 : block->out;
     vit_op_linear(branch, ldt, t->hidden, ld.hidden, rows.count, NULL, &block->fc2.forward,
                   VIT_EPILOGUE_BIAS, false, scratch, kernels);
