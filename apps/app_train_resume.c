@@ -349,10 +349,30 @@ static int report_differences(const app_train *t, char *lines)
     return APP_EXIT_USAGE;
 }
 
+/* What the state says of the run, with what an option that it does not know would be by default:
+ * it may be of an earlier version. NULL without memory. */
+static vitc_json *told_run(const app_train *t)
+{
+    char *text = vitc_json_dump(vitc_json_get(t->told, "run"), 0, DIGITS);
+    vitc_json *run = parse_text(t, text, t->folder.state);
+    app_recipe recipe;
+    free(text);
+    if (run == NULL || !app_recipe_read(&recipe, vitc_json_get(run, "recipe"))) return run;
+    const int result =
+        app_recipe_complete(&recipe, &t->weights.config, datasets_index_count(t->index));
+    /* The recipe's texts live in `run`. */
+    vitc_json *complete = result == APP_EXIT_DONE ? app_recipe_json(&recipe) : NULL;
+    if (complete == NULL || vitc_json_set(run, "recipe", complete)) return run;
+    vitc_json_free(run);
+    return NULL;
+}
+
 int app_train_resume_compare(app_train *t)
 {
     static const char *const sides[] = {"in the run", "now"};
-    char *lines = app_rows_differences(vitc_json_get(t->told, "run"), t->description, sides);
+    vitc_json *run = told_run(t);
+    char *lines = run != NULL ? app_rows_differences(run, t->description, sides) : NULL;
+    vitc_json_free(run);
     if (lines == NULL) return no_memory();
     const int result = lines[0] != 0 ? report_differences(t, lines) : APP_EXIT_DONE;
     free(lines);
