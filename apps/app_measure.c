@@ -311,19 +311,9 @@ static vitc_json *describe_run(const run *r)
     return NULL;
 }
 
-static void report_lines(const char *name, char *lines)
-{
-    for (char *line = lines; *line != 0;) {
-        char *end = strchr(line, '\n');
-        *end = 0;
-        app_error("%s: %s", name, line);
-        line = end + 1;
-    }
-}
-
 static int report_differences(const char *path, char *lines)
 {
-    report_lines(path, lines);
+    app_rows_tell(path, lines);
     app_error("%s: its rows were made otherwise, and nothing was changed; continue with the same "
               "model, data and options, or give another file to --rows",
               path);
@@ -381,44 +371,6 @@ static int open_rows(run *r, const vitc_json *description)
         result = take_up(r, &good, path, description);
     if (result == APP_EXIT_DONE) result = app_rows_begin(r->writer, good, path, description);
     return result;
-}
-
-/* ---- several ranks ---- */
-
-/* What the first rank measures, against this one. */
-static int compare_with_first(const char *text, const vitc_json *description,
-                              const app_settings *settings)
-{
-    static const char *const sides[] = {"on the first rank", "here"};
-    const vitc_log log = app_log(settings);
-    vitc_json *first;
-    const vitc_status status =
-        vitc_json_parse(&first, text, strlen(text), "the first rank's description", &log);
-    if (status != VITC_OK) return app_exit_status(status);
-    char *differences = app_rows_differences(first, description, sides);
-    vitc_json_free(first);
-    int result = differences != NULL ? APP_EXIT_DONE : no_memory();
-    if (differences != NULL && differences[0] != 0) {
-        report_lines("not what the first rank has", differences);
-        app_error("all ranks need the same vitc, model, data and options; where machines differ in "
-                  "their kernels, VITC_ISA names some that all of them have");
-        result = APP_EXIT_USAGE;
-    }
-    free(differences);
-    return result;
-}
-
-static int compare_ranks(const run *r, const vitc_json *description)
-{
-    char *text = NULL;
-    if (app_ranks_size() == 1) return APP_EXIT_DONE;
-    if (app_ranks_first()) text = vitc_json_dump(description, 0, 9);
-    int result = app_ranks_agree(app_ranks_first() && text == NULL ? no_memory() : APP_EXIT_DONE);
-    if (result == APP_EXIT_DONE) result = app_ranks_copy_text(&text);
-    if (result == APP_EXIT_DONE && !app_ranks_first() && text != NULL)
-        result = compare_with_first(text, description, r->settings);
-    free(text);
-    return app_ranks_agree(result);
 }
 
 /* ---- rows of this run ---- */
@@ -530,7 +482,7 @@ static int begin_rows(run *r)
 {
     vitc_json *description = describe_run(r);
     int result = app_ranks_agree(description != NULL ? APP_EXIT_DONE : APP_EXIT_INTERNAL);
-    if (result == APP_EXIT_DONE) result = compare_ranks(r, description);
+    if (result == APP_EXIT_DONE) result = app_ranks_compare(description, r->settings);
     if (result == APP_EXIT_DONE && app_ranks_first()) result = open_rows(r, description);
     if (result == APP_EXIT_DONE && is_too_bad(r)) { /* the rows of an earlier run are */
         stop_for_bad(r);

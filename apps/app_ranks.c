@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app_report.h"
+#include "app_rows.h"
 #include "app_stop.h"
 #include "vit_dist.h"
 #include "vitc_log.h"
@@ -13,6 +14,7 @@
 /* Of the process. */
 static struct {
     vit_dist *dist;
+    vit_dist *left; /* while this process works alone: what dist is otherwise */
     vitc_log log;
     char name[128];
     uint64_t seen;
@@ -74,6 +76,11 @@ int app_ranks_finish(int exit_status)
 bool app_ranks_first(void)
 {
     return vit_dist_rank(ranks.dist) == 0;
+}
+
+int app_ranks_number(void)
+{
+    return vit_dist_rank(ranks.dist);
 }
 
 int app_ranks_size(void)
@@ -156,6 +163,86 @@ int app_ranks_copy_text(char **text)
 int app_ranks_copy_number(uint64_t *number)
 {
     return outcome(vit_dist_broadcast(number, sizeof *number, ranks.dist, &ranks.log));
+}
+
+int app_ranks_copy_bytes(void *bytes, size_t size)
+{
+    enum { PIECE = 1 << 30 }; /* MPI counts in int */
+    unsigned char *from = bytes;
+    for (size_t at = 0; at < size; at += PIECE) {
+        const size_t count = vitc_size_min(PIECE, size - at);
+        const vitc_status status = vit_dist_broadcast(from + at, count, ranks.dist, &ranks.log);
+        if (status != VITC_OK) return outcome(status);
+    }
+    return APP_EXIT_DONE;
+}
+
+static int no_memory(void)
+{
+    app_error("out of memory for what the ranks compare");
+    return APP_EXIT_INTERNAL;
+}
+
+static int compare_with_first(const char *text, const vitc_json *description,
+                              const app_settings *settings)
+{
+    static const char *const sides[] = {"on the first rank", "here"};
+    const vitc_log log = app_log(settings);
+    vitc_json *first;
+    const vitc_status status =
+        vitc_json_parse(&first, text, strlen(text), "the first rank's description", &log);
+    if (status != VITC_OK) return app_exit_status(status);
+    char *differences = app_rows_differences(first, description, sides);
+    vitc_json_free(first);
+    int result = differences != NULL ? APP_EXIT_DONE : no_memory();
+    if (differences != NULL && differences[0] != 0) {
+        app_rows_tell("not what the first rank has", differences);
+        app_error("all ranks need the same vitc, model, data and options; where machines differ in "
+                  "their kernels, VITC_ISA names some that all of them have");
+        result = APP_EXIT_USAGE;
+    }
+    free(differences);
+    return result;
+}
+
+int app_ranks_compare(const vitc_json *description, const app_settings *settings)
+{
+    enum { DIGITS = 17 }; /* carry any double */
+    char *text = NULL;
+    if (app_ranks_size() == 1) return APP_EXIT_DONE;
+    if (app_ranks_first()) text = vitc_json_dump(description, 0, DIGITS);
+    int result = app_ranks_agree(app_ranks_first() && text == NULL ? no_memory() : APP_EXIT_DONE);
+    if (result == APP_EXIT_DONE) result = app_ranks_copy_text(&text);
+    if (result == APP_EXIT_DONE && !app_ranks_first() && text != NULL)
+        result = compare_with_first(text, description, settings);
+    free(text);
+    return app_ranks_agree(result);
+}
+
+/* ---- sums ---- */
+
+int app_ranks_sum_begin(float *values, size_t count)
+{
+    return outcome(vit_dist_sum_begin(ranks.dist, values, count, &ranks.log));
+}
+
+int app_ranks_sum_push(void)
+{
+    return outcome(vit_dist_sum_push(ranks.dist, &ranks.log));
+}
+
+int app_ranks_sum_finish(void)
+{
+    return outcome(vit_dist_sum_finish(ranks.dist, &ranks.log));
+}
+
+void app_ranks_work_alone(bool alone)
+{
+    vit_dist **const from = alone ? &ranks.dist : &ranks.left;
+    vit_dist **const to = alone ? &ranks.left : &ranks.dist;
+    if (*from == NULL) return;
+    *to = *from;
+    *from = NULL;
 }
 
 /* ---- messages ---- */

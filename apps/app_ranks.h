@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "app_options.h"
+#include "vitc_json.h"
 
 /* Before a command whose work is shared: APP_EXIT_DONE, or another exit status after a message. For
  * ranks on one machine that may use the same CPUs it sets how many threads each takes, unless the
@@ -25,6 +26,7 @@ int app_ranks_finish(int exit_status);
 #define APP_RANKS_STOPPED "stopping: a signal came, as to all ranks when one of them has died"
 
 bool app_ranks_first(void);
+int app_ranks_number(void); /* of this process, from 0 */
 int app_ranks_size(void);
 /* "", or for all but the first what their messages begin with: "rank 1 on node7: ". */
 const char *app_ranks_name(void);
@@ -45,6 +47,22 @@ int app_ranks_agree(int exit_status);
  * status as everywhere. */
 int app_ranks_copy_text(char **text);
 int app_ranks_copy_number(uint64_t *number);
+/* These bytes, of the first rank, are copied to the others. */
+int app_ranks_copy_bytes(void *bytes, size_t size);
+/* Whether all ranks say the same as the first of what their results depend on; where one does not,
+ * it tells the differences, and all get its exit status. */
+int app_ranks_compare(const vitc_json *description, const app_settings *settings);
+
+/* Sums over all ranks of numbers that nobody touches until app_ranks_sum_finish, as vit_dist.h has
+ * them. A wait that a signal ended is APP_EXIT_DONE; the numbers are of no use then, and MPI may
+ * still write them. */
+int app_ranks_sum_begin(float *values, size_t count);
+int app_ranks_sum_push(void);
+int app_ranks_sum_finish(void);
+
+/* From now on, until it is called with false, this process is as one that no launcher started,
+ * while the others wait for it. */
+void app_ranks_work_alone(bool alone);
 
 /* Messages between the first rank and another (vit_dist.h). A wait that a signal ended is
  * APP_EXIT_DONE; what was waited for is not there then. */

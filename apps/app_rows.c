@@ -424,6 +424,16 @@ char *app_rows_differences(const vitc_json *then, const vitc_json *now, const ch
     return text;
 }
 
+void app_rows_tell(const char *name, char *lines)
+{
+    for (char *line = lines; *line != 0;) {
+        char *end = strchr(line, '\n');
+        *end = 0;
+        app_error("%s: %s", name, line);
+        line = end + 1;
+    }
+}
+
 /* ---- writing ---- */
 
 int app_rows_begin(app_lines *lines, uint64_t good, const char *path, const vitc_json *description)

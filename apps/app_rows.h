@@ -70,6 +70,8 @@ void app_rows_close(app_rows_reader *reader);
  * malloc'd and "" where there is none; NULL without memory. `sides` are words for where each of
  * them is from: "in the rows", "now". */
 char *app_rows_differences(const vitc_json *then, const vitc_json *now, const char *const sides[2]);
+/* These lines as messages, each behind `name`; the text is taken apart. */
+void app_rows_tell(const char *name, char *lines);
 
 /* ---- writing ---- */
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app_commands.h"
+#include "app_ranks.h"
 #include "app_report.h"
 #include "app_stop.h"
 #include "app_text.h"
@@ -74,11 +75,10 @@ static int take_name(app_train *t)
     return APP_EXIT_INTERNAL;
 }
 
-/* Everything up to the first step. */
-static int prepare_state(app_train *t)
+/* What the run is made of, but for numbers. */
+static int prepare_run(app_train *t)
 {
-    int result = t->settings->resume ? app_train_resume_begin(t) : APP_EXIT_DONE;
-    if (result == APP_EXIT_DONE) result = take_name(t);
+    int result = take_name(t);
     if (result != APP_EXIT_DONE) return result;
     if (t->data_count == 0) {
         app_error("%s: holds no state to go on from; give DATA and the options to begin the run",
@@ -90,7 +90,19 @@ static int prepare_state(app_train *t)
     if (result == APP_EXIT_DONE)
         result =
             app_recipe_complete(&t->recipe, &t->weights.config, datasets_index_count(t->index));
+    if (result == APP_EXIT_DONE && t->resumed) {
+        /* What differs is told before memory is taken for it. */
+        app_train_count_steps(t);
+        result = app_train_describe(t);
+        if (result == APP_EXIT_DONE && app_ranks_first()) result = app_train_resume_compare(t);
+    }
     return result;
+}
+
+static int prepare_numbers(app_train *t)
+{
+    const int result = app_train_plan(t);
+    return result == APP_EXIT_DONE && !t->resumed ? app_train_describe(t) : result;
 }
 
 static int begin(app_train *t)
@@ -101,25 +113,37 @@ static int begin(app_train *t)
     return result == APP_EXIT_DONE ? app_train_write_state(t) : result;
 }
 
-static int prepare(app_train *t)
+static int open_run(app_train *t)
 {
-    int result = prepare_state(t);
-    if (result == APP_EXIT_DONE && t->resumed) {
-        /* What differs is told before memory is taken for it. */
-        app_train_count_steps(t);
-        result = app_train_describe(t);
-        if (result == APP_EXIT_DONE) result = app_train_resume_compare(t);
-    }
-    if (result == APP_EXIT_DONE) result = app_train_plan(t);
-    if (result == APP_EXIT_DONE && !t->resumed) result = app_train_describe(t);
-    if (result == APP_EXIT_DONE && t->resumed) result = app_train_resume_finish(t);
-    if (result == APP_EXIT_DONE) result = app_train_open_feeds(t);
+    int result = app_train_open_feeds(t);
     if (result == APP_EXIT_DONE) app_train_tell_plan(t);
     if (result == APP_EXIT_DONE && t->validated) result = app_train_check_validation(t);
-    if (result == APP_EXIT_DONE && !t->resumed) result = begin(t);
-    if (result == APP_EXIT_DONE)
-        result = app_train_metrics_open(&t->metrics, t->folder.path, t->settings->resume,
+    if (result != APP_EXIT_DONE || !app_ranks_first()) return result;
+    if (!t->resumed) result = begin(t);
+    return result != APP_EXIT_DONE
+               ? result
+               : app_train_metrics_open(&t->metrics, t->folder.path, t->settings->resume,
                                         t->progress.step, t->settings);
+}
+
+/* Whether all ranks have come so far, and nobody is asked to stop. */
+static bool agreed(int *result)
+{
+    *result = app_ranks_agree(*result);
+    return *result == APP_EXIT_DONE && !app_stop_asked();
+}
+
+/* Everything up to the first step; between these parts, all ranks wait for each other. */
+static int prepare(app_train *t)
+{
+    int result = t->settings->resume ? app_train_resume_begin(t) : APP_EXIT_DONE;
+    if (agreed(&result)) result = prepare_run(t);
+    if (agreed(&result)) result = prepare_numbers(t);
+    if (agreed(&result)) result = app_train_compare_ranks(t);
+    if (agreed(&result) && t->resumed && app_ranks_first()) result = app_train_resume_finish(t);
+    if (agreed(&result)) result = app_train_copy_numbers(t);
+    if (agreed(&result)) result = open_run(t);
+    (void)agreed(&result);
     return result;
 }
 
@@ -143,14 +167,45 @@ static void tell_result(const app_train *t)
     free(safe);
 }
 
+/* On the first rank, while the others wait. */
+static int finish(app_train *t)
+{
+    app_ranks_work_alone(true);
+    const int result = app_train_finish(t);
+    app_ranks_work_alone(false);
+    return result == APP_EXIT_DONE && t->progress.bad > 0 ? APP_EXIT_INPUTS : result;
+}
+
+/* What is said as soon as a signal comes, where there may be no time for more. */
+static char *last_words(const app_train *t)
+{
+    char *line = NULL;
+    if (app_ranks_size() == 1 || !app_ranks_first()) return NULL;
+    if (asprintf(&line,
+                 "vitc: " APP_RANKS_STOPPED
+                 "; to go on, with any number of ranks: vitc train --out %s --resume\n",
+                 t->folder.path) < 0)
+        line = NULL;
+    return line;
+}
+
+static int run_steps(app_train *t, bool *finished)
+{
+    char *const words = last_words(t);
+    app_stop_say(words);
+    const int result = app_train_loop(t, finished);
+    app_stop_say(NULL);
+    free(words);
+    return result;
+}
+
 static int run(app_train *t)
 {
     bool finished = false;
     int result = prepare(t);
-    if (result == APP_EXIT_DONE && !app_stop_asked()) result = app_train_loop(t, &finished);
+    if (result == APP_EXIT_DONE && !app_stop_asked()) result = run_steps(t, &finished);
     if (finished) {
-        result = app_train_finish(t);
-        if (result == APP_EXIT_DONE && t->progress.bad > 0) result = APP_EXIT_INPUTS;
+        result = app_ranks_agree(app_ranks_first() ? finish(t) : APP_EXIT_DONE);
         if (result <= APP_EXIT_INPUTS && !app_stop_asked()) tell_result(t);
     }
     if (app_stop_asked() && t->begun) {
@@ -168,7 +223,7 @@ static void close_run(app_train *t)
     datasets_feed_free(t->feed);
     datasets_feed_free(t->plain);
     vit_optimizer_free(t->optimizer);
-    vit_trainer_free(t->trainer);
+    if (!t->sums.under_way) vit_trainer_free(t->trainer); /* else MPI may still write there */
     datasets_index_free(t->index);
     vit_weights_free(&t->weights);
     vitc_json_free(t->description);
@@ -191,9 +246,10 @@ int app_train_run(const app_settings *settings)
     app_stop_watch();
     result = take_settings(&t);
     if (result == APP_EXIT_DONE) result = app_train_folder_open(&t);
+    result = app_ranks_agree(result);
     if (result == APP_EXIT_DONE) {
         result = run(&t);
-        if (!t.begun) app_train_folder_discard(&t.folder);
+        if (!t.begun && app_ranks_first()) app_train_folder_discard(&t.folder);
     }
     close_run(&t);
     return app_stop_status(result);

@@ -8,6 +8,7 @@
  *     last.state              everything to go on from, previous.state: the one before
  *     report.html             at the end: the evaluation of the best model
  *     log.txt                 what was said, with times
+ * On several ranks (app_ranks.h) it is the first one's.
  * The state knows the recipe, the model and the data, so that a run goes on from its folder alone.
  */
 #ifndef VITC_APP_TRAIN_H
@@ -48,6 +49,25 @@ typedef struct app_train_progress {
     bool best_average; /* it is the running average's */
 } app_train_progress;
 
+/* What the images of a step came to, on this rank and then on all together. */
+typedef struct app_train_tally {
+    double loss; /* sum over the images */
+    uint64_t right, images;
+    uint64_t bad;        /* images that could not be used since this process began */
+    bool failed, broken; /* it cannot go on; for numbers that are not finite */
+} app_train_tally;
+
+/* The sums of gradients over all ranks. */
+typedef struct app_train_sums {
+    size_t first, to; /* of the gradients: these are not under way yet */
+    size_t bucket;    /* so many go at once */
+    bool expected;    /* gradients that the trainer reports are those of the step's last pass */
+    bool under_way;   /* MPI may write to the gradients */
+    int result;
+    uint64_t bad;        /* of the last tally */
+    float numbers[4096]; /* others that are summed */
+} app_train_sums;
+
 /* One run; zeroed, then filled from the top. */
 typedef struct app_train {
     const app_settings *settings;
@@ -84,6 +104,8 @@ typedef struct app_train {
     app_train_progress progress;
     double epoch_start, training_seconds; /* of this process, in the epoch under way */
     uint64_t training_images;
+    app_train_sums sums;
+    int failed;          /* what ends the run, and the other ranks do not know yet */
     bool begun;          /* there is a state to go on from */
     double state_time;   /* when the last state was written, */
     uint64_t state_step; /* and of which step it is */
@@ -93,7 +115,8 @@ typedef struct app_train {
 
 /* ---- the folder (app_train_folder.c) ---- */
 
-/* Takes the folder of --out for this process: it must be new or empty, or --resume is given. */
+/* Takes the folder of --out for this process: it must be new or empty, or --resume is given. Ranks
+ * other than the first have none, and only name its files. */
 int app_train_folder_open(app_train *t);
 void app_train_folder_close(app_train_folder *folder);
 /* A run that never began leaves nothing behind. */
@@ -106,7 +129,8 @@ void app_train_note(const app_train *t, const char *format, ...) VITC_PRINTF(2, 
 /* ---- states (app_train_resume.c) ---- */
 
 /* With --resume: reads what the state of the folder says, into t->told, t->recipe, t->weights,
- * t->progress. `resumed` stays false where there is none. */
+ * t->progress. `resumed` stays false where there is none. All ranks call it, and get what the first
+ * has. */
 int app_train_resume_begin(app_train *t);
 /* Then, when the data is known: whether this run is that one; what differs is told. */
 int app_train_resume_compare(app_train *t);
@@ -127,6 +151,28 @@ int app_train_make_model(app_train *t); /* app_train_model.c: config, descriptio
 void app_train_count_steps(app_train *t);
 int app_train_plan(app_train *t);
 void app_train_tell_plan(const app_train *t);
+
+/* ---- several ranks (app_train_ranks.c); of one, these are nothing ---- */
+
+/* Whether all have the same data and options: all call it. */
+int app_train_compare_ranks(const app_train *t);
+/* Parameters, and of a run that goes on the optimizer's arrays, from the first rank to the others:
+ * all call it. */
+int app_train_copy_numbers(app_train *t);
+/* The most images of a pass that are one rank's. */
+uint64_t app_train_share(uint64_t batch);
+/* Whether each rank has a part of every step. */
+int app_train_check_share(const app_train *t);
+
+/* The sums of a step: planned once; while t->sums.expected, what the trainer reports
+ * (vit_train_options.ready) is begun; all ranks, those that failed too, call the last one. When a
+ * signal came meanwhile the step is `*cut` and counts for nothing. */
+void app_train_plan_sums(app_train *t);
+void app_train_take_gradients(void *user, size_t from, size_t count);
+int app_train_sum(app_train *t, app_train_tally *tally, bool *cut);
+
+/* After an epoch: whether all have the same weights; and t->progress.bad of all. All call it. */
+int app_train_check_ranks(app_train *t);
 
 /* ---- the loop (app_train_loop.c) ---- */
 

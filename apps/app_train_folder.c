@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app_ranks.h"
 #include "app_report.h"
 #include "app_train.h"
 #include "vitc_file.h"
@@ -160,6 +161,7 @@ int app_train_folder_open(app_train *t)
     t->log = (vitc_log){log_write, t};
     *f = (app_train_folder){.path = t->settings->out, .lock = -1};
     if (!name_files(f)) return no_memory();
+    if (!app_ranks_first()) return APP_EXIT_DONE;
     int result = make_folder(f, t->settings->resume);
     if (result == APP_EXIT_DONE) result = lock_folder(f);
     if (result == APP_EXIT_DONE)

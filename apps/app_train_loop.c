@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "app_progress.h"
+#include "app_ranks.h"
 #include "app_report.h"
 #include "app_stop.h"
 #include "app_text.h"
@@ -37,7 +38,8 @@ static bool is_plain(const app_train *t, uint32_t epoch)
 }
 
 /* Adds the gradients of images of the epoch under way, of the step's `images`, to what is there. */
-static vitc_status run_pass(app_train *t, range r, uint64_t images, uint64_t number)
+static vitc_status run_pass(app_train *t, app_train_tally *tally, range r, uint64_t images,
+                            uint64_t number)
 {
     app_train_progress *p = &t->progress;
     datasets_feed *feed = is_plain(t, p->epoch) ? t->plain : t->feed;
@@ -51,36 +53,81 @@ static vitc_status run_pass(app_train *t, range r, uint64_t images, uint64_t num
         status = vit_trainer_run(t->trainer, &pass, t->targets, r.count, 1 / (float)images, number,
                                  &t->log);
     if (status != VITC_OK) return status;
-    p->loss_sum += pass.loss * r.count;
-    p->right += pass.right;
-    p->images += r.count;
+    tally->loss += pass.loss * r.count;
+    tally->right += pass.right;
+    tally->images += r.count;
     const uint64_t bad = t->index_bad + datasets_feed_bad(feed);
     if (bad > p->bad) p->bad = bad; /* both feeds, and a resumed run, come upon the same ones */
     return VITC_OK;
 }
 
-/* Step number `index` of the epoch under way: gradients in as many passes as are accumulated, then
- * the optimizer. */
-static vitc_status run_step(app_train *t, uint64_t index)
+/* This rank's part of a step, in as many passes as are accumulated. */
+static vitc_status run_passes(app_train *t, app_train_tally *tally, range step)
 {
-    app_train_progress *p = &t->progress;
     const uint64_t passes = t->recipe.accumulate;
-    const range step = part_of(0, datasets_index_count(t->index), index, t->steps_per_epoch);
-    double norm;
-    vit_trainer_zero_gradients(t->trainer);
+    const uint64_t parts = (uint64_t)app_ranks_size() * passes;
     for (uint64_t i = 0; i < passes; i++) {
-        const range r = part_of(step.from, step.count, i, passes);
-        const vitc_status status = run_pass(t, r, step.count, p->step * passes + i);
+        const uint64_t part = (uint64_t)app_ranks_number() * passes + i;
+        const range r = part_of(step.from, step.count, part, parts);
+        t->sums.expected = i + 1 == passes;
+        const vitc_status status =
+            run_pass(t, tally, r, step.count, t->progress.step * parts + part);
         if (status != VITC_OK) return status;
     }
+    return VITC_OK;
+}
+
+/* Numbers that are not finite any more, most likely. */
+static void tell_breakdown(const app_train *t)
+{
+    if (!app_ranks_first()) return;
+    app_error("training broke down in step %" PRIu64 " (epoch %u), at a learning rate of %.3g",
+              t->progress.step + 1, t->progress.epoch + 1,
+              vit_schedule_rate(&t->schedule, t->progress.step));
+    app_error("%s holds the state after step %" PRIu64 "%s%s; a smaller --lr, a longer --warmup "
+              "or a smaller --clip may help",
+              t->folder.state, t->state_step,
+              t->progress.best_epoch > 0 ? ", and the best model so far is " : "",
+              t->progress.best_epoch > 0 ? t->folder.best : "");
+    app_train_note(t, "broke down in step %" PRIu64, t->progress.step + 1);
+}
+
+/* The gradients of all ranks are there: the optimizer, and what there is to count. */
+static int finish_step(app_train *t, const app_train_tally *tally, uint64_t images)
+{
+    app_train_progress *p = &t->progress;
+    double norm;
     const vitc_status status = vit_optimizer_step(
         t->optimizer, vit_trainer_parameters(t->trainer), vit_trainer_gradients(t->trainer),
         vit_schedule_rate(&t->schedule, p->step), &norm, &t->log);
-    if (status != VITC_OK) return status;
+    if (status == VITC_ERR_INTERNAL) tell_breakdown(t);
+    if (status != VITC_OK) return app_exit_status(status);
+    p->loss_sum += tally->loss;
+    p->right += tally->right;
+    p->images += tally->images;
     p->norm_sum += norm;
     p->step++;
-    t->training_images += step.count;
-    return VITC_OK;
+    t->training_images += images;
+    return APP_EXIT_DONE;
+}
+
+/* Step number `index` of the epoch under way, unless a signal cut it short; then nothing of it
+ * counts. A rank that failed tells the others by taking part in the sums. */
+static int run_step(app_train *t, uint64_t index, bool *cut)
+{
+    const range step = part_of(0, datasets_index_count(t->index), index, t->steps_per_epoch);
+    app_train_tally tally = {0};
+    vit_trainer_zero_gradients(t->trainer);
+    const vitc_status status = t->failed == APP_EXIT_DONE ? run_passes(t, &tally, step) : VITC_OK;
+    if (status != VITC_OK) t->failed = app_exit_status(status);
+    tally.failed = t->failed != APP_EXIT_DONE;
+    tally.broken = status == VITC_ERR_INTERNAL;
+    tally.bad = t->progress.bad;
+    const int result = app_train_sum(t, &tally, cut);
+    if (result != APP_EXIT_DONE || *cut) return result;
+    if (!tally.failed) return finish_step(t, &tally, step.count);
+    if (tally.broken) tell_breakdown(t);
+    return app_ranks_agree(t->failed);
 }
 
 /* ---- what a person sees of it ---- */
@@ -136,12 +183,13 @@ static int validate(app_train *t, app_train_record *record, bool *stopped)
         result = app_train_validate(t, &measure, true);
         record->ema = measure.score;
     }
-    *stopped = app_stop_asked();
-    if (result == APP_EXIT_DONE && !*stopped && measure.images == 0) {
+    if (result == APP_EXIT_DONE && !app_stop_asked() && app_ranks_first() && measure.images == 0) {
         app_error("%s: no validation image can be used",
                   t->val_count > 0 ? t->val_data[0] : t->data[0]);
-        return APP_EXIT_MODEL;
+        result = APP_EXIT_MODEL;
     }
+    result = app_ranks_agree(result);
+    *stopped = app_stop_asked();
     return result;
 }
 
@@ -219,27 +267,39 @@ static void begin_epoch(app_train *t)
     t->training_images = 0;
 }
 
+/* Files, then metrics, on the first rank. */
+static int record_epoch(app_train *t, app_train_record *record)
+{
+    int result = write_models(t, record);
+    record->seconds = vitc_clock_seconds() - t->epoch_start;
+    if (result == APP_EXIT_DONE) result = app_train_metrics_append(t->metrics, record);
+    if (result == APP_EXIT_DONE) result = draw_curves(t);
+    if (result == APP_EXIT_DONE) tell_epoch(t, record);
+    return result;
+}
+
 /* Validation, files, metrics, state, in this order: the state of an epoch's end is only there when
  * all of the others are. */
 static int end_epoch(app_train *t, bool *stopped)
 {
     app_train_progress *p = &t->progress;
+    int result = app_train_check_ranks(t);
+    *stopped = app_stop_asked();
+    if (result != APP_EXIT_DONE || *stopped) return result;
     app_train_record record = make_record(t);
     const bool last = p->step == t->steps;
     const bool due = t->validated && (last || record.epoch % t->recipe.val_every == 0);
-    int result = due ? validate(t, &record, stopped) : APP_EXIT_DONE;
+    if (due) result = validate(t, &record, stopped);
     if (result != APP_EXIT_DONE || *stopped) return result;
-    result = write_models(t, &record);
-    record.seconds = vitc_clock_seconds() - t->epoch_start;
-    if (result == APP_EXIT_DONE) result = app_train_metrics_append(t->metrics, &record);
-    if (result == APP_EXIT_DONE) result = draw_curves(t);
-    if (result != APP_EXIT_DONE) return result;
-    tell_epoch(t, &record);
-    p->epoch++;
-    p->loss_sum = p->norm_sum = 0;
-    p->right = p->images = 0;
-    begin_epoch(t);
-    return app_train_write_state(t);
+    if (app_ranks_first()) result = record_epoch(t, &record);
+    if (result == APP_EXIT_DONE) {
+        p->epoch++;
+        p->loss_sum = p->norm_sum = 0;
+        p->right = p->images = 0;
+        begin_epoch(t);
+        if (app_ranks_first()) result = app_train_write_state(t);
+    }
+    return app_ranks_agree(result);
 }
 
 /* ---- all of it ---- */
@@ -247,24 +307,6 @@ static int end_epoch(app_train *t, bool *stopped)
 static bool state_is_due(const app_train *t)
 {
     return vitc_clock_seconds() - t->state_time >= 60 * t->settings->checkpoint_minutes;
-}
-
-/* A step failed: numbers that are not finite any more, most likely. */
-static int fail_step(const app_train *t, vitc_status status)
-{
-    if (status == VITC_ERR_INTERNAL) {
-        app_error("training broke down in step %" PRIu64 " (epoch %u), at a learning rate of %.3g",
-                  t->progress.step + 1, t->progress.epoch + 1,
-                  vit_schedule_rate(&t->schedule, t->progress.step));
-        app_error("%s holds the state after step %" PRIu64
-                  "%s%s; a smaller --lr, a longer --warmup "
-                  "or a smaller --clip may help",
-                  t->folder.state, t->state_step,
-                  t->progress.best_epoch > 0 ? ", and the best model so far is " : "",
-                  t->progress.best_epoch > 0 ? t->folder.best : "");
-        app_train_note(t, "broke down in step %" PRIu64, t->progress.step + 1);
-    }
-    return app_exit_status(status);
 }
 
 /* The steps of the epoch under way that are left. */
@@ -276,8 +318,11 @@ static int run_epoch(app_train *t, bool *stopped)
         const uint64_t index = p->step - (uint64_t)p->epoch * t->steps_per_epoch;
         if (index == t->steps_per_epoch) break;
         const double start = vitc_clock_seconds();
-        const vitc_status status = run_step(t, index);
-        if (status != VITC_OK) return fail_step(t, status);
+        const int result = run_step(t, index, stopped);
+        if (result != APP_EXIT_DONE || *stopped) {
+            app_progress_clear();
+            return result;
+        }
         const double now = vitc_clock_seconds();
         t->training_seconds += now - start;
         if (now - drawn >= 0.2) {
@@ -286,10 +331,8 @@ static int run_epoch(app_train *t, bool *stopped)
         }
         *stopped = app_stop_asked();
         const bool ended = p->step == t->steps || index + 1 == t->steps_per_epoch;
-        if (!ended && !*stopped && state_is_due(t)) {
-            const int result = app_train_write_state(t);
-            if (result != APP_EXIT_DONE) return result;
-        }
+        if (!ended && !*stopped && app_ranks_first() && state_is_due(t))
+            t->failed = app_train_write_state(t); /* the others learn of it in the next step */
         if (*stopped) break;
     }
     app_progress_clear();
@@ -307,7 +350,7 @@ int app_train_loop(app_train *t, bool *finished)
         result = run_epoch(t, &stopped);
         if (result == APP_EXIT_DONE && !stopped) result = end_epoch(t, &stopped);
     }
-    if (result == APP_EXIT_DONE && stopped) result = app_train_write_state(t);
+    if (result == APP_EXIT_DONE && stopped && app_ranks_first()) result = app_train_write_state(t);
     *finished = result == APP_EXIT_DONE && !stopped;
     return result;
 }

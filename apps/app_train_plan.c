@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app_ranks.h"
 #include "app_report.h"
 #include "app_text.h"
 #include "app_train.h"
@@ -15,15 +16,21 @@
 
 /* ---- memory ---- */
 
+/* A trainer for this rank's part of steps with so many images. */
+static vit_train_options training_options(const app_train *t, uint64_t batch)
+{
+    app_recipe recipe = t->recipe;
+    recipe.batch = app_train_share(batch);
+    return app_recipe_trainer(&recipe, &t->weights.config, (int)t->settings->threads);
+}
+
 /* All arrays of a run with batches of so many images; 0 when they cannot be created. */
 static uint64_t needed_memory(const app_train *t, uint64_t batch)
 {
-    app_recipe recipe = t->recipe;
-    recipe.batch = batch;
     const vit_config *config = &t->weights.config;
-    const vit_train_options training =
-        app_recipe_trainer(&recipe, config, (int)t->settings->threads);
-    const vit_optimizer_options stepping = app_recipe_optimizer(&recipe, (int)t->settings->threads);
+    const vit_train_options training = training_options(t, batch);
+    const vit_optimizer_options stepping =
+        app_recipe_optimizer(&t->recipe, (int)t->settings->threads);
     const size_t trainer = vit_trainer_size(config, &training);
     const size_t optimizer = vit_optimizer_size(config, &stepping);
     /* On validation images there is a model beside them, with its numbers and those packed. */
@@ -96,17 +103,20 @@ void app_train_count_steps(app_train *t)
 static int create(app_train *t)
 {
     const vit_config *config = &t->weights.config;
-    const int threads = (int)t->settings->threads;
-    const vit_train_options training = app_recipe_trainer(&t->recipe, config, threads);
-    const vit_optimizer_options stepping = app_recipe_optimizer(&t->recipe, threads);
+    vit_train_options training = training_options(t, t->recipe.batch);
+    const vit_optimizer_options stepping =
+        app_recipe_optimizer(&t->recipe, (int)t->settings->threads);
+    if (app_ranks_size() > 1) training.ready = app_train_take_gradients;
+    training.ready_user = t;
     vitc_status status = vit_trainer_create(&t->trainer, config, &training, &t->log);
     if (status == VITC_OK) status = vit_optimizer_create(&t->optimizer, config, &stepping, &t->log);
     if (status != VITC_OK) return app_exit_status(status);
     if (t->recipe.freeze != NULL)
         vit_optimizer_train_last(t->optimizer,
                                  config->layers - app_recipe_frozen(&t->recipe, config));
+    app_train_plan_sums(t);
     size_t size;
-    if (vitc_size_mul3((size_t)t->recipe.batch, config->classes, sizeof *t->targets, &size))
+    if (vitc_size_mul3(training.batch, config->classes, sizeof *t->targets, &size))
         t->targets = malloc(size);
     if (t->targets != NULL) return APP_EXIT_DONE;
     app_error("out of memory for a batch");
@@ -129,14 +139,13 @@ static void hand_over(app_train *t)
 
 int app_train_plan(app_train *t)
 {
-    const vit_config *config = &t->weights.config;
-    const vit_train_options training =
-        app_recipe_trainer(&t->recipe, config, (int)t->settings->threads);
+    const vit_train_options training = training_options(t, t->recipe.batch);
     app_train_count_steps(t);
-    vitc_status status = vit_trainer_check(config, &training, &t->log);
+    vitc_status status = vit_trainer_check(&t->weights.config, &training, &t->log);
     if (status == VITC_OK) status = vit_schedule_check(&t->schedule, &t->log);
     if (status != VITC_OK) return app_exit_status(status);
-    int result = check_memory(t);
+    int result = app_train_check_share(t);
+    if (result == APP_EXIT_DONE) result = check_memory(t);
     if (result == APP_EXIT_DONE) result = create(t);
     if (result == APP_EXIT_DONE) hand_over(t);
     return result;
@@ -201,6 +210,8 @@ void app_train_tell_plan(const app_train *t)
          app_text_bytes(available, sizeof available, vitc_memory_available()));
     tell(t, "threads", "%d, %s", vit_trainer_options(t->trainer)->threads,
          "any number gives the same result");
+    if (app_ranks_size() > 1)
+        tell(t, "ranks", "%d, of which each takes its part of every step", app_ranks_size());
     if (t->resumed)
         tell(t, "resumed", "after step %" PRIu64 " of %" PRIu64, t->progress.step, t->steps);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app_ranks.h"
 #include "app_report.h"
 #include "app_rows.h"
 #include "app_text.h"
@@ -97,7 +98,8 @@ static bool put_machine(vitc_json *o, const app_train *t)
                       vitc_json_set_string(machine, "kernels", info.kernel_row) &&
                       vitc_json_set_string(machine, "blis", info.blis_version) &&
                       vitc_json_set_string(machine, "blis_config", info.blis_config) &&
-                      vitc_json_set_integer(machine, "threads", info.threads);
+                      vitc_json_set_integer(machine, "threads", info.threads) &&
+                      vitc_json_set_integer(machine, "ranks", app_ranks_size());
     return vitc_json_set(o, "machine", machine) && good;
 }
 
@@ -195,6 +197,7 @@ int app_train_write_state(app_train *t)
     vitc_json *o = vitc_json_object();
     const bool good = o != NULL && vitc_json_set_string(o, "name", t->name) &&
                       vitc_json_set_string(o, "kernels", t->kernels) &&
+                      vitc_json_set_integer(o, "ranks", app_ranks_size()) &&
                       put_paths(o, "exports", t->exports.items, t->exports.count) &&
                       put_description(o, t) &&
                       vitc_json_set(o, "progress", format_progress(&t->progress));
@@ -298,10 +301,28 @@ static void read_exports(app_train *t, const vitc_json *list)
             t->exports.items[t->exports.count++] = vitc_json_string(vitc_json_at(list, i), "");
 }
 
+/* The text of the first rank's state, on all of them. */
+static int share_state(char **text, app_train *t)
+{
+    *text = NULL;
+    if (app_ranks_size() == 1) return find_state(text, t);
+    int result = app_ranks_first() ? find_state(text, t) : APP_EXIT_DONE;
+    if (app_ranks_first() && result == APP_EXIT_DONE && *text == NULL) {
+        *text = strdup(""); /* there is none */
+        if (*text == NULL) result = no_memory();
+    }
+    result = app_ranks_agree(result);
+    if (result == APP_EXIT_DONE) result = app_ranks_copy_text(text);
+    if (result == APP_EXIT_DONE && *text != NULL && (*text)[0] != 0) return result;
+    free(*text);
+    *text = NULL;
+    return result;
+}
+
 int app_train_resume_begin(app_train *t)
 {
     char *text;
-    const int result = find_state(&text, t);
+    const int result = share_state(&text, t);
     if (result != APP_EXIT_DONE || text == NULL) return result;
     t->told = parse_text(t, text, t->folder.state);
     free(text);
@@ -379,16 +400,29 @@ int app_train_resume_compare(app_train *t)
     return result;
 }
 
-int app_train_resume_finish(app_train *t)
+/* What makes no other run, but other last bits, and of several ranks other random numbers. */
+static void warn_of_changes(const app_train *t)
 {
     const char *kernels = vitc_json_string(vitc_json_get(t->told, "kernels"), t->kernels);
-    const vitc_status status =
-        vit_train_state_read(t->folder.state, t->trainer, t->optimizer, &t->log);
-    if (status != VITC_OK) return app_exit_status(status);
-    if (strcmp(kernels, t->kernels) != 0 && !t->settings->quiet)
+    const int ranks = app_ranks_size();
+    const int64_t then = vitc_json_integer(vitc_json_get(t->told, "ranks"), ranks);
+    if (t->settings->quiet) return;
+    if (strcmp(kernels, t->kernels) != 0)
         app_warn("%s: begun with the kernels \"%s\", and this machine has \"%s\": results are no "
                  "longer the same to the last bit (VITC_ISA chooses)",
                  t->folder.path, kernels, t->kernels);
+    if (then != ranks)
+        app_warn("%s: the last steps were those of %" PRId64 " ranks, and now there %s %d: results "
+                 "are no longer the same to the last bit",
+                 t->folder.path, then, ranks == 1 ? "is" : "are", ranks);
+}
+
+int app_train_resume_finish(app_train *t)
+{
+    const vitc_status status =
+        vit_train_state_read(t->folder.state, t->trainer, t->optimizer, &t->log);
+    if (status != VITC_OK) return app_exit_status(status);
+    warn_of_changes(t);
     if (vit_optimizer_steps(t->optimizer) == t->progress.step && t->progress.step <= t->steps) {
         t->begun = true;
         t->state_step = t->progress.step;

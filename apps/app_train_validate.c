@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "app_classes.h"
+#include "app_ranks.h"
 #include "app_report.h"
 #include "app_stop.h"
 #include "app_stream.h"
@@ -53,11 +54,19 @@ static int deliver(void *user, const datasets_item *item, const app_answer *answ
     return app_exit_status(datasets_metrics_add(p->metrics, &a, log));
 }
 
+/* Those of other ranks are not. */
+static bool is_wanted(void *user, uint64_t index, const char *path)
+{
+    (void)user;
+    return app_ranks_take(index, path);
+}
+
 static int open_set(pass *p)
 {
     const app_train *t = p->t;
     datasets_options options = datasets_options_default();
     const bool split = t->val_count == 0;
+    options.wanted = is_wanted;
     options.class_names = t->recipe.class_names;
     if (split) {
         options.part = DATASETS_CHOSEN;
@@ -141,7 +150,9 @@ int app_train_validate(app_train *t, app_train_measure *measure, bool average)
                                .images = UINT64_MAX,
                                .deliver = deliver,
                                .user = &p};
-    if (result == APP_EXIT_DONE) result = app_stream_run(&stream, &times);
+    result = app_ranks_agree(result);
+    if (result == APP_EXIT_DONE && !app_stop_asked())
+        result = app_ranks_agree(app_stream_run(&stream, &times));
     if (result == APP_EXIT_DONE && !app_stop_asked() && measure->images > 0) {
         const datasets_results results = datasets_metrics_results(p.metrics);
         measure->score = (app_train_score){.loss = results.loss,

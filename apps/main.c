@@ -194,7 +194,8 @@ static int run_command(const app_command *command, int argc, char **argv, char *
         return app_stdout_finish(APP_EXIT_DONE);
     }
     /* Other commands do all of their work in each process that a launcher starts. */
-    const bool shared = command->run == app_classify_run || command->run == app_eval_run;
+    const bool shared = command->run == app_classify_run || command->run == app_eval_run ||
+                        command->run == app_train_run;
     int result = shared ? app_ranks_start(&settings) : APP_EXIT_DONE;
     if (result != APP_EXIT_DONE) return result;
     result = app_stdout_finish(app_stop_status(command->run(&settings)));

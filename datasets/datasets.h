@@ -384,6 +384,7 @@ VITC_API VITC_MUST_CHECK vitc_status datasets_feed_batch(datasets_feed *feed, fl
                                                          uint32_t count, const vitc_log *log);
 /* How many images of the index could not be used so far. */
 VITC_API uint64_t datasets_feed_bad(const datasets_feed *feed);
+VITC_API bool datasets_feed_is_bad(const datasets_feed *feed, size_t image);
 /* The augmented picture of an image before it is normalized and mixed, for people to look at. */
 VITC_API VITC_MUST_CHECK vitc_status datasets_feed_picture(imgio_image *image,
                                                            const datasets_feed *feed,

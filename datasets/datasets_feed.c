@@ -147,6 +147,11 @@ uint64_t datasets_feed_bad(const datasets_feed *feed)
     return atomic_load(&feed->bad->count);
 }
 
+bool datasets_feed_is_bad(const datasets_feed *feed, size_t image)
+{
+    return atomic_load(&feed->bad->image[image]) != 0;
+}
+
 /* ---- one picture ---- */
 
 static void tell_bad(const datasets_feed *feed, size_t image, const char *why, const vitc_log *log)

@@ -9,6 +9,8 @@
  *   cli_check rows              rows of `classify --json` on stdin: each must be exactly the object
  *                               that docs/vitc.1 states, keys in order; prints
  *                               "status WIDTHxHEIGHT top-1 path", paths with their controls shown
+ *   cli_check distance A B      how far the weights of model file B are from A's, as a part of A's:
+ *                               |B - A| / |A|, of all numbers together
  *   cli_check golden FILE       the same rows against tests/golden/bundled.json: sizes, top-5
  *                               order, scores
  *   cli_check json [KEY...]     one JSON document on stdin; prints the value below the keys
@@ -645,6 +647,24 @@ static void write_model(char **words)
     vit_weights_free(&weights);
 }
 
+static void print_distance(const char *path, const char *other)
+{
+    vit_weights a, b;
+    double difference = 0, size = 0;
+    if (vit_weights_read(&a, path, NULL, &speaking) != VITC_OK ||
+        vit_weights_read(&b, other, NULL, &speaking) != VITC_OK)
+        exit(1);
+    if (a.table.elements != b.table.elements) fail("%s, %s: other models", path, other);
+    for (size_t i = 0; i < a.table.elements; i++) {
+        const double x = (double)a.parameters[i], y = (double)b.parameters[i];
+        difference += (y - x) * (y - x);
+        size += x * x;
+    }
+    printf("%.3g\n", sqrt(difference / size));
+    vit_weights_free(&a);
+    vit_weights_free(&b);
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -654,6 +674,8 @@ int main(int argc, char **argv)
         check_golden(argv[2]);
     } else if (strcmp(what, "bench") == 0 && argc == 2) {
         check_bench();
+    } else if (strcmp(what, "distance") == 0 && argc == 4) {
+        print_distance(argv[2], argv[3]);
     } else if (strcmp(what, "eval") == 0 && argc == 3) {
         check_eval(argv[2]);
     } else if (strcmp(what, "json") == 0) {

@@ -1,7 +1,7 @@
 # eval and classify on several ranks: what they say and write is what one process says and writes,
 # with bad images, broken sets, and ranks that die.
 . "$(dirname "$0")/cli_lib.sh"
-: "${MPI:?}"
+. "$CLI_DIR/cli_lib_mpi.sh"
 photos=$GOLDEN/photos
 model=$GOLDEN/checkpoints/hf_vit # labels: tabby cat, espresso, "rocket, projectile", ...
 
@@ -14,16 +14,6 @@ cp "$photos/cat.jpg" "$photos/launch_lossy.webp" "$photos/gravel.ppm" 'data/grey
 cp "$photos/table_palette.png" data/Kuchen-Käse
 
 # ---- a launcher, but no MPI that knows of it ----
-# Variables of launchers that are not there; MPICH's says nothing to Open MPI, nor the reverse.
-alone() {
-    (
-        export "$1"
-        shift
-        timeout 60 "$VITC" "$@"
-    ) >out 2>err
-    rc=$?
-    command_line="$1 vitc ${*:2}"
-}
 if [ "$MPI" = 0 ]; then
     for variable in OMPI_COMM_WORLD_SIZE PMI_SIZE SLURM_STEP_NUM_TASKS; do
         for command in eval classify; do
@@ -51,25 +41,6 @@ if ! [ -x "${MPIEXEC:-}" ]; then
     skip "ranks: there is no mpiexec"
     finish
 fi
-
-# Open MPI refuses root, and more ranks than CPUs, unless told; containers may forbid one process to
-# read another's memory.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_rmaps_base_oversubscribe=1 PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
-export OMPI_MCA_btl_vader_single_copy_mechanism=none
-export OMPI_MCA_btl=self,vader,tcp OMPI_MCA_hwloc_base_binding_policy=none
-
-# launch ARGS...: mpiexec; err keeps the program's own messages.
-launch() {
-    command_line="mpiexec $*"
-    timeout 60 "$MPIEXEC" "$@" </dev/null >out 2>all
-    rc=$?
-    grep '^vitc: ' all >err
-}
-# ranks N ARGS...: vitc on N ranks.
-ranks() {
-    launch -n "$1" "$VITC" "${@:2}"
-}
 
 # ---- the same as one process ----
 # both ARGS...: by one process and by as many ranks as $counts lists; rows.jsonl and new/ are compared too. Warnings
@@ -164,15 +135,6 @@ exits 2
 err_has "standard input (-) reaches one process only"
 
 # ---- ranks that are not alike ----
-pair() { # FIRST -- SECOND
-    local first=()
-    while [ "$1" != -- ]; do
-        first+=("$1")
-        shift
-    done
-    shift
-    launch -n 1 "${first[@]}" : -n 1 "$@"
-}
 pair "$VITC" eval -m "$model" data -- "$VITC" eval -m nowhere data
 exits 3
 err_has "vitc: rank 1 on"
@@ -220,25 +182,17 @@ exits 0
 cp out whole
 
 # deadly SIGNAL RANK N ARGS...: N ranks, of which one gets the signal when some rows are there.
-# shellcheck disable=SC2016  # for the other shell
 deadly() {
-    local signal=$1 victim=$2 n=$3
-    shift 3
-    rm -f pid.*
+    local signal=$1 victim=$2
     local before
     before=$(wc -l <rows.jsonl)
-    command_line="mpiexec -n $n vitc $*, SIG$signal to rank $victim"
-    timeout 60 "$MPIEXEC" -n "$n" sh -c \
-        'echo $$ >pid.${OMPI_COMM_WORLD_RANK:-$PMI_RANK}; exec "$@"' sh "$VITC" "$@" \
-        </dev/null >out 2>all &
-    local pid=$!
-    until [ "$(wc -l <rows.jsonl)" -gt $((before + 40)) ] || ! kill -0 $pid 2>/dev/null; do
+    follow "${@:3}"
+    command_line="$command_line, SIG$signal to rank $victim"
+    until [ "$(wc -l <rows.jsonl)" -gt $((before + 40)) ] || ! kill -0 "$pid" 2>/dev/null; do
         sleep 0.01
     done
     kill -"$signal" "$(cat "pid.$victim")" 2>/dev/null
-    wait $pid
-    rc=$?
-    grep '^vitc: ' all >err
+    await
     lines=$(wc -l <rows.jsonl)
     if [ "$lines" -eq 4001 ]; then
         skip "the run was over before SIG$signal"
