@@ -7,6 +7,7 @@
 #include "app_model.h"
 #include "app_report.h"
 #include "app_text.h"
+#include "vit_weights.h"
 #include "vitc_json.h"
 
 static int read_card(char **card, const app_settings *settings)
@@ -33,27 +34,99 @@ static int read_card(char **card, const app_settings *settings)
     return result;
 }
 
+/* Options that do not go together; false after a message. */
+static bool check_options(const app_settings *settings)
+{
+    const bool exports = settings->export_for != APP_LIBRARY_NONE;
+    if (settings->output == NULL) {
+        app_error("convert needs --output, the %s to write", exports ? "directory" : "file");
+        return false;
+    }
+    if (settings->enlarge_filter != 0 && settings->enlarge == 0) {
+        app_error("--enlarge-filter is of --enlarge, which is missing");
+        return false;
+    }
+    if (exports && settings->dtype != VIT_DTYPE_F32) {
+        app_error("--dtype is of vitc's own files: --export writes float32");
+        return false;
+    }
+    if (exports && settings->card != NULL) {
+        app_error("--card is of vitc's own files, not of --export");
+        return false;
+    }
+    return true;
+}
+
+static vitc_status export_weights(const vit_weights *weights, const app_settings *settings,
+                                  const vitc_log *log)
+{
+    static const char *const names[] = {"model.safetensors", "config.json",
+                                        "preprocessor_config.json"};
+    app_guard_folder(settings->output, names, sizeof names / sizeof names[0]);
+    return settings->export_for == APP_LIBRARY_HF
+               ? vit_weights_export_hf(weights, settings->output, log)
+               : vit_weights_export_timm(weights, settings->output, log);
+}
+
+static vitc_status write_file(vit_weights *weights, const char *card,
+                              const vit_load_options *options, const app_settings *settings,
+                              const vitc_log *log)
+{
+    vitc_status status =
+        vit_weights_check_output(settings->operands[0], settings->output, options, log);
+    if (status == VITC_OK && card != NULL) status = vit_weights_set_card(weights, card, log);
+    if (status != VITC_OK) return status;
+    app_guard_output(settings->output);
+    return vit_weights_write(weights, settings->output, (vit_dtype)settings->dtype, log);
+}
+
+/* By way of numbers in memory, for what changes them or writes another kind of file. */
+static vitc_status convert_weights(const char *card, const vit_load_options *options,
+                                   const app_settings *settings, const vitc_log *log)
+{
+    vit_weights weights;
+    vitc_status status = vit_weights_read(&weights, settings->operands[0], options, log);
+    if (status == VITC_OK && settings->enlarge > 0) {
+        const imgio_filter filter = settings->enlarge_filter > 0
+                                        ? (imgio_filter)(settings->enlarge_filter - 1)
+                                        : weights.description.preprocess.filter;
+        status = vit_weights_enlarge(&weights, (uint32_t)settings->enlarge, filter, log);
+    }
+    if (status == VITC_OK)
+        status = settings->export_for != APP_LIBRARY_NONE
+                     ? export_weights(&weights, settings, log)
+                     : write_file(&weights, card, options, settings, log);
+    vit_weights_free(&weights);
+    return status;
+}
+
+static vitc_status convert(const char *card, const vit_load_options *options,
+                           const app_settings *settings, const vitc_log *log)
+{
+    if (settings->enlarge > 0 || settings->export_for != APP_LIBRARY_NONE)
+        return convert_weights(card, options, settings, log);
+    app_guard_output(settings->output);
+    return vit_model_convert(settings->operands[0], settings->output, (vit_dtype)settings->dtype,
+                             card, options, log);
+}
+
 int app_convert_run(const app_settings *settings)
 {
     const vitc_log log = app_log(settings);
-    const char *in = settings->operands[0];
-    if (settings->output == NULL) {
-        app_error("convert needs --output FILE, the file to write");
-        return APP_EXIT_USAGE;
-    }
+    if (!check_options(settings)) return APP_EXIT_USAGE;
     vit_load_options options = {0};
     char *card = NULL, *spec = NULL;
     int result = read_card(&card, settings);
     if (result == APP_EXIT_DONE) result = app_model_read_options(&options, &spec, settings);
-    app_guard_output(settings->output);
-    if (result == APP_EXIT_DONE)
-        result = app_exit_status(vit_model_convert(in, settings->output, (vit_dtype)settings->dtype,
-                                                   card, &options, &log));
+    if (result == APP_EXIT_DONE) result = app_exit_status(convert(card, &options, settings, &log));
     struct stat status;
     if (result == APP_EXIT_DONE && settings->verbose && stat(settings->output, &status) == 0) {
         char size[32];
-        app_error("%s: written, %s", settings->output,
-                  app_text_bytes(size, sizeof size, (uint64_t)status.st_size));
+        if (S_ISREG(status.st_mode))
+            app_error("%s: written, %s", settings->output,
+                      app_text_bytes(size, sizeof size, (uint64_t)status.st_size));
+        else
+            app_error("%s: written", settings->output);
     }
     free(card);
     free(spec);

@@ -3,15 +3,17 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vitc_file.h"
 
-enum { MOST_PATHS = 2 };
+enum { MOST_PATHS = 12 };
 
-/* Written before the handler is installed, and only read afterwards. */
-static char temporary[MOST_PATHS][PATH_MAX + 64];
+/* Written before the handler is installed, and only read afterwards. What cannot be unlinked is a
+ * folder, which comes after its files. */
+static char temporary[MOST_PATHS][PATH_MAX + 256];
 static volatile sig_atomic_t count;
 static pthread_t writer;
 
@@ -23,17 +25,15 @@ static void remove_and_end(int number)
         pthread_kill(writer, number);
         return;
     }
-    for (int i = 0; i < count; i++) unlink(temporary[i]);
+    for (int i = 0; i < count; i++)
+        if (unlink(temporary[i]) != 0) rmdir(temporary[i]);
     signal(number, SIG_DFL);
     raise(number);
 }
 
-void app_guard_output(const char *path)
+static void install(void)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-    if (path == NULL || count >= MOST_PATHS || strlen(path) >= PATH_MAX) return;
-    vitc_file_writer_name(temporary[count], sizeof temporary[0], path, 0);
-    count++;
     writer = pthread_self();
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         struct sigaction old, action = {.sa_handler = remove_and_end};
@@ -42,4 +42,31 @@ void app_guard_output(const char *path)
         if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
             sigaction(signals[i], &action, NULL);
     }
+}
+
+void app_guard_output(const char *path)
+{
+    if (path == NULL || count >= MOST_PATHS || strlen(path) >= PATH_MAX) return;
+    vitc_file_writer_name(temporary[count], sizeof temporary[0], path, 0);
+    count++;
+    install();
+}
+
+void app_guard_folder(const char *path, const char *const *names, size_t name_count)
+{
+    char folder[PATH_MAX + 64], file[PATH_MAX + 192];
+    char final[PATH_MAX];
+    if (path == NULL || strlen(path) >= sizeof final ||
+        (size_t)count + 2 * name_count + 1 > MOST_PATHS)
+        return;
+    strcpy(final, path);
+    for (size_t end = strlen(final); end > 1 && final[end - 1] == '/'; end--) final[end - 1] = 0;
+    vitc_file_writer_name(folder, sizeof folder, final, 0);
+    for (size_t i = 0; i < name_count; i++) {
+        snprintf(file, sizeof file, "%s/%s", folder, names[i]);
+        snprintf(temporary[count++], sizeof temporary[0], "%s", file);
+        vitc_file_writer_name(temporary[count++], sizeof temporary[0], file, 0);
+    }
+    snprintf(temporary[count++], sizeof temporary[0], "%s", folder);
+    install();
 }

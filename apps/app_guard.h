@@ -2,8 +2,14 @@
 #ifndef VITC_APP_GUARD_H
 #define VITC_APP_GUARD_H
 
+#include <stddef.h>
+
 /* Until the program ends, SIGINT, SIGTERM and SIGHUP remove what a writer (vitc_file.h) has of
- * `path` so far; then they do what they always do. At most two paths; NULL does nothing. */
+ * `path` so far; then they do what they always do. A few paths; NULL
+ * does nothing. */
 void app_guard_output(const char *path);
+
+/* The same for a folder that is written as one (vitc_folder.h), of files with these names. */
+void app_guard_folder(const char *path, const char *const *names, size_t count);
 
 #endif

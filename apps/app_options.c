@@ -120,11 +120,24 @@ static const app_option shared_options[] = {
      "Write the model's exact input: NumPy format, float32, shape (3, height, width)."},
     {"preprocess", 0, "png", OPTION_TEXT, "FILE.png", FIELD(png), 0, 0, NULL,
      "Write the picture that the model sees: resized and cropped, before normalization."},
-    {"convert quantize", 'o', "output", OPTION_TEXT, "FILE", FIELD(output), 0, 0, NULL,
+    {"quantize", 'o', "output", OPTION_TEXT, "FILE", FIELD(output), 0, 0, NULL,
      "The file to write (required). It appears complete or not at all."},
+    {"convert", 'o', "output", OPTION_TEXT, "FILE", FIELD(output), 0, 0, NULL,
+     "The file, or with --export the directory, to write (required). It appears complete or not at "
+     "all."},
     {"convert posemb", 0, "dtype", OPTION_CHOICE, "f32|bf16", FIELD(dtype), VIT_DTYPE_F32, 0,
      "int8 is what vitc quantize makes",
      "How weight matrices are stored (default f32); the rest is always float32."},
+    {"convert", 0, "export", OPTION_CHOICE, "hf|timm", FIELD(export_for), APP_LIBRARY_HF, 0, NULL,
+     "Write a directory for another library that loads it with the same logits: transformers' "
+     "ViTForImageClassification, or timm.create_model(\"local-dir:...\"). What the library cannot "
+     "express is refused."},
+    {"convert", 0, "enlarge", OPTION_COUNT, "N", FIELD(enlarge), 2, 65535, NULL,
+     "Make of a model for small images one for images enlarged N times, with patches N times as "
+     "large, that gives the same logits: its patch kernels undo the enlargement."},
+    {"convert", 0, "enlarge-filter", OPTION_CHOICE, "nearest|lanczos|bilinear|bicubic|box|hamming",
+     FIELD(enlarge_filter), 1 + IMGIO_NEAREST, 0, NULL,
+     "The filter that enlarges the images. Default: that of the model's preprocessing."},
     {"quantize", 0, "dtype", OPTION_CHOICE, "bf16|int8", FIELD(dtype), VIT_DTYPE_BF16, 0, NULL,
      "What the weight matrices become: int8 (default) with a scale per output feature, those of "
      "the encoder only; or bf16. The rest is always float32."},

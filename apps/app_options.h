@@ -22,6 +22,9 @@ enum {
     APP_EXIT_INTERNAL = 4 /* out of memory, nothing can be written, or an internal error */
 };
 
+/* Whose directory convert writes. */
+typedef enum app_library { APP_LIBRARY_NONE = 0, APP_LIBRARY_HF, APP_LIBRARY_TIMM } app_library;
+
 /* The value of every option; a command looks at those that its rows name. */
 typedef struct app_settings {
     const char *model;      /* NULL: the bundled model */
@@ -46,6 +49,9 @@ typedef struct app_settings {
     int views;              /* vit_views */
     int precision;          /* vit_precision */
     int dtype;              /* vit_dtype */
+    uint64_t enlarge;       /* of convert: factor; 0: none */
+    int enlarge_filter;     /* 1 + imgio_filter; 0: the model's own */
+    int export_for;         /* app_library */
     uint64_t seed, max_bad; /* of the split; bad images that do not end a run */
     double val_split;       /* 0: all images */
     uint64_t distance;      /* of check: bits */

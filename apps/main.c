@@ -120,7 +120,9 @@ const app_command app_commands[] = {
      1, 1, app_preprocess_run},
     {"convert", "MODEL", "write a model as one file",
      "Write a checkpoint (a Hugging Face directory, a timm directory, a file of vitc) as one "
-     ".safetensors file that holds weights, configuration, preprocessing, labels and model card.",
+     ".safetensors file that holds weights, configuration, preprocessing, labels and model card; "
+     "or "
+     "as a directory that other libraries load.",
      1, 1, app_convert_run},
     {"quantize", "MODEL", "make a model smaller and faster, and measure what it costs",
      "Write a checkpoint as one .safetensors file with fewer bits per weight (int8 or bf16), and "

@@ -60,7 +60,8 @@ _vitc() {
             --fast-decode --max-pixels -q --quiet -v --verbose -h --help"
         ;;
     convert)
-        options="--preprocess --img-size --crop -o --output --dtype --card -q --quiet -v --verbose -h --help"
+        options="--preprocess --img-size --crop -o --output --dtype --export --enlarge
+            --enlarge-filter --card -q --quiet -v --verbose -h --help"
         ;;
     quantize)
         options="--preprocess -o --output --dtype --data --map --class-names --report --precision
@@ -221,8 +222,16 @@ _vitc() {
         fi
         return
         ;;
+    --export)
+        _vitc_words "hf timm"
+        return
+        ;;
+    --enlarge-filter)
+        _vitc_words "nearest lanczos bilinear bicubic box hamming"
+        return
+        ;;
     -k | --top-k | --batch | --threads | --max-pixels | --seconds | --warmup | --distance | \
-        --val-split | --seed | --max-bad | --img-size | --crop | --min-score | \
+        --val-split | --seed | --max-bad | --img-size | --crop | --min-score | --enlarge | \
         --layer | --grid | \
         --name | --checkpoint-minutes | --val-every | --patch | --dim | --depth | --heads | \
         --mlp | --pos-std | --epochs | --accumulate | --max-steps | --lr | --min-lr | \

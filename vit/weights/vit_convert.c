@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "vit_weights.h"
 #include "vit_write.h"
 #include "vitc_log.h"
 #include "vitc_size.h"
@@ -35,6 +36,16 @@ static vitc_status check_output(const vit_checkpoint *checkpoint, const char *ou
     if (!same) return VITC_OK;
     return vitc_fail(log, VITC_ERR_ARGUMENT,
                      "%s: is part of the checkpoint that is read; give another output file", out);
+}
+
+vitc_status vit_weights_check_output(const char *in, const char *out,
+                                     const vit_load_options *options, const vitc_log *log)
+{
+    vit_checkpoint *checkpoint;
+    VITC_TRY(vit_checkpoint_open(&checkpoint, in, options, log));
+    const vitc_status status = check_output(checkpoint, out, log);
+    vit_checkpoint_free(checkpoint);
+    return status;
 }
 
 /* int8 numbers cannot become what they were made from, nor raw scores probabilities. */

@@ -106,13 +106,13 @@ static bool set_pair(vitc_json *root, const char *key, uint32_t height, uint32_t
     return vitc_json_set(root, key, list) && good;
 }
 
+/* Without num_classes, which transformers passes beside them. */
 static bool fill_arguments(vitc_json *args, const vit_config *c)
 {
     const bool covers = c->position == PATCHES_POSITION_LEARNED_1D && c->position_covers_prefix;
     return set_pair(args, "img_size", c->image_height, c->image_width) &&
            vitc_json_set_integer(args, "patch_size", c->patch) &&
            vitc_json_set_integer(args, "in_chans", PATCHES_CHANNELS) &&
-           vitc_json_set_integer(args, "num_classes", c->classes) &&
            vitc_json_set_string(args, "global_pool", vit_pool_string(c->pool)) &&
            vitc_json_set_integer(args, "embed_dim", c->width) &&
            vitc_json_set_integer(args, "depth", c->layers) &&

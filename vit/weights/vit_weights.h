@@ -79,6 +79,11 @@ VITC_MUST_CHECK vitc_status vit_weights_flatten_position(vit_weights *weights, c
 VITC_MUST_CHECK vitc_status vit_weights_write(const vit_weights *weights, const char *path,
                                               vit_dtype dtype, const vitc_log *log);
 
+/* VITC_ERR_ARGUMENT where the file `out` is a part of the checkpoint `in`, by whatever name. */
+VITC_MUST_CHECK vitc_status vit_weights_check_output(const char *in, const char *out,
+                                                     const vit_load_options *options,
+                                                     const vitc_log *log);
+
 /* Writes a directory that transformers (config.json, preprocessor_config.json, model.safetensors)
  * or timm.create_model("local-dir:...") (config.json, model.safetensors) load, in float32, with the
  * same logits. Positions are flattened as above; other changes that change no number are made
