@@ -59,7 +59,7 @@ void app_guard_folder(const char *path, const char *const *names, size_t name_co
     if (path == NULL || strlen(path) >= sizeof final ||
         (size_t)count + 2 * name_count + 1 > MOST_PATHS)
         return;
-    strcpy(final, path);
+    snprintf(final, sizeof final, "%s", path);
     for (size_t end = strlen(final); end > 1 && final[end - 1] == '/'; end--) final[end - 1] = 0;
     vitc_file_writer_name(folder, sizeof folder, final, 0);
     for (size_t i = 0; i < name_count; i++) {

@@ -80,10 +80,10 @@ bool vitc_pseudo_inverse(double *inverse, const double *a, size_t rows, size_t c
                          double tolerance)
 {
     size_t of_u, of_v, size;
-    if (!vitc_size_mul(rows, columns, &of_u) || !vitc_size_mul(columns, columns, &of_v) ||
-        !vitc_size_add(of_u, of_v, &size) || !vitc_size_mul(size, sizeof(double), &size))
+    if (rows == 0 || columns == 0 || !vitc_size_mul(rows, columns, &of_u) ||
+        !vitc_size_mul(columns, columns, &of_v) || !vitc_size_add(of_u, of_v, &size))
         return false;
-    double *memory = malloc(size);
+    double *memory = calloc(size, sizeof *memory);
     if (memory == NULL) return false;
     const rotated r = {memory, memory + of_u, rows, columns};
     for (size_t i = 0; i < rows; i++)

@@ -131,7 +131,9 @@ static void tolerances(void **unused)
 {
     (void)unused;
     double x[4];
-    for (double scale = 1e-100; scale < 1e101; scale *= 1e50) {
+    static const double scales[] = {1e-100, 1e-50, 1, 1e50, 1e100};
+    for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++) {
+        const double scale = scales[i];
         const double a[] = {scale, 0, 0, 1e-6 * scale};
         assert_true(vitc_pseudo_inverse(x, a, 2, 2, 1e-7));
         assert_true(fabs(x[0] * scale - 1) < 1e-12 && fabs(x[3] * scale * 1e-6 - 1) < 1e-12);

@@ -120,9 +120,8 @@ static vitc_status enlarge_kernels(float **out, const vit_weights *weights, uint
     float *made = NULL;
     *out = NULL;
     VITC_TRY(vit_enlarge_matrix(&t, config->patch, factor, filter, log));
-    if (vitc_size_mul3(kernels, big, big, &size) && vitc_size_mul(size, sizeof *made, &size))
-        made = malloc(size);
-    half = malloc(big * patch * sizeof *half);
+    if (vitc_size_mul3(kernels, big, big, &size) && size > 0) made = calloc(size, sizeof *made);
+    half = calloc(big * patch, sizeof *half);
     vitc_status status = VITC_OK;
     if (made == NULL || half == NULL) status = vitc_fail_memory(log, "larger kernels");
     for (size_t k = 0; k < kernels && status == VITC_OK; k++)

@@ -109,6 +109,13 @@ static patches_spec plain_spec(const patches_spec *spec)
     return plain;
 }
 
+static bool is_same_channels(const float *a, const float *b)
+{
+    for (int c = 0; c < PATCHES_CHANNELS; c++)
+        if (a[c] != b[c]) return false;
+    return true;
+}
+
 static bool is_same_spec(const patches_spec *a, const patches_spec *b)
 {
     const patches_spec x = plain_spec(a), y = plain_spec(b);
@@ -117,8 +124,7 @@ static bool is_same_spec(const patches_spec *a, const patches_spec *b)
            (x.resize == PATCHES_RESIZE_NONE || x.filter == y.filter) && x.crop == y.crop &&
            x.crop_height == y.crop_height && x.crop_width == y.crop_width &&
            memcmp(x.fill, y.fill, sizeof x.fill) == 0 && x.rescale == y.rescale &&
-           memcmp(x.mean, y.mean, sizeof x.mean) == 0 && memcmp(x.std, y.std, sizeof x.std) == 0 &&
-           x.bgr == y.bgr;
+           is_same_channels(x.mean, y.mean) && is_same_channels(x.std, y.std) && x.bgr == y.bgr;
 }
 
 static vitc_status check_preprocessing(const vit_export *e, const vit_export_library *library,
