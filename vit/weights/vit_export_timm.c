@@ -147,8 +147,8 @@ static double crop_share(const patches_spec *spec, const vit_config *config)
     const uint32_t resize[2] = {spec->resize_height,
                                 shortest ? spec->resize_height : spec->resize_width};
     if (resize[0] == 0 || resize[1] == 0) return 0;
-    double scale = 1;
-    for (int decimals = 0; decimals < 10; decimals++, scale *= 10) {
+    for (int decimals = 0; decimals < 10; decimals++) {
+        const double scale = pow(10, decimals);
         const double below = floor(input[0] / (double)resize[0] * scale) / scale;
         if (below > 0 && is_share(below, input, resize)) return below;
     }
