@@ -92,9 +92,9 @@ const app_option app_train_options[] = {
     ROW("epochs", OPTION_COUNT, "N", FIELD(epochs), 1, (1 << 24) - 1,
         "Passes through the training images (default 100; fine-tuning 20)."),
     ROW("batch", OPTION_COUNT, "N", FIELD(batch), 2, 65536,
-        "Most images of one pass, an even number (default 128; fine-tuning 64). An epoch is cut "
-        "into "
-        "steps of as equal a size as possible."),
+        "Most images of one pass, an even number (default 128, fine-tuning 64; fewer where an "
+        "epoch would have less than 8 steps). An epoch is cut into steps of as equal a size as "
+        "possible."),
     ROW("accumulate", OPTION_COUNT, "N", FIELD(accumulate), 1, 65536,
         "Passes whose gradients make one step (default 1)."),
     ROW("max-steps", OPTION_COUNT, "N", FIELD(max_steps), 1, INT64_MAX,
@@ -105,7 +105,8 @@ const app_option app_train_options[] = {
         "AdamW for the rest."),
     ROW("lr", OPTION_NUMBER, "R", FIELD(lr), 0, 1000,
         "Learning rate after the warm-up. Default: 0.001 at 128 images a step, fine-tuning 0.0003, "
-        "head alone 0.003 (sgd: 0.05, 0.01, 0.1), times the root of the images over 128."),
+        "head alone 0.003 (muon from scratch 0.004; sgd 0.05, 0.01, 0.1), times the root of the "
+        "images over 128."),
     ROW("min-lr", OPTION_NUMBER, "R", FIELD(min_lr), 0, 1000,
         "Learning rate at the end (default: 1/100 of --lr)."),
     ROW("schedule", OPTION_CHOICE, "cosine|constant|step", FIELD(schedule), VIT_SCHEDULE_COSINE, 0,

@@ -283,10 +283,13 @@ static void complete_optimization(app_recipe *r, const situation *s)
     choice(&r->schedule, VIT_SCHEDULE_COSINE);
     choice(&r->precision, VIT_PRECISION_F32);
     count(&r->accumulate, 1);
-    const bool adam = r->optimizer != VIT_OPTIMIZER_SGD; /* its rates suit muon, too */
+    const bool adam = r->optimizer != VIT_OPTIMIZER_SGD;
     const double images = (double)r->batch * (double)r->accumulate;
-    const double rates[2][3] = {{0.05, 0.01, 0.1}, {0.001, 0.0003, 0.003}};
-    number(&r->lr, rates[adam][s->scratch ? 0 : s->head ? 2 : 1] * sqrt(images / 128));
+    static const double rates[VIT_OPTIMIZER_KIND_COUNT][3] = {
+        [VIT_OPTIMIZER_ADAMW] = {0.001, 0.0003, 0.003},
+        [VIT_OPTIMIZER_SGD] = {0.05, 0.01, 0.1},
+        [VIT_OPTIMIZER_MUON] = {0.004, 0.0003, 0.003}};
+    number(&r->lr, rates[r->optimizer][s->scratch ? 0 : s->head ? 2 : 1] * sqrt(images / 128));
     number(&r->min_lr, r->lr / 100);
     number(&r->warmup, fmin(10, (double)r->epochs / 20));
     number(&r->step_epochs, 30);
@@ -376,6 +379,14 @@ static int check(const app_recipe *r, const vit_config *config, size_t images)
     return check_freeze(r, config);
 }
 
+/* An even number. Few images still make some steps an epoch: a model learns by steps. */
+static uint64_t default_batch(const situation *s, size_t images)
+{
+    enum { STEPS = 8, LEAST = 8 };
+    const uint64_t most = s->scratch ? 128 : 64, few = images / STEPS / 2 * 2;
+    return few > most ? most : few < LEAST ? LEAST : few;
+}
+
 int app_recipe_complete(app_recipe *r, const vit_config *config, size_t images)
 {
     const uint32_t most =
@@ -386,7 +397,7 @@ int app_recipe_complete(app_recipe *r, const vit_config *config, size_t images)
     count(&r->epochs, s.scratch ? 100 : 20);
     s.deep = s.scratch && r->epochs >= 100;
     s.mixed = s.scratch && r->epochs >= 150;
-    count(&r->batch, s.scratch ? 128 : 64);
+    count(&r->batch, default_batch(&s, images));
     count(&r->seed, 0);
     count(&r->val_every, 1);
     complete_optimization(r, &s);
