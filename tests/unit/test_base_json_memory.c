@@ -45,6 +45,7 @@ static vitc_status dump(void *user)
 static void no_key_is_lost(void **unused)
 {
     (void)unused;
+    if (!MALLOC_FAIL_AVAILABLE) skip(); /* before anything is held that a skip would leak */
     vitc_json *object = vitc_json_object();
     assert_non_null(object);
     for (int i = 0; i < 200; i++) {
