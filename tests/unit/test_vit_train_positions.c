@@ -5,6 +5,7 @@
 
 #include "vit_train_compare.h"
 #include "vit_train_layout.h"
+#include "vit_weights.h"
 #include "vit_weights_support.h"
 
 enum { BATCH = 5, FEW = 2, CASES_MAX = 40 };
@@ -131,6 +132,54 @@ static void every_kind_has_its_gradient(void **unused)
         compare(&r.table, trainer, r.dw, F32_TOLERANCE, cases[i].name);
         reference_free(&r);
         free(targets);
+        vit_trainer_free(trainer);
+    }
+}
+
+/* What is trained is what runs: a model of the same parameters gives the trainer's logits. */
+static void models_compute_the_same(void **unused)
+{
+    (void)unused;
+    static position_case cases[CASES_MAX];
+    const size_t count = make_cases(cases);
+    for (size_t i = 0; i < count; i++) {
+        const vit_config *config = &cases[i].config;
+        const size_t logit_count = (size_t)BATCH * config->classes;
+        const vit_train_options options = options_for(2);
+        vit_trainer *trainer = make_trainer(config, &options);
+        randomize(trainer);
+        random_images(trainer, BATCH, 9);
+        float *trained_logits = test_floats(logit_count), *logits = test_floats(logit_count);
+        assert_int_equal(vit_trainer_logits(trainer, trained_logits, BATCH, &log_lines), VITC_OK);
+
+        vit_weights weights;
+        vit_model *model = NULL;
+        vit_workspace *workspace = NULL;
+        assert_int_equal(vit_weights_create(&weights, config, &log_lines), VITC_OK);
+        weights.description.preprocess = (patches_spec){.resize = PATCHES_RESIZE_EXACT,
+                                                        .resize_height = config->image_height,
+                                                        .resize_width = config->image_width,
+                                                        .rescale = 1};
+        memcpy(weights.parameters, vit_trainer_parameters(trainer),
+               vit_trainer_count(trainer) * sizeof(float));
+        assert_int_equal(vit_weights_model(&model, &weights, VIT_PRECISION_F32, &log_lines),
+                         VITC_OK);
+        assert_int_equal(vit_workspace_create(&workspace, model, BATCH, 2, &log_lines), VITC_OK);
+        for (uint32_t b = 0; b < BATCH; b++)
+            memcpy(vit_workspace_patches(workspace, b), vit_trainer_patches(trainer, b),
+                   patch_floats(config) * sizeof(float));
+        assert_int_equal(vit_forward(model, workspace, logits, BATCH, &log_lines), VITC_OK);
+        float largest = 0;
+        for (size_t j = 0; j < logit_count; j++) largest = fmaxf(largest, fabsf(trained_logits[j]));
+        for (size_t j = 0; j < logit_count; j++)
+            if (!(fabsf(logits[j] - trained_logits[j]) <= 1e-5f * largest))
+                fail_msg("%s: logit %zu is %g, of the trainer %g", cases[i].name, j,
+                         (double)logits[j], (double)trained_logits[j]);
+        vit_workspace_free(workspace);
+        vit_model_free(model);
+        vit_weights_free(&weights);
+        vitc_aligned_free(trained_logits);
+        vitc_aligned_free(logits);
         vit_trainer_free(trainer);
     }
 }
@@ -569,6 +618,7 @@ int main(void)
     (void)test_kernels_or_skip();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_has_its_gradient),
+        cmocka_unit_test(models_compute_the_same),
         cmocka_unit_test(zeros_are_no_positions),
         cmocka_unit_test(what_is_left_out_has_its_gradient),
         cmocka_unit_test(frozen_positions_keep_their_gradients),
