@@ -12,12 +12,13 @@
 #include "vit_ops_backward.h"
 #include "vitc_memory.h"
 
-/* Where everything lies in an arena. */
+/* Where everything lies in an arena, and how far apart it is from thread to thread. */
 typedef struct vit_muon_layout {
-    size_t rows, cols, x, square, polynomial, zeros, weights, tokens, tokens_size, thread,
-        thread_size;
+    size_t rows, cols, x, square, polynomial, zeros, weights, weights_size, tokens, tokens_size,
+        thread, thread_size;
 } vit_muon_layout;
 
+/* What one thread works with. */
 typedef struct vit_muon {
     const vit_rows_f32 *rows;
     vit_gemm gemm;              /* the number format of the products */
@@ -28,14 +29,16 @@ typedef struct vit_muon {
     vit_scratch scratch;
 } vit_muon;
 
-/* Reserves memory for matrices of up to rows x cols, on up to `threads` threads. */
+/* Reserves memory for matrices of up to rows x cols, for each of `threads` threads. */
 vit_muon_layout vit_muon_reserve(vitc_arena *arena, const vit_gemm *gemm, size_t rows, size_t cols,
                                  int threads);
+/* That of thread number `thread`. */
 vit_muon vit_muon_bind(const vitc_arena *arena, const vit_gemm *gemm, const vit_rows_f32 *rows,
-                       const vit_muon_layout *layout);
+                       const vit_muon_layout *layout, int thread);
 
-/* out [rows, cols] = U V^T of m, nearly; zeros for zeros. Called by all threads of a team, out and
- * m done; ends in a barrier. The number of threads changes no bit. */
+/* out [rows, cols] = U V^T of m, nearly; zeros for zeros; out may be m. The calling thread does it
+ * alone, whatever team it is in: a model's many small matrices are better each one thread's than
+ * all threads' together, which would wait for each other fifteen times per matrix. */
 void vit_muon_orthogonalize(const vit_muon *muon, float *out, const float *m, size_t rows,
                             size_t cols);
 

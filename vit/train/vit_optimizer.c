@@ -1,6 +1,7 @@
 #include "vit_optimizer.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,11 @@ typedef struct block {
     size_t offset, count, param;
 } block;
 
+/* A matrix that Muon sees as one. */
+typedef struct muon_matrix {
+    size_t offset, rows, cols, param;
+} muon_matrix;
+
 struct vit_optimizer {
     vit_optimizer_options options;
     vit_param_table table;
@@ -30,8 +36,11 @@ struct vit_optimizer {
     block *blocks;
     double *sums; /* [block_count] */
     size_t block_count;
-    vit_muon muon; /* of MUON, as is: */
-    float *update; /* [the largest matrix of a block] */
+    vit_muon *muons; /* of MUON, one for each thread, as are: */
+    float *updates;  /* [threads][the largest matrix of a block] */
+    size_t update_size;
+    muon_matrix *matrices; /* in the order of the table */
+    size_t matrix_count;
     vitc_arena arena;
 };
 
@@ -130,41 +139,62 @@ static size_t count_blocks(const vit_param_table *table)
     return count;
 }
 
-/* Where everything lies in the arena. */
-typedef struct layout {
-    vitc_arena arena;
-    size_t arrays[VIT_OPTIMIZER_ARRAYS_MAX], rules, blocks, sums, update;
-    vit_muon_layout muon;
-} layout;
-
-/* Matrices that Muon sees as one: queries, keys and values stand below each other. */
+/* Of a parameter that Muon steps, how many matrices stand below each other in it: queries, keys
+ * and values are three. */
 static size_t stacked(const vit_param *param)
 {
     return param->id == VIT_QKV_WEIGHT ? 3 : 1;
 }
+
+/* What Muon works on. */
+typedef struct muon_extent {
+    size_t count, rows, cols; /* matrices; of the largest of them, laid down: rows <= cols */
+} muon_extent;
+
+static muon_extent find_extent(const vit_param_table *table)
+{
+    muon_extent e = {0};
+    for (size_t i = 0; i < table->count; i++) {
+        const vit_param *param = &table->params[i];
+        if (!vit_param_in_encoder(param->id)) continue;
+        e.count += stacked(param);
+        const size_t rows = param->shape[0] / stacked(param), cols = param->shape[1];
+        e.rows = vitc_size_max(e.rows, vitc_size_min(rows, cols));
+        e.cols = vitc_size_max(e.cols, vitc_size_max(rows, cols));
+    }
+    return e;
+}
+
+/* Where everything lies in the arena. */
+typedef struct layout {
+    vitc_arena arena;
+    size_t arrays[VIT_OPTIMIZER_ARRAYS_MAX], rules, blocks, sums;
+    size_t muons, matrices, updates;
+    vit_muon_layout muon;
+} layout;
 
 static const vit_gemm *muon_gemm(const vit_kernels *kernels, const vit_optimizer_options *options)
 {
     return options->precision == VIT_PRECISION_BF16 ? &kernels->bf16 : &kernels->f32;
 }
 
+static void lay_out_muon(layout *l, const vit_param_table *table, const vit_gemm *gemm, int threads)
+{
+    const muon_extent e = find_extent(table);
+    l->muons = vitc_arena_reserve_array(&l->arena, (size_t)threads, sizeof(vit_muon));
+    l->matrices = vitc_arena_reserve_array(&l->arena, e.count, sizeof(muon_matrix));
+    l->updates =
+        vitc_arena_reserve_array(&l->arena, (size_t)threads, e.rows * e.cols * sizeof(float));
+    l->muon = vit_muon_reserve(&l->arena, gemm, e.rows, e.cols, threads);
+}
+
 static layout lay_out(const vit_param_table *table, const vit_optimizer_options *options,
                       const vit_kernels *kernels, int threads)
 {
     layout l = {0};
-    size_t low = 0, high = 0;
-    for (size_t i = 0; i < table->count; i++) {
-        const vit_param *param = &table->params[i];
-        if (!vit_param_in_encoder(param->id)) continue;
-        const size_t rows = param->shape[0] / stacked(param), cols = param->shape[1];
-        low = vitc_size_max(low, vitc_size_min(rows, cols));
-        high = vitc_size_max(high, vitc_size_max(rows, cols));
-    }
-    if (options->kind == VIT_OPTIMIZER_MUON) {
-        l.muon = vit_muon_reserve(&l.arena, muon_gemm(kernels, options), low, high, threads);
-        l.update = vitc_arena_reserve_array(&l.arena, low * high, sizeof(float));
-    }
     const size_t blocks = count_blocks(table);
+    if (options->kind == VIT_OPTIMIZER_MUON)
+        lay_out_muon(&l, table, muon_gemm(kernels, options), threads);
     for (int i = 0; i < VIT_OPTIMIZER_ARRAYS_MAX; i++)
         if (has_array(options, i))
             l.arrays[i] = vitc_arena_reserve_array(&l.arena, table->elements, sizeof(float));
@@ -204,6 +234,26 @@ static uint32_t layer_of(const vit_param *param, uint32_t layers)
     return param->id < VIT_NORM1_WEIGHT ? 0 : layers + 1;
 }
 
+static void bind_muon(vit_optimizer *o, const layout *l, const vit_kernels *kernels)
+{
+    const muon_extent e = find_extent(&o->table);
+    o->muons = vitc_arena_at(&l->arena, l->muons);
+    o->matrices = vitc_arena_at(&l->arena, l->matrices);
+    o->updates = vitc_arena_at(&l->arena, l->updates);
+    o->update_size = e.rows * e.cols;
+    for (int i = 0; i < o->threads; i++)
+        o->muons[i] =
+            vit_muon_bind(&l->arena, muon_gemm(kernels, &o->options), kernels->rows, &l->muon, i);
+    for (size_t i = 0; i < o->table.count; i++) {
+        const vit_param *param = &o->table.params[i];
+        if (!vit_param_in_encoder(param->id)) continue;
+        const size_t rows = param->shape[0] / stacked(param), cols = param->shape[1];
+        for (size_t k = 0; k < stacked(param); k++)
+            o->matrices[o->matrix_count++] =
+                (muon_matrix){param->offset + k * rows * cols, rows, cols, i};
+    }
+}
+
 static void fill_rules(vit_optimizer *o)
 {
     for (size_t i = 0; i < o->table.count; i++) {
@@ -240,10 +290,7 @@ vitc_status vit_optimizer_create(vit_optimizer **out, const vit_config *config,
     }
     o->arena = l.arena;
     o->layers = config->layers;
-    if (options->kind == VIT_OPTIMIZER_MUON) {
-        o->muon = vit_muon_bind(&l.arena, muon_gemm(&kernels, options), kernels.rows, &l.muon);
-        o->update = vitc_arena_at(&l.arena, l.update);
-    }
+    if (options->kind == VIT_OPTIMIZER_MUON) bind_muon(o, &l, &kernels);
     for (int i = 0; i < VIT_OPTIMIZER_ARRAYS_MAX; i++) {
         if (!has_array(options, i)) continue;
         o->arrays[i] = vitc_arena_at(&l.arena, l.arrays[i]);
@@ -450,7 +497,7 @@ static void step_block(const vit_optimizer *o, const block *b, float *parameters
         average(o->arrays[AVERAGE] + b->offset, w, b->count, f.fresh_average);
 }
 
-/* ---- Muon: one matrix after the other, by all threads ---- */
+/* ---- Muon: each matrix by one thread ---- */
 
 static bool is_muons(const vit_optimizer *o, size_t param)
 {
@@ -458,42 +505,26 @@ static bool is_muons(const vit_optimizer *o, size_t param)
            vit_param_in_encoder(o->table.params[param].id);
 }
 
-/* A matrix, or one of those that stand below each other in it. */
-static void step_muon_matrix(const vit_optimizer *o, float *w, float *m, float *mean,
-                             const float *gradients, size_t rows, size_t cols,
-                             const vit_optimizer_rule *rule, double rate, double clip)
+/* By thread number `thread`. */
+static void step_matrix(const vit_optimizer *o, const muon_matrix *matrix, float *parameters,
+                        const float *gradients, double rate, double clip, int thread)
 {
+    const vit_optimizer_rule *rule = &o->rules[matrix->param];
     const factors f = factors_of(o, rule, rate, clip);
+    const size_t rows = matrix->rows, cols = matrix->cols, count = rows * cols;
     const float step = (float)(rate * rule->rate * 0.2 * sqrt((double)vitc_size_max(rows, cols)));
-    const size_t count = rows * cols;
-#pragma omp for schedule(static)
+    float *w = parameters + matrix->offset, *m = o->arrays[MOMENTUM] + matrix->offset;
+    float *update = o->updates + (size_t)thread * o->update_size;
+    gradients += matrix->offset;
     for (size_t i = 0; i < count; i++) {
         const float g = gradients[i] * f.gradient;
         m[i] += (1 - f.momentum) * (g - m[i]);
-        o->update[i] = g + f.momentum * (m[i] - g);
+        update[i] = g + f.momentum * (m[i] - g);
     }
-    vit_muon_orthogonalize(&o->muon, o->update, o->update, rows, cols);
-#pragma omp for schedule(static)
-    for (size_t i = 0; i < count; i++) {
-        w[i] = f.keep * w[i] - step * o->update[i];
-        if (mean != NULL) mean[i] += f.fresh_average * (w[i] - mean[i]);
-    }
-}
-
-static void step_muon(const vit_optimizer *o, float *parameters, const float *gradients,
-                      double rate, double clip)
-{
-    for (size_t i = 0; i < o->table.count; i++) {
-        if (!is_muons(o, i)) continue;
-        const vit_param *param = &o->table.params[i];
-        const size_t matrices = stacked(param), rows = param->shape[0] / matrices;
-        for (size_t k = 0; k < matrices; k++) {
-            const size_t at = param->offset + k * rows * param->shape[1];
-            step_muon_matrix(o, parameters + at, o->arrays[MOMENTUM] + at,
-                             o->arrays[AVERAGE] != NULL ? o->arrays[AVERAGE] + at : NULL,
-                             gradients + at, rows, param->shape[1], &o->rules[i], rate, clip);
-        }
-    }
+    vit_muon_orthogonalize(&o->muons[thread], update, update, rows, cols);
+    for (size_t i = 0; i < count; i++) w[i] = f.keep * w[i] - step * update[i];
+    if (o->arrays[AVERAGE] != NULL)
+        average(o->arrays[AVERAGE] + matrix->offset, w, count, f.fresh_average);
 }
 
 /* ---- a step ---- */
@@ -514,7 +545,11 @@ vitc_status vit_optimizer_step(vit_optimizer *o, float *parameters, const float 
         for (size_t i = 0; i < o->block_count; i++)
             if (!is_muons(o, o->blocks[i].param))
                 step_block(o, &o->blocks[i], parameters, gradients, rate, clip);
-        if (o->options.kind == VIT_OPTIMIZER_MUON) step_muon(o, parameters, gradients, rate, clip);
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < o->matrix_count; i++)
+            if (is_muons(o, o->matrices[i].param))
+                step_matrix(o, &o->matrices[i], parameters, gradients, rate, clip,
+                            omp_get_thread_num());
     }
     o->steps++;
     return VITC_OK;
