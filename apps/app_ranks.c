@@ -134,7 +134,7 @@ static vitc_status copy_pieces(char *text, uint64_t size, bool first)
     for (uint64_t at = 0; at < size;) {
         char piece[4096] = "";
         const size_t count = vitc_size_min(sizeof piece, (size_t)(size - at));
-        if (first) memcpy(piece, text + at, count);
+        if (first && text != NULL) memcpy(piece, text + at, count);
         const vitc_status status = vit_dist_broadcast(piece, count, ranks.dist, &ranks.log);
         if (status != VITC_OK) return status;
         if (!first && text != NULL) memcpy(text + at, piece, count);
@@ -146,12 +146,12 @@ static vitc_status copy_pieces(char *text, uint64_t size, bool first)
 int app_ranks_copy_text(char **text)
 {
     const bool first = app_ranks_first();
-    uint64_t size = first ? strlen(*text) + 1 : 0;
+    uint64_t size = first && *text != NULL ? strlen(*text) + 1 : 1;
     vitc_status status = vit_dist_broadcast(&size, sizeof size, ranks.dist, &ranks.log);
     if (status != VITC_OK) return outcome(status);
     if (!first) *text = malloc((size_t)size);
     status = copy_pieces(*text, size, first);
-    if (status == VITC_OK && *text == NULL)
+    if (status == VITC_OK && *text == NULL && !first)
         status = vitc_fail_memory(&ranks.log, "what the first rank says");
     if (status != VITC_OK && !first) {
         free(*text);

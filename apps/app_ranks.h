@@ -43,8 +43,8 @@ void app_ranks_see_anew(void); /* before each run */
 
 /* The worst exit status of all. */
 int app_ranks_agree(int exit_status);
-/* *text, of the first rank, is copied to the others, malloc'd; NULL there after a signal. An exit
- * status as everywhere. */
+/* *text, of the first rank, is copied to the others, malloc'd; NULL there after a signal. NULL on
+ * the first is "" on the others. An exit status as everywhere. */
 int app_ranks_copy_text(char **text);
 int app_ranks_copy_number(uint64_t *number);
 /* These bytes, of the first rank, are copied to the others. */

@@ -301,18 +301,12 @@ static void read_exports(app_train *t, const vitc_json *list)
             t->exports.items[t->exports.count++] = vitc_json_string(vitc_json_at(list, i), "");
 }
 
-/* The text of the first rank's state, on all of them. */
+/* The text of the first rank's state, on all of them; NULL where there is none. */
 static int share_state(char **text, app_train *t)
 {
     *text = NULL;
-    if (app_ranks_size() == 1) return find_state(text, t);
-    int result = app_ranks_first() ? find_state(text, t) : APP_EXIT_DONE;
-    if (app_ranks_first() && result == APP_EXIT_DONE && *text == NULL) {
-        *text = strdup(""); /* there is none */
-        if (*text == NULL) result = no_memory();
-    }
-    result = app_ranks_agree(result);
-    if (result == APP_EXIT_DONE) result = app_ranks_copy_text(text);
+    int result = app_ranks_agree(app_ranks_first() ? find_state(text, t) : APP_EXIT_DONE);
+    if (result == APP_EXIT_DONE && app_ranks_size() > 1) result = app_ranks_copy_text(text);
     if (result == APP_EXIT_DONE && *text != NULL && (*text)[0] != 0) return result;
     free(*text);
     *text = NULL;
