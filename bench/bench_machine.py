@@ -79,6 +79,12 @@ def peak_memory(pid):
     raise OSError(f"/proc/{pid}/status has no VmHWM")
 
 
+def children_seconds():
+    """CPU seconds of this process's children that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 class Others:
     """How much of all CPUs others than process `pid` use; with no pid, everybody."""
 
@@ -90,10 +96,11 @@ class Others:
         own = process_seconds(self.pid) if self.pid else 0.0
         return time.monotonic(), busy_seconds() - own
 
-    def share(self):
+    def share(self, own=0.0):
+        """`own`: CPU seconds that are not others', beside those of `pid`."""
         now = self.clocks()
         elapsed = (now[0] - self.begin[0]) * os.cpu_count()
-        return max(0.0, (now[1] - self.begin[1]) / elapsed)
+        return max(0.0, (now[1] - self.begin[1] - own) / elapsed)
 
 
 def share_of_others(seconds=2.0):

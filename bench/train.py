@@ -6,6 +6,7 @@
     python3 bench/train.py                               # about 6 minutes; bench/TRAINING.md
     python3 bench/train.py --quick                       # about 2 minutes; build/bench/TRAINING.md
     python3 bench/train.py --models train_tiny16_224 --precisions bf16 --only vitc,pytorch
+    python3 bench/train.py --photos DIR ...              # and `vitc train` on a folder of photos
 
 Every contender is a process of its own (train_server.c, train_worker.py). Before anything is timed
 its gradients are compared with PyTorch's float32 gradients, and it takes steps until its memory has
@@ -21,6 +22,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import bench_machine
@@ -44,6 +46,8 @@ CONTENDERS = ("vitc", "pytorch", "pytorch-compiled")
 # or operands of 8 bits. Losses after the same steps from the same weights: relative.
 GRADIENT_BOUNDS = {"f32": 1e-4, "bf16": 0.05}
 LOSS_BOUNDS = {"f32": 1e-3, "bf16": 1e-2}
+# What the program sets for itself where the user has not (apps/app_openmp.c).
+PROGRAM_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "10000"}
 FIRST_STEPS = 3  # until memory is at its peak and what is compiled is compiled
 
 
@@ -64,12 +68,11 @@ class Contender:
                 folder, batch,
             ]  # fmt: skip
         self.name = name
-        self.server = peers.Server(
-            name,
-            list(map(str, command)),
-            peers.environment(options),
-            options.work / f"{name}.log",
-        )
+        environment = peers.environment(options)
+        if name == "vitc":
+            environment = PROGRAM_ENVIRONMENT | environment
+        log = options.work / f"{name}.log"
+        self.server = peers.Server(name, list(map(str, command)), environment, log)
         self.losses = []
         self.slices, self.shares, self.peaks = [], [], []
 
@@ -191,6 +194,62 @@ def measure(options, model, precision, results):
             contender.server.close()
 
 
+# ---- with files and augmentation ----
+
+WHOLE_MODEL = "train_tiny16_224"  # and what `vitc train` calls it:
+WHOLE_CONFIG = ["--config", "vit-ti16", "--img-size", "224"]
+
+
+def train_photos(options, precision, steps):
+    """Images per second of each epoch but the first, which also reads files that no cache has."""
+    with tempfile.TemporaryDirectory(dir=options.work) as folder:
+        run = Path(folder) / "run"
+        command = [
+            options.vitc, "train", options.photos, "-o", run, *WHOLE_CONFIG, "--batch",
+            MODELS[WHOLE_MODEL], "--max-steps", steps, "--val-split", "0", "--precision", precision,
+            "--threads", options.threads, "-q",
+        ]  # fmt: skip
+        peers.run_text(command)
+        lines = (run / "metrics.jsonl").read_text().splitlines()
+    rates = [json.loads(line)["images_per_second"] for line in lines]
+    if len(rates) < 2:
+        raise peers.Failure(f"{steps} steps are one epoch of {options.photos}")
+    return rates[1:]
+
+
+def measure_whole(options, precision, results):
+    """`vitc train` on photos, and between its runs the peak, in a server that waits meanwhile."""
+    contender = Contender(options, "vitc", WHOLE_MODEL, precision)
+    try:
+        contender.server.wait_until_ready()
+        rates, shares, parts = [], [], []
+        for _ in range(options.rounds):
+            others = bench_machine.Others()
+            own = bench_machine.children_seconds()
+            before = contender.server.ask("peak")[0]
+            found = train_photos(options, precision, options.whole_steps)
+            after = contender.server.ask("peak")[0]
+            shares.append(others.share(bench_machine.children_seconds() - own))
+            peak = (before[1] + after[1]) / 2
+            rates += found
+            parts += [before[0] / MODELS[WHOLE_MODEL] * rate / peak for rate in found]
+    finally:
+        contender.server.close()
+    q1, median, q3 = peers.quartiles(rates)
+    cell = {
+        "model": WHOLE_MODEL,
+        "precision": precision,
+        "images_per_second": round(median, 3),
+        "q1": round(q1, 3),
+        "q3": round(q3, 3),
+        "epochs": len(rates),
+        "of_peak": [round(part, 4) for part in parts],
+        "others": round(max(shares), 3),
+    }
+    results["whole"].append(cell)
+    print(f"whole steps {precision}: {median:.1f} images/s, {statistics.median(parts):.0%}", flush=True)
+
+
 def parse_options():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -208,6 +267,8 @@ def parse_options():
     add("--rounds", type=int, help="of each cell (5; quick 3)")
     add("--steps", type=int, default=1, help="least steps of a slice that count")
     add("--slice", type=float, help="seconds of steps that count (1.5; quick 0.7)")
+    add("--photos", type=Path, help="a folder of class folders of photos, for whole steps")
+    add("--whole-steps", type=int, default=28, help="of each run of `vitc train`, some epochs")
     add("--busy-ok", action="store_true", help="measure on a busy machine")
     options = parser.parse_args()
 
@@ -227,6 +288,7 @@ def parse_options():
     options.out = options.out or (BENCH if whole else options.work)
     options.python = (options.venv or options.work / "venv").absolute() / "bin/python"
     options.server = options.build.resolve() / "bench/train_server"
+    options.vitc = options.build.resolve() / "apps/vitc"
     return options
 
 
@@ -241,7 +303,8 @@ def main():
     options.work.mkdir(parents=True, exist_ok=True)
 
     versions = peers.peer_versions(options, ("torch", "timm", "numpy"))
-    peers.make_by(options, versions, "train_models.py", options.models)
+    models = [*options.models, *([WHOLE_MODEL] if options.photos else [])]
+    peers.make_by(options, versions, "train_models.py", dict.fromkeys(models))
     peers.refuse_busy_machine(options)
     settings = ("threads", "rounds", "slice", "only")
     results = {
@@ -250,11 +313,14 @@ def main():
         "settings": {name: getattr(options, name) for name in settings},
         "bounds": {"gradients": GRADIENT_BOUNDS, "losses": LOSS_BOUNDS},
         "cells": [],
+        "whole": [],
         "failures": [],
     }
     for model in options.models:
         for precision in options.precisions:
             measure(options, model, precision, results)
+    for precision in options.precisions if options.photos else ():
+        measure_whole(options, precision, results)
 
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "training.json").write_text(json.dumps(results, indent=1) + "\n")

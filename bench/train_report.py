@@ -121,6 +121,20 @@ def agreement_section(results):
     )
 
 
+def whole_section(cells):
+    if not cells:
+        return ""
+    rows = [
+        [MODELS[cell["model"]], cell["precision"], rate(cell), of_peak(cell)] for cell in cells
+    ]
+    return (
+        "\n## Whole steps\n\n`vitc train` on a folder of photos: files, decoding, augmentation "
+        "(its default for photos, RandAugment among it) and the step. Images per second, median "
+        "and quartiles over epochs, and the share of the peak that was measured around each run.\n\n"
+        + table(["model", "precision", "images per second", "of the peak"], rows)
+    )
+
+
 def settings_text(settings):
     return (
         f"{settings['threads']} threads each; {settings['rounds']} rounds of one step that does "
@@ -137,10 +151,11 @@ def markdown(results):
     cells = results["cells"]
     for precision in dict.fromkeys(cell["precision"] for cell in cells):
         text += speed_section(precision, [c for c in cells if c["precision"] == precision])
-    if any(cell["others"] > BUSY_SHARE for cell in cells):
+    if any(cell["others"] > BUSY_SHARE for cell in cells + results["whole"]):
         text += f"\n\\* others used more than {BUSY_SHARE:.0%} of the CPUs in one of the slices\n"
-    if cells:
-        text += memory_section(cells) + agreement_section(results)
+    if cells or results["whole"]:
+        text += whole_section(results["whole"]) + memory_section(cells)
+        text += agreement_section(results)
     return (
         text
         + failure_section(results["failures"])

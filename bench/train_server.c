@@ -1,4 +1,4 @@
-/* train_server MODEL PRECISION THREADS BATCH IMAGES - vitc's side of bench/train.py.
+/* train_server MODEL PRECISION THREADS BATCH IMAGES [GROUP] - vitc's side of bench/train.py.
  *
  * Loads MODEL, says `ready` with a description, and answers lines on standard input as
  * bench/train_worker.py does for PyTorch:
@@ -11,8 +11,8 @@
  *                         second that the precision's instruction does at most, now
  *
  * IMAGES holds normalized float32 tensors [3, H, W], whole batches of them; number i is of class
- * i % K. A step is what a training loop does with a batch in memory: cut into patch rows, forward,
- * backward, AdamW. */
+ * i % K. GROUP: images that go forward and backward together. A step is what a training loop does
+ * with a batch in memory: cut into patch rows, forward, backward, AdamW. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,13 +74,14 @@ static uint32_t read_number(const char *text, const char *what)
 /* ---- what is trained ---- */
 
 /* The checkpoint's parameters become the trainer's, which has the same table. */
-static void load_model(server *s, const char *path, vit_precision precision)
+static void load_model(server *s, const char *path, vit_precision precision, uint32_t group)
 {
     vit_checkpoint *checkpoint;
     check(vit_checkpoint_open(&checkpoint, path, NULL, &s->log), path);
     s->config = checkpoint->config;
     vit_train_options options = vit_train_options_default();
     options.batch = s->batch;
+    options.group = group;
     options.threads = s->threads;
     options.precision = precision;
     check(vit_trainer_create(&s->trainer, &s->config, &options, &s->log), "trainer");
@@ -201,14 +202,16 @@ static void answer_peak(const server *s)
 
 int main(int argc, char **argv)
 {
-    if (argc != 6) stop("usage", "train_server MODEL PRECISION THREADS BATCH IMAGES");
+    if (argc != 6 && argc != 7)
+        stop("usage", "train_server MODEL PRECISION THREADS BATCH IMAGES [GROUP]");
     server s = {.threads = (int)read_number(argv[3], "threads"),
                 .batch = read_number(argv[4], "batch"),
                 .log = {show_message, NULL}};
     const bool bf16 = strcmp(argv[2], "bf16") == 0;
     if (!bf16 && strcmp(argv[2], "f32") != 0) stop(argv[2], "not a precision");
     s.peak = bf16 ? VIT_PEAK_BF16 : VIT_PEAK_F32;
-    load_model(&s, argv[1], bf16 ? VIT_PRECISION_BF16 : VIT_PRECISION_F32);
+    load_model(&s, argv[1], bf16 ? VIT_PRECISION_BF16 : VIT_PRECISION_F32,
+               argc == 7 ? read_number(argv[6], "group") : 0);
     read_images(&s, argv[5]);
     printf("ready %s, groups of %u images\n", argv[2], vit_trainer_options(s.trainer)->group);
     fflush(stdout);

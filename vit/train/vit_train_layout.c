@@ -46,13 +46,13 @@ static uint32_t choose_kept(const vit_config *config, const vit_train_options *o
 }
 
 /* Tokens of a group are enough for the products of weight gradients, whose sums run over them, and
- * few enough that the activations of a block stay in the caches. */
+ * few enough that the activations of a block stay in the caches. An even number, as its heads
+ * are dealt out to threads, which mostly are even, too. */
 static uint32_t choose_group(const vit_train_options *options, size_t tokens)
 {
     enum { GROUP_TOKENS = 512 };
-    const size_t chosen =
-        options->group != 0 ? options->group : vitc_size_divide_up(GROUP_TOKENS, tokens);
-    return (uint32_t)vitc_size_min(chosen, options->batch);
+    const size_t enough = vitc_size_round_up(vitc_size_divide_up(GROUP_TOKENS, tokens), 2);
+    return (uint32_t)vitc_size_min(options->group != 0 ? options->group : enough, options->batch);
 }
 
 /* Rows whose distance is a multiple of a large power of two would all fall into the same few sets

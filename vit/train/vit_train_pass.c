@@ -124,6 +124,17 @@ static bool all_finite(const float *values, size_t count)
     return bad == 0;
 }
 
+/* By all threads, as there may be more of them than caches hold. */
+static bool gradients_finite(const vit_trainer *t)
+{
+    enum { PART = 1 << 16 };
+    bool finite = true;
+#pragma omp parallel for num_threads(t->threads) schedule(static) reduction(&& : finite)
+    for (size_t i = 0; i < t->table.elements; i += PART)
+        finite = all_finite(t->gradients + i, vitc_size_min(PART, t->table.elements - i)) && finite;
+    return finite;
+}
+
 static bool rows_finite(const float *x, size_t ld, train_rows rows, size_t width)
 {
     for (size_t r = 0; r < rows.count; r++)
@@ -224,7 +235,7 @@ vitc_status vit_trainer_run(vit_trainer *t, vit_pass *result, const float *targe
     t->drop = (train_drop){t->options.seed, number, t->options.drop_path, t->options.dropout};
     run(t, &pass, t->kept);
     if (t->failed) return report_loss(t, &pass, log);
-    if (!all_finite(t->gradients, t->table.elements)) return report_gradient(t, log);
+    if (!gradients_finite(t)) return report_gradient(t, log);
     *result = (vit_pass){.loss = t->loss / batch, .right = t->right};
     return VITC_OK;
 }

@@ -3,6 +3,7 @@
 
 #include "vit_train_layout.h"
 #include "vitc_log.h"
+#include "vitc_size.h"
 #include "vitc_threads.h"
 
 enum { GROUP_MAX = 4096 };
@@ -181,5 +182,9 @@ float *vit_trainer_patches(vit_trainer *t, uint32_t b)
 
 void vit_trainer_zero_gradients(vit_trainer *t)
 {
-    memset(t->gradients, 0, t->table.elements * sizeof *t->gradients);
+    enum { PART = 1 << 16 };
+#pragma omp parallel for num_threads(t->threads) schedule(static)
+    for (size_t i = 0; i < t->table.elements; i += PART)
+        memset(t->gradients + i, 0,
+               vitc_size_min(PART, t->table.elements - i) * sizeof *t->gradients);
 }
