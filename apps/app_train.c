@@ -231,6 +231,7 @@ static void close_run(app_train *t)
     free((void *)t->data);
     free((void *)t->val_data);
     free(t->targets);
+    free(t->sums.told);
     free(t->base);
     free(t->name);
     app_train_folder_close(&t->folder);

@@ -65,6 +65,7 @@ typedef struct app_train_sums {
     bool under_way;   /* MPI may write to the gradients */
     int result;
     uint64_t bad;        /* of the last tally */
+    bool *told;          /* on the first rank, of each image: that others could not use it */
     float numbers[4096]; /* others that are summed */
 } app_train_sums;
 

@@ -168,6 +168,26 @@ int app_train_sum(app_train *t, app_train_tally *tally, bool *cut)
 
 /* ---- after an epoch ---- */
 
+static bool is_bad(const app_train *t, size_t image)
+{
+    return datasets_feed_is_bad(t->feed, image) || datasets_feed_is_bad(t->plain, image);
+}
+
+/* The first rank tells of images that others could not use, once; its own it has told. */
+static void tell_bad(app_train *t, size_t image)
+{
+    if (t->sums.told == NULL || t->sums.told[image] || is_bad(t, image)) return;
+    t->sums.told[image] = true;
+    char *path = datasets_index_path(t->index, image);
+    if (path == NULL) return;
+    if (!t->settings->quiet)
+        app_warn("%s: could not be used by another rank; the next image that can be used takes its "
+                 "place",
+                 path);
+    app_train_note(t, "warning: %s: could not be used by another rank", path);
+    free(path);
+}
+
 /* Images that any rank could not use: each has met a part of them, and several may have met one. */
 static int count_bad(app_train *t)
 {
@@ -184,7 +204,11 @@ static int count_bad(app_train *t)
         result = app_ranks_sum_begin(flags, count);
         if (result == APP_EXIT_DONE) result = app_ranks_sum_finish();
         if (app_stop_asked()) return result;
-        for (size_t i = 0; i < count; i++) bad += flags[i] > 0;
+        for (size_t i = 0; i < count; i++) {
+            if (!(flags[i] > 0)) continue;
+            bad++;
+            tell_bad(t, from + i);
+        }
     }
     if (bad > t->progress.bad) t->progress.bad = bad;
     return result;
@@ -210,6 +234,10 @@ int app_train_check_ranks(app_train *t)
     if (app_ranks_size() == 1) return APP_EXIT_DONE;
     int result = compare_weights(t);
     if (app_stop_asked()) return result;
+    if (t->sums.bad > 0 && app_ranks_first() && t->sums.told == NULL) {
+        t->sums.told = calloc(datasets_index_count(t->index), sizeof *t->sums.told);
+        if (t->sums.told == NULL) result = no_memory();
+    }
     result = app_ranks_agree(result);
     if (result == APP_EXIT_DONE && t->sums.bad > 0) result = count_bad(t);
     return result;

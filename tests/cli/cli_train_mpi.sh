@@ -221,4 +221,12 @@ ranks 2 train photos --out bad2 "${tiny[@]}" --epochs 4 --val-split 0
 exits 1
 check "three bad images" test "$(column bad1 bad_images | tail -1)" = 3
 check "bad images as in one process" cmp <(column bad1 bad_images) <(column bad2 bad_images)
+# Of an image that only another rank cannot use, the first tells too.
+cp -r photos copy
+head -c 30 copy/b/7.pgm >torn && mv torn copy/b/7.pgm
+other=("$VITC" train "${tiny[@]}" --epochs 4 --val-split 0)
+pair "${other[@]}" --out bad3 photos -- "${other[@]}" --out none copy
+exits 1
+check "four bad images" test "$(column bad3 bad_images | tail -1)" = 4
+check "told once" test "$(grep -c 'photos/b/7.pgm: could not be used by another rank' err)" = 1
 finish
