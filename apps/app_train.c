@@ -115,7 +115,7 @@ static int begin(app_train *t)
 
 static int open_run(app_train *t)
 {
-    int result = app_train_open_feeds(t);
+    int result = app_train_open_feed(t);
     if (result == APP_EXIT_DONE) app_train_tell_plan(t);
     if (result == APP_EXIT_DONE && t->validated) result = app_train_check_validation(t);
     if (result != APP_EXIT_DONE || !app_ranks_first()) return result;
@@ -221,7 +221,6 @@ static void close_run(app_train *t)
 {
     app_train_metrics_close(t->metrics);
     datasets_feed_free(t->feed);
-    datasets_feed_free(t->plain);
     vit_optimizer_free(t->optimizer);
     if (!t->sums.under_way) vit_trainer_free(t->trainer); /* else MPI may still write there */
     datasets_index_free(t->index);

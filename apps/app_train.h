@@ -99,8 +99,8 @@ typedef struct app_train {
     vit_schedule schedule;
     vit_trainer *trainer;
     vit_optimizer *optimizer;
-    datasets_feed *feed, *plain; /* plain: without mixing, for the last epochs */
-    float *targets;              /* [batch, K] */
+    datasets_feed *feed;
+    float *targets; /* [batch, K] */
     app_train_metrics *metrics;
     app_train_progress progress;
     double epoch_start, training_seconds; /* of this process, in the epoch under way */
@@ -146,7 +146,7 @@ int app_train_write_state(app_train *t);
 /* ---- data and model ---- */
 
 int app_train_open_data(app_train *t); /* app_train_data.c: the index, classes, validation images */
-int app_train_open_feeds(app_train *t); /* feed and plain, when recipe and model are complete */
+int app_train_open_feed(app_train *t); /* when recipe and model are complete */
 int app_train_make_model(app_train *t); /* app_train_model.c: config, description; weights of -m */
 /* Steps; then memory, trainer, optimizer (app_train_plan.c). */
 void app_train_count_steps(app_train *t);

@@ -119,7 +119,7 @@ int app_train_open_data(app_train *t)
 
 /* ---- what the trainer sees of it ---- */
 
-static int open_feed(datasets_feed **feed, const app_train *t, bool mixed)
+int app_train_open_feed(app_train *t)
 {
     const vit_config *config = &t->weights.config;
     app_settings decoding = *t->settings;
@@ -138,12 +138,5 @@ static int open_feed(datasets_feed **feed, const app_train *t, bool mixed)
     };
     /* A photo of 12 megapixels takes longer to decode than a small model to learn from. */
     options.decode.fast = true;
-    if (!mixed) options.mixing.probability = 0;
-    return app_exit_status(datasets_feed_create(feed, t->index, &options, &t->log));
-}
-
-int app_train_open_feeds(app_train *t)
-{
-    const int result = open_feed(&t->feed, t, true);
-    return result == APP_EXIT_DONE ? open_feed(&t->plain, t, false) : result;
+    return app_exit_status(datasets_feed_create(&t->feed, t->index, &options, &t->log));
 }

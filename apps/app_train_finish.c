@@ -89,15 +89,12 @@ int app_train_write_sheet(app_train *t)
     const char *labels[PICTURES];
     const size_t all = datasets_index_count(t->index);
     const size_t count = all < PICTURES ? all : PICTURES;
-    uint32_t *order = malloc(all * sizeof *order);
-    if (order == NULL) return no_memory();
-    datasets_shuffle(order, all, t->recipe.seed, 0);
     vitc_status status = VITC_OK;
     for (size_t i = 0; i < count && status == VITC_OK; i++) {
-        status = datasets_feed_picture(&images[i], t->plain, 0, i, &t->log);
-        labels[i] = datasets_index_class(t->index, datasets_index_label(t->index, order[i]));
+        uint32_t label = 0;
+        status = datasets_feed_picture(&images[i], &label, t->feed, 0, i, &t->log);
+        labels[i] = datasets_index_class(t->index, label);
     }
-    free(order);
     int result = app_exit_status(status);
     if (result == APP_EXIT_DONE)
         result = app_train_sheet_write(t->folder.batch, images, labels, count, t->settings);

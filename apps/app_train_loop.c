@@ -42,13 +42,13 @@ static vitc_status run_pass(app_train *t, app_train_tally *tally, range r, uint6
                             uint64_t number)
 {
     app_train_progress *p = &t->progress;
-    datasets_feed *feed = is_plain(t, p->epoch) ? t->plain : t->feed;
     float *rows = vit_trainer_patches(t->trainer, 0);
     const size_t stride = (size_t)(vit_trainer_patches(t->trainer, 1) - rows);
     vit_pass pass;
     if (r.count == 0) return VITC_OK;
+    datasets_feed_mix(t->feed, !is_plain(t, p->epoch));
     vitc_status status =
-        datasets_feed_batch(feed, rows, stride, t->targets, p->epoch, r.from, r.count, &t->log);
+        datasets_feed_batch(t->feed, rows, stride, t->targets, p->epoch, r.from, r.count, &t->log);
     if (status == VITC_OK)
         status = vit_trainer_run(t->trainer, &pass, t->targets, r.count, 1 / (float)images, number,
                                  &t->log);
@@ -56,8 +56,8 @@ static vitc_status run_pass(app_train *t, app_train_tally *tally, range r, uint6
     tally->loss += pass.loss * r.count;
     tally->right += pass.right;
     tally->images += r.count;
-    const uint64_t bad = t->index_bad + datasets_feed_bad(feed);
-    if (bad > p->bad) p->bad = bad; /* both feeds, and a resumed run, come upon the same ones */
+    const uint64_t bad = t->index_bad + datasets_feed_bad(t->feed);
+    if (bad > p->bad) p->bad = bad; /* a resumed run comes upon the same ones again */
     return VITC_OK;
 }
 

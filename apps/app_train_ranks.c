@@ -168,15 +168,10 @@ int app_train_sum(app_train *t, app_train_tally *tally, bool *cut)
 
 /* ---- after an epoch ---- */
 
-static bool is_bad(const app_train *t, size_t image)
-{
-    return datasets_feed_is_bad(t->feed, image) || datasets_feed_is_bad(t->plain, image);
-}
-
 /* The first rank tells of images that others could not use, once; its own it has told. */
 static void tell_bad(app_train *t, size_t image)
 {
-    if (t->sums.told == NULL || t->sums.told[image] || is_bad(t, image)) return;
+    if (t->sums.told == NULL || t->sums.told[image] || datasets_feed_is_bad(t->feed, image)) return;
     t->sums.told[image] = true;
     char *path = datasets_index_path(t->index, image);
     if (path == NULL) return;
@@ -198,9 +193,7 @@ static int count_bad(app_train *t)
     for (size_t from = 0; from < images && result == APP_EXIT_DONE; from += PIECE) {
         float *flags = t->sums.numbers;
         const size_t count = vitc_size_min(PIECE, images - from);
-        for (size_t i = 0; i < count; i++)
-            flags[i] =
-                datasets_feed_is_bad(t->feed, from + i) || datasets_feed_is_bad(t->plain, from + i);
+        for (size_t i = 0; i < count; i++) flags[i] = datasets_feed_is_bad(t->feed, from + i);
         result = app_ranks_sum_begin(flags, count);
         if (result == APP_EXIT_DONE) result = app_ranks_sum_finish();
         if (app_stop_asked()) return result;

@@ -385,8 +385,12 @@ VITC_API VITC_MUST_CHECK vitc_status datasets_feed_batch(datasets_feed *feed, fl
 /* How many images of the index could not be used so far. */
 VITC_API uint64_t datasets_feed_bad(const datasets_feed *feed);
 VITC_API bool datasets_feed_is_bad(const datasets_feed *feed, size_t image);
-/* The augmented picture of an image before it is normalized and mixed, for people to look at. */
-VITC_API VITC_MUST_CHECK vitc_status datasets_feed_picture(imgio_image *image,
+/* Whether batches from now on are mixed, as options.mixing says, or not at all; a new feed mixes.
+ */
+VITC_API void datasets_feed_mix(datasets_feed *feed, bool mixed);
+/* The augmented picture of an image before it is normalized and mixed, and its label, for people to
+ * look at. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_feed_picture(imgio_image *image, uint32_t *label,
                                                            const datasets_feed *feed,
                                                            uint32_t epoch, uint64_t from,
                                                            const vitc_log *log);

@@ -33,6 +33,7 @@ struct datasets_feed {
     size_t image_size; /* floats */
     size_t count;
     int threads;
+    bool mixed;
 
     uint32_t *order; /* of the epoch, once `ordered` */
     uint32_t epoch;
@@ -125,6 +126,7 @@ vitc_status datasets_feed_create(datasets_feed **feed, const datasets_index *ind
     made->image_size = made->layout.row_stride * made->layout.grid_height * made->layout.grid_width;
     made->order = calloc(made->count, sizeof *made->order);
     made->bad = create_bad(made->count);
+    made->mixed = true;
     if (made->order == NULL || made->bad == NULL) {
         datasets_feed_free(made);
         return vitc_fail_memory(log, "the order of the images");
@@ -150,6 +152,11 @@ uint64_t datasets_feed_bad(const datasets_feed *feed)
 bool datasets_feed_is_bad(const datasets_feed *feed, size_t image)
 {
     return atomic_load(&feed->bad->image[image]) != 0;
+}
+
+void datasets_feed_mix(datasets_feed *feed, bool mixed)
+{
+    feed->mixed = mixed;
 }
 
 /* ---- one picture ---- */
@@ -286,7 +293,7 @@ static void run_batch(batch *b)
         }
 #pragma omp for schedule(static)
         for (uint32_t pair = 0; pair < b->count / 2; pair++)
-            if (b->status == VITC_OK) mix_pair(b, pair);
+            if (b->status == VITC_OK && b->feed->mixed) mix_pair(b, pair);
     }
 }
 
@@ -358,20 +365,19 @@ vitc_status datasets_feed_batch(datasets_feed *feed, float *rows, size_t image_s
 
 /* ---- for people to look at ---- */
 
-vitc_status datasets_feed_picture(imgio_image *image, const datasets_feed *feed, uint32_t epoch,
-                                  uint64_t from, const vitc_log *log)
+vitc_status datasets_feed_picture(imgio_image *image, uint32_t *label, const datasets_feed *feed,
+                                  uint32_t epoch, uint64_t from, const vitc_log *log)
 {
-    uint32_t label;
     *image = (imgio_image){0};
     if (epoch >= EPOCHS || from >= feed->count)
         return vitc_fail(log, VITC_ERR_ARGUMENT, "image %llu of epoch %u: an epoch has %zu images",
                          (unsigned long long)from, epoch, feed->count);
     if (feed->ordered && feed->epoch == epoch)
-        return make_picture(image, &label, feed, epoch, feed->order[from], log);
+        return make_picture(image, label, feed, epoch, feed->order[from], log);
     uint32_t *order = calloc(feed->count, sizeof *order);
     if (order == NULL) return vitc_fail_memory(log, "the order of the images");
     datasets_shuffle(order, feed->count, feed->options.seed, epoch);
-    const vitc_status status = make_picture(image, &label, feed, epoch, order[from], log);
+    const vitc_status status = make_picture(image, label, feed, epoch, order[from], log);
     free(order);
     return status;
 }

@@ -217,6 +217,10 @@ static void pairs_are_mixed_and_odd_ends_are_not(void **state)
     assert_true(mixed >= COUNT / 2);
     assert_memory_equal(a->rows[COUNT - 1], b->rows[COUNT - 1], sizeof a->rows[0]);
     assert_memory_equal(a->targets[COUNT - 1], b->targets[COUNT - 1], sizeof a->targets[0]);
+    datasets_feed_mix(feed, false);
+    assert_epoch(b, feed, 4, 4, NULL);
+    datasets_feed_mix(feed, true);
+    assert_epoch(a, feed, 4, 4, NULL);
     datasets_feed_free(feed);
     free(a);
     free(b);
@@ -261,6 +265,7 @@ static void pictures_are_those_that_are_trained_on(void **state)
     datasets_feed *feed = make_feed(index, &options);
     uint32_t order[COUNT];
     datasets_shuffle(order, COUNT, options.seed, 2);
+    uint32_t label;
     for (int cached = 0; cached < 2; cached++) {
         for (size_t i = 0; i < COUNT; i++) {
             imgio_image image, expected, picture;
@@ -268,8 +273,9 @@ static void pictures_are_those_that_are_trained_on(void **state)
             assert_int_equal(datasets_augment_image(&expected, &image, &options.augmentation,
                                                     options.seed, 2, order[i], NULL),
                              VITC_OK);
-            assert_int_equal(datasets_feed_picture(&picture, feed, 2, i, NULL), VITC_OK);
+            assert_int_equal(datasets_feed_picture(&picture, &label, feed, 2, i, NULL), VITC_OK);
             assert_true(picture_equal(&picture, &expected));
+            assert_int_equal(label, datasets_index_label(index, order[i]));
             imgio_image_free(&image);
             imgio_image_free(&expected);
             imgio_image_free(&picture);
@@ -278,7 +284,7 @@ static void pictures_are_those_that_are_trained_on(void **state)
         assert_int_equal(datasets_feed_batch(feed, rows, IMAGE, targets, 2, 0, 2, NULL), VITC_OK);
     }
     imgio_image none;
-    assert_int_equal(datasets_feed_picture(&none, feed, 2, COUNT, NULL), VITC_ERR_ARGUMENT);
+    assert_int_equal(datasets_feed_picture(&none, &label, feed, 2, COUNT, NULL), VITC_ERR_ARGUMENT);
     assert_null(none.pixels);
     datasets_feed_free(feed);
     datasets_index_free(index);
@@ -291,6 +297,7 @@ static void assert_decoded(const datasets_index *index, datasets_feed_options op
 {
     imgio_decode_options decode = imgio_decode_options_default();
     imgio_image image, expected, picture;
+    uint32_t label;
     decode.fast = least > 0;
     decode.min_width = decode.min_height = least;
     options.decode.fast = true;
@@ -299,7 +306,7 @@ static void assert_decoded(const datasets_index *index, datasets_feed_options op
         datasets_augment_image(&expected, &image, &options.augmentation, options.seed, 0, 0, NULL),
         VITC_OK);
     datasets_feed *feed = make_feed(index, &options);
-    assert_int_equal(datasets_feed_picture(&picture, feed, 0, 0, NULL), VITC_OK);
+    assert_int_equal(datasets_feed_picture(&picture, &label, feed, 0, 0, NULL), VITC_OK);
     assert_true(picture_equal(&picture, &expected));
     datasets_feed_free(feed);
     imgio_image_free(&image);
@@ -533,10 +540,11 @@ static vitc_status feed_all(void *user)
     datasets_feed *feed;
     imgio_image picture = {0};
     uint64_t bad;
+    uint32_t label;
     VITC_TRY(datasets_index_create(&index, &path, 1, &walked, 0, &bad, NULL, NULL, NULL));
     vitc_status status = datasets_feed_create(&feed, index, &options, NULL);
     if (status == VITC_OK) status = datasets_feed_batch(feed, rows, IMAGE, targets, 0, 0, 4, NULL);
-    if (status == VITC_OK) status = datasets_feed_picture(&picture, feed, 1, 0, NULL);
+    if (status == VITC_OK) status = datasets_feed_picture(&picture, &label, feed, 1, 0, NULL);
     /* What memory ran out for is no bad image. */
     if (feed != NULL && datasets_feed_bad(feed) != 0) status = VITC_ERR_INTERNAL;
     imgio_image_free(&picture);
