@@ -196,6 +196,7 @@ def measure(options, model, precision, results):
 
 # ---- with files and augmentation ----
 
+WHOLE_ROUNDS = 2
 WHOLE_MODEL = "train_tiny16_224"  # and what `vitc train` calls it:
 WHOLE_CONFIG = ["--config", "vit-ti16", "--img-size", "224"]
 
@@ -223,7 +224,7 @@ def measure_whole(options, precision, results):
     try:
         contender.server.wait_until_ready()
         rates, shares, parts = [], [], []
-        for _ in range(options.rounds):
+        for _ in range(WHOLE_ROUNDS):
             others = bench_machine.Others()
             own = bench_machine.children_seconds()
             before = contender.server.ask("peak")[0]
@@ -259,24 +260,24 @@ def parse_options():
     add("--work", type=Path, default=ROOT / "build/bench", help="models and logs")
     add("--venv", type=Path, help="the peers' virtual environment (WORK/venv)")
     add("--out", type=Path, help="where TRAINING.md and training.json go")
-    add("--models", type=peers.listed(MODELS), default=list(MODELS))
+    add("--models", type=peers.listed(MODELS), default=list(MODELS)[:3], help=f"of {', '.join(MODELS)}")
     add("--precisions", type=peers.listed(PRECISIONS), default=list(PRECISIONS))
     add("--only", type=peers.listed(CONTENDERS), help="the contenders, by comma")
     add("--threads", type=int, default=2)
     add("--quick", action="store_true", help="fewer rounds, without pytorch-compiled")
-    add("--rounds", type=int, help="of each cell (5; quick 3)")
+    add("--rounds", type=int, help="of each cell (4; quick 2)")
     add("--steps", type=int, default=1, help="least steps of a slice that count")
-    add("--slice", type=float, help="seconds of steps that count (1.5; quick 0.7)")
+    add("--slice", type=float, help="seconds of steps that count (1; quick 0.5)")
     add("--photos", type=Path, help="a folder of class folders of photos, for whole steps")
-    add("--whole-steps", type=int, default=28, help="of each run of `vitc train`, some epochs")
+    add("--whole-steps", type=int, default=21, help="of each run of `vitc train`, some epochs")
     add("--busy-ok", action="store_true", help="measure on a busy machine")
     options = parser.parse_args()
 
     whole = not (options.quick or options.only) and all(
         getattr(options, name) == parser.get_default(name) for name in ("models", "precisions")
     )
-    quick = {"rounds": 3, "slice": 0.7}
-    full = {"rounds": 5, "slice": 1.5}
+    quick = {"rounds": 2, "slice": 0.5}
+    full = {"rounds": 4, "slice": 1.0}
     for name, value in (quick if options.quick else full).items():
         if getattr(options, name) is None:
             setattr(options, name, value)

@@ -9,7 +9,7 @@ static void finish_tile(const vit_product *p, float *tile, size_t t, size_t o, s
                         size_t outputs)
 {
     float *beside = p->beside != NULL ? p->beside + t * p->ldb + o : NULL;
-    if (p->activation != NULL) {
+    if (p->activation != NULL && beside != NULL) {
         for (size_t i = 0; i < count; i++)
             memcpy(beside + i * p->ldb, tile + i * p->ldo, outputs * sizeof *tile);
         p->activation(beside, p->ldb, count, p->bias + o, outputs);
