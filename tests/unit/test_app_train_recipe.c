@@ -38,12 +38,17 @@ static vit_config config_of(uint32_t side)
     return config;
 }
 
-static app_recipe complete(const char *line, uint32_t side)
+static app_recipe complete_for(const char *line, uint32_t side, size_t images)
 {
     app_recipe recipe = recipe_of(line);
     const vit_config config = config_of(side);
-    assert_int_equal(app_recipe_complete(&recipe, &config, 1000), APP_EXIT_DONE);
+    assert_int_equal(app_recipe_complete(&recipe, &config, images), APP_EXIT_DONE);
     return recipe;
+}
+
+static app_recipe complete(const char *line, uint32_t side)
+{
+    return complete_for(line, side, 2000);
 }
 
 static char *json_of(const app_recipe *recipe)
@@ -171,7 +176,15 @@ static void defaults_suit_the_situation(void **state)
     r = complete("--optimizer sgd", 32);
     assert_true(r.lr == 0.05 && r.weight_decay == 0.0001 && r.momentum == 0.9);
     r = complete("--optimizer muon", 32);
-    assert_true(r.lr == 0.001 && r.momentum == 0.95);
+    assert_true(r.lr == 0.004 && r.momentum == 0.95);
+
+    r = complete_for("-m bundled", 128, 55); /* steps to learn by, of few images */
+    assert_int_equal(r.batch, 8);
+    assert_true(is_near(r.lr, 0.0003 * sqrt(8.0 / 128)));
+    r = complete_for("-m bundled", 128, 300);
+    assert_int_equal(r.batch, 36);
+    r = complete_for("", 32, 1000);
+    assert_int_equal(r.batch, 124);
 }
 
 static void the_library_gets_it(void **state)
