@@ -13,9 +13,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "vitc.h"
+#include "bench_server.h"
 
 enum { BATCHES = 8 };
+
+const char *const server_name = "forward_server";
 
 typedef struct server {
     vit_model *model;
@@ -28,31 +30,6 @@ typedef struct server {
     size_t batch_count;
     float *logits; /* [largest batch][K] */
 } server;
-
-static void stop(const char *what, const char *why)
-{
-    fprintf(stderr, "forward_server: %s: %s\n", what, why);
-    exit(1);
-}
-
-static void check(vitc_status status, const char *what)
-{
-    if (status != VITC_OK) stop(what, vitc_status_string(status));
-}
-
-static void *allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count, size);
-    if (memory == NULL) stop("memory", "not enough");
-    return memory;
-}
-
-static void show_message(void *context, vitc_log_level level, const char *message)
-{
-    (void)context;
-    (void)level;
-    fprintf(stderr, "forward_server: %s\n", message);
-}
 
 static double milliseconds(void)
 {

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench_server.h"
 #include "vit_checkpoint.h"
 #include "vit_optimizer.h"
 #include "vit_train.h"
@@ -24,6 +25,8 @@
 #include "vitc_clock.h"
 
 static const double learning_rate = 1e-3, weight_decay = 0.05;
+
+const char *const server_name = "train_server";
 
 typedef struct server {
     vit_trainer *trainer;
@@ -38,31 +41,6 @@ typedef struct server {
     vit_peak peak; /* of the precision */
     vitc_log log;
 } server;
-
-static void stop(const char *what, const char *why)
-{
-    fprintf(stderr, "train_server: %s: %s\n", what, why);
-    exit(1);
-}
-
-static void check(vitc_status status, const char *what)
-{
-    if (status != VITC_OK) stop(what, vitc_status_string(status));
-}
-
-static void *allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count, size);
-    if (memory == NULL) stop("memory", "not enough");
-    return memory;
-}
-
-static void show_message(void *context, vitc_log_level level, const char *message)
-{
-    (void)context;
-    (void)level;
-    fprintf(stderr, "train_server: %s\n", message);
-}
 
 static uint32_t read_number(const char *text, const char *what)
 {

@@ -73,22 +73,6 @@ static void describe(vit_checkpoint *checkpoint, const vit_config *config)
 
 /* ---- config.json ---- */
 
-static const char *activation_name(vit_activation activation)
-{
-    switch (activation) {
-    case VIT_GELU_TANH:
-        return "gelu_tanh";
-    case VIT_GELU_QUICK:
-        return "quick_gelu";
-    case VIT_RELU:
-        return "relu";
-    case VIT_SILU:
-        return "silu";
-    default:
-        return "gelu";
-    }
-}
-
 /* timm computes int(width * ratio): where the quotient is no short number, one from the middle of
  * those that give the MLP's width, which no rounding on the way leads astray. */
 static double mlp_ratio(const vit_config *config)
@@ -130,7 +114,7 @@ static bool fill_arguments(vitc_json *args, const vit_config *c)
            vitc_json_set_bool(args, "pre_norm", c->norm_pre) &&
            vitc_json_set_bool(args, "final_norm", c->norm_final || c->norm_pooled) &&
            vitc_json_set_bool(args, "fc_norm", c->norm_pooled) &&
-           vitc_json_set_string(args, "act_layer", activation_name(c->activation));
+           vitc_json_set_string(args, "act_layer", vit_activation_string(c->activation));
 }
 
 /* Whether timm, which resizes to floor(input / share), gets `resize`. */
