@@ -127,7 +127,7 @@ void patches_rope_fill(float *cosines, float *sines, uint32_t grid_height, uint3
 void patches_rope_turn(float *x, const float *cosines, const float *sines, uint32_t head_width,
                        bool back)
 {
-    for (uint32_t j = 0; j < head_width / 2; j++) {
+    for (size_t j = 0; j < head_width / 2; j++) {
         const float re = x[2 * j], im = x[2 * j + 1];
         const float c = cosines[j], s = back ? -sines[j] : sines[j];
         x[2 * j] = re * c - im * s;
