@@ -112,7 +112,7 @@ static inline double position_number(const random_model *m, uint32_t layer, size
                                      size_t i)
 {
     const vit_config *c = &m->config;
-    const size_t d = c->width, gw = c->image_width / c->patch, quarter = d / 4;
+    const size_t d = c->width, gw = c->image_width / c->patch, quarter = d < 4 ? 1 : d / 4;
     const size_t first = c->position_covers_prefix ? vit_config_prefix_tokens(c) : 0;
     const float *table = position_param(m, VIT_POS_EMBED, VIT_BLOCK_POS_EMBED, layer);
     const float *rows = position_param(m, VIT_POS_ROWS, VIT_BLOCK_POS_ROWS, layer);
@@ -170,9 +170,10 @@ static inline void attention_row(double *out, const float *row, const random_mod
                                      (double)w[i] +
                                  (double)b[i];
     if (c->position != PATCHES_POSITION_ROPE_2D || t < prefix) return;
+    const size_t quarter = dh < 4 ? 1 : dh / 4;
     for (size_t pair = 0; pair < dh / 2; pair++) {
-        const size_t j = pair % (dh / 4), p = t - prefix;
-        const double place = (double)(pair < dh / 4 ? p % gw : p / gw);
+        const size_t j = pair % quarter, p = t - prefix;
+        const double place = (double)(pair < quarter ? p % gw : p / gw);
         const double angle = place * pow(100, -4.0 * (double)j / (double)dh);
         const double re = out[2 * pair], im = out[2 * pair + 1];
         out[2 * pair] = re * cos(angle) - im * sin(angle);
@@ -203,7 +204,7 @@ static inline void attention_with_positions(float *out, const float *qkv, const 
 {
     const vit_config *c = &m->config;
     const size_t d = c->width, n = vit_config_tokens(c), dh = d / c->heads;
-    double *q = malloc(dh * sizeof *q), *k = malloc(dh * sizeof *k), *p = malloc(n * sizeof *p);
+    double *q = calloc(dh, sizeof *q), *k = calloc(dh, sizeof *k), *p = calloc(n, sizeof *p);
     assert_true(q != NULL && k != NULL && p != NULL);
     for (size_t h = 0; h < c->heads; h++)
         for (size_t t = 0; t < n; t++) {

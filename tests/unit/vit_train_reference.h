@@ -237,7 +237,8 @@ static inline void ref_biases_backward(const reference *r, const double *dbiases
 static inline void ref_turn(const reference *r, double *qkv, double sign)
 {
     const vit_config *c = &r->config;
-    const size_t n = ref_tokens(r), d = c->width, head = d / c->heads, pairs = head / 4;
+    const size_t n = ref_tokens(r), d = c->width, head = d / c->heads,
+                 pairs = head < 4 ? 1 : head / 4;
     const size_t prefix = vit_config_prefix_tokens(c), columns = c->image_width / c->patch;
     if (c->position != PATCHES_POSITION_ROPE_2D) return;
     for (size_t t = prefix; t < n; t++)

@@ -72,9 +72,11 @@ static int compare_places(const void *a, const void *b)
 static vitc_status hash_file(char text[VITC_SHA256_TEXT_SIZE], const vit_safetensors *file,
                              const vitc_log *log)
 {
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
     const vit_tensor **sorted = malloc(file->count * sizeof *sorted);
     if (sorted == NULL) return vitc_fail_memory(log, "a training state");
     for (size_t i = 0; i < file->count; i++) sorted[i] = &file->tensors[i];
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression) */
     qsort((void *)sorted, file->count, sizeof *sorted, compare_places);
     vitc_sha256 hash = start_hash(metadata(file, TEXT_KEY), metadata(file, STEPS_KEY));
     for (size_t i = 0; i < file->count; i++) {
