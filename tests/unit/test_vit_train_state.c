@@ -308,10 +308,10 @@ static void other_models_and_optimizers_are_refused(void **state)
 static void count_entries(size_t *entries)
 {
     *entries = 0;
-    DIR *folder = opendir(".");
-    assert_non_null(folder);
-    while (readdir(folder) != NULL) ++*entries;
-    closedir(folder);
+    DIR *list = opendir(".");
+    assert_non_null(list);
+    while (readdir(list) != NULL) ++*entries;
+    closedir(list);
 }
 
 static void a_full_disk_leaves_what_was_there(void **state)

@@ -246,7 +246,7 @@ static inline void ref_turn(const reference *r, double *qkv, double sign)
             double *pair = qkv + t * 3 * d + 2 * i, re = pair[0], im = pair[1];
             const size_t j = i % (head / 2), patch = ref_patch(r, t - prefix);
             const double place = (double)(j < pairs ? patch % columns : patch / columns);
-            const double angle = sign * place * pow(100, -4 * (double)(j % pairs) / (double)head);
+            const double angle = sign * place * pow(100, -(double)(j % pairs) / (double)pairs);
             pair[0] = re * cos(angle) - im * sin(angle);
             pair[1] = re * sin(angle) + im * cos(angle);
         }
