@@ -237,10 +237,9 @@ static inline void ref_biases_backward(const reference *r, const double *dbiases
 static inline void ref_turn(const reference *r, double *qkv, double sign)
 {
     const vit_config *c = &r->config;
-    const size_t n = ref_tokens(r), d = c->width, head = d / c->heads,
-                 pairs = head < 4 ? 1 : head / 4;
+    const size_t n = ref_tokens(r), d = c->width, head = d / c->heads, pairs = head / 4;
     const size_t prefix = vit_config_prefix_tokens(c), columns = c->image_width / c->patch;
-    if (c->position != PATCHES_POSITION_ROPE_2D) return;
+    if (c->position != PATCHES_POSITION_ROPE_2D || pairs == 0) return;
     for (size_t t = prefix; t < n; t++)
         for (size_t i = 0; i < d; i++) { /* pair i of queries and keys together */
             double *pair = qkv + t * 3 * d + 2 * i, re = pair[0], im = pair[1];
