@@ -22,26 +22,6 @@ static void read_golden(vit_weights *weights, const char *name)
 
 /* ---- running ---- */
 
-/* Logits of two images of noise, malloc'd. */
-static float *run_model(const vit_model *model)
-{
-    const vit_config *config = vit_model_describe(model).config;
-    const size_t size = (size_t)PATCHES_CHANNELS * config->image_height * config->image_width;
-    vit_workspace *workspace = NULL;
-    float *logits = calloc(2 * (size_t)config->classes, sizeof *logits);
-    assert_non_null(logits);
-    assert_int_equal(vit_workspace_create(&workspace, model, 2, 1, NULL), VITC_OK);
-    uint32_t state = 1;
-    for (uint32_t b = 0; b < 2; b++)
-        for (size_t i = 0; i < size; i++) {
-            state = state * 1664525u + 1013904223u;
-            vit_workspace_patches(workspace, b)[i] = (float)(state >> 8) * 0x1p-23f - 1;
-        }
-    assert_int_equal(vit_forward(model, workspace, logits, 2, NULL), VITC_OK);
-    vit_workspace_free(workspace);
-    return logits;
-}
-
 static void assert_same_answers(const vit_weights *weights, const char *folder)
 {
     message_log messages;
@@ -53,7 +33,7 @@ static void assert_same_answers(const vit_weights *weights, const char *folder)
     const uint32_t classes = a.config->classes;
     assert_int_equal(classes, b.config->classes);
     assert_int_equal(a.config->pool, b.config->pool);
-    float *x = run_model(model), *y = run_model(loaded);
+    float *x = test_run_noise(model), *y = test_run_noise(loaded);
     assert_memory_equal(x, y, 2 * classes * sizeof *x);
     for (uint32_t i = 0; a.labelled && i < classes; i++)
         assert_string_equal(vit_model_label(model, i), vit_model_label(loaded, i));

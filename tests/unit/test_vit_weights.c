@@ -39,26 +39,6 @@ static void assert_same_files(const char *a, const char *b)
 
 /* ---- models that run ---- */
 
-/* Logits of two images of noise, malloc'd. */
-static float *run_model(const vit_model *model)
-{
-    const vit_config *config = vit_model_describe(model).config;
-    const size_t size = (size_t)PATCHES_CHANNELS * config->image_height * config->image_width;
-    vit_workspace *workspace = NULL;
-    float *logits = calloc(2 * (size_t)config->classes, sizeof *logits);
-    assert_non_null(logits);
-    assert_int_equal(vit_workspace_create(&workspace, model, 2, 1, NULL), VITC_OK);
-    uint32_t state = 1;
-    for (uint32_t b = 0; b < 2; b++)
-        for (size_t i = 0; i < size; i++) {
-            state = state * 1664525u + 1013904223u;
-            vit_workspace_patches(workspace, b)[i] = (float)(state >> 8) * 0x1p-23f - 1;
-        }
-    assert_int_equal(vit_forward(model, workspace, logits, 2, NULL), VITC_OK);
-    vit_workspace_free(workspace);
-    return logits;
-}
-
 static void assert_same_model(const vit_model *a, const vit_model *b)
 {
     const vit_model_info x = vit_model_describe(a), y = vit_model_describe(b);
@@ -82,7 +62,7 @@ static void assert_same_model(const vit_model *a, const vit_model *b)
     free(q);
     for (uint32_t k = 0; k < classes; k++)
         assert_string_equal(vit_model_label(a, k), vit_model_label(b, k));
-    float *m = run_model(a), *n = run_model(b);
+    float *m = test_run_noise(a), *n = test_run_noise(b);
     assert_memory_equal(m, n, 2 * classes * sizeof *m);
     free(m);
     free(n);

@@ -306,4 +306,24 @@ static inline test_bytes test_put_together_again(test_tensors *tensors, const te
     return bytes;
 }
 
+/* Logits of two images of noise, malloc'd. */
+static inline float *test_run_noise(const vit_model *model)
+{
+    const vit_config *config = vit_model_describe(model).config;
+    const size_t size = (size_t)PATCHES_CHANNELS * config->image_height * config->image_width;
+    vit_workspace *workspace = NULL;
+    float *logits = calloc(2 * (size_t)config->classes, sizeof *logits);
+    assert_non_null(logits);
+    assert_int_equal(vit_workspace_create(&workspace, model, 2, 1, NULL), VITC_OK);
+    uint32_t state = 1;
+    for (uint32_t b = 0; b < 2; b++)
+        for (size_t i = 0; i < size; i++) {
+            state = state * 1664525u + 1013904223u;
+            vit_workspace_patches(workspace, b)[i] = (float)(state >> 8) * 0x1p-23f - 1;
+        }
+    assert_int_equal(vit_forward(model, workspace, logits, 2, NULL), VITC_OK);
+    vit_workspace_free(workspace);
+    return logits;
+}
+
 #endif
