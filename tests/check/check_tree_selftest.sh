@@ -1,6 +1,6 @@
 #!/bin/sh
-# check_tree_selftest.sh ROOT - every rule of check_tree.sh must catch a planted violation: each is
-# put into a copy of the tree, alone, and the check has to name its rule and its file.
+# check_tree_selftest.sh ROOT - every rule of check_tree.sh must catch planted violations: they are put
+# into a copy of the tree, and the check has to name the rule and the file of each.
 set -eu
 export LC_ALL=C
 
@@ -13,37 +13,44 @@ cd "$root"
 find base imgio patches vit datasets apps cmake CMakeLists.txt -type f \
     \( -name '*.[ch]' -o -name '*.cmake' -o -name '*.txt' \) 2>/dev/null |
     tar -cf "$work/tree.tar" -T -
-mkdir "$work/tree"
-tar -xf "$work/tree.tar" -C "$work/tree"
+fresh_copy() {
+    rm -rf "$work/tree"
+    mkdir "$work/tree"
+    tar -xf "$work/tree.tar" -C "$work/tree"
+    : >"$work/planted"
+}
 
+fresh_copy
 sh "$check" "$work/tree" >"$work/out.txt" || {
     cat "$work/out.txt"
     echo "FAILED: the copy is not clean before anything is planted"
     exit 1
 }
 
+tab=$(printf '\t')
 plants=0
 failures=0
-# plant RULE FILE TEXT: TEXT is appended to FILE (made when missing).
+# Every violation that was planted must have been found; then the copy is clean again.
+check_planted() {
+    sh "$check" "$work/tree" >"$work/out.txt" || true
+    while IFS=$tab read -r rule file text; do
+        awk -v rule="[$rule]" -v file="$file:" \
+            'index($0, file) == 1 && index($0, rule) { found = 1 } END { exit !found }' \
+            "$work/out.txt" && continue
+        echo "FAILED: not caught as [$rule] in $file: $text"
+        failures=$((failures + 1))
+    done <"$work/planted"
+    fresh_copy
+}
+
+# plant RULE FILE TEXT: TEXT is appended to FILE (made when missing). One check looks at as many
+# plants as differ in rule or file, so that each is named.
 plant() {
+    if grep -qF "$1$tab$2$tab" "$work/planted"; then check_planted; fi
     plants=$((plants + 1))
-    existed=0
-    if [ -e "$work/tree/$2" ]; then
-        existed=1
-        cp "$work/tree/$2" "$work/saved"
-    else
-        mkdir -p "$work/tree/$(dirname "$2")"
-    fi
+    mkdir -p "$work/tree/$(dirname "$2")"
     printf '%b\n' "$3" >>"$work/tree/$2"
-    if sh "$check" "$work/tree" >"$work/out.txt"; then
-        echo "FAILED: not caught: [$1] $3 in $2"
-        failures=$((failures + 1))
-    elif ! grep -F "[$1]" "$work/out.txt" | grep -q "^$2:"; then
-        echo "FAILED: caught, but not as [$1] in $2: $3"
-        cat "$work/out.txt"
-        failures=$((failures + 1))
-    fi
-    if [ $existed = 1 ]; then mv "$work/saved" "$work/tree/$2"; else rm "$work/tree/$2"; fi
+    printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$work/planted"
 }
 
 plant include base/vitc_status.c '#include "imgio.h"'
@@ -97,6 +104,7 @@ plant path cmake/VitcTargets.cmake 'set(X /home/somebody/vitc)'
 
 plant leftover base/vitc_log.c '/* TODO: later */'
 plant leftover imgio/imgio.h '#if 0\n#endif'
+check_planted
 
 # What looks like a violation and is none.
 clean() {
