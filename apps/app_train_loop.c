@@ -31,10 +31,10 @@ static range part_of(uint64_t from, uint64_t count, uint64_t index, uint64_t par
     return (range){from + begin, (uint32_t)(end - begin)};
 }
 
-/* Whether images are not mixed in this epoch, the last ones being of the data as it is. */
-static bool is_plain(const app_train *t, uint32_t epoch)
+/* Whether the epoch under way is among this last share of all. */
+static bool is_last(const app_train *t, double share)
 {
-    return (double)epoch >= (double)t->recipe.epochs * (1 - t->recipe.mix_off);
+    return (double)t->progress.epoch >= (double)t->recipe.epochs * (1 - share);
 }
 
 /* Adds the gradients of images of the epoch under way, of the step's `images`, to what is there. */
@@ -46,7 +46,8 @@ static vitc_status run_pass(app_train *t, app_train_tally *tally, range r, uint6
     const size_t stride = (size_t)(vit_trainer_patches(t->trainer, 1) - rows);
     vit_pass pass;
     if (r.count == 0) return VITC_OK;
-    datasets_feed_mix(t->feed, !is_plain(t, p->epoch));
+    datasets_feed_mix(t->feed, !is_last(t, t->recipe.mix_off));
+    vit_trainer_keep_patches(t->trainer, is_last(t, t->recipe.patch_dropout_off));
     vitc_status status =
         datasets_feed_batch(t->feed, rows, stride, t->targets, p->epoch, r.from, r.count, &t->log);
     if (status == VITC_OK)

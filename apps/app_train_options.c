@@ -149,6 +149,8 @@ const app_option app_train_options[] = {
         "After positions and at the end of each branch (default 0)."),
     ROW("patch-dropout", OPTION_NUMBER, "P", FIELD(patch_dropout), 0, 1,
         "Leave out this share of the patches, which saves as much time (default 0)."),
+    ROW("patch-dropout-off", OPTION_NUMBER, "F", FIELD(patch_dropout_off), 0, 1,
+        "Last share of the epochs in which none are left out (default 0.1)."),
     ROW("mixup", OPTION_NUMBER, "A", FIELD(mixup), 0, 1000,
         "Blend pairs of images by a share from Beta(A, A) (default 0; from scratch over 150 epochs "
         "or more 0.8)."),

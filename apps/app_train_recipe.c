@@ -308,6 +308,7 @@ static void complete_regularization(app_recipe *r, const situation *s)
     number(&r->drop_path, s->deep ? 0.1 : 0);
     number(&r->dropout, 0);
     number(&r->patch_dropout, 0);
+    number(&r->patch_dropout_off, 0.1);
     number(&r->mixup, s->mixed ? 0.8 : 0);
     number(&r->cutmix, s->mixed ? 1 : 0);
     number(&r->mix_prob, 0.5);

@@ -46,7 +46,7 @@ typedef struct app_recipe {
     bool recompute;
 
     /* regularization */
-    double smoothing, drop_path, dropout, patch_dropout;
+    double smoothing, drop_path, dropout, patch_dropout, patch_dropout_off;
     double mixup, cutmix, mix_prob, mix_off;
 
     /* augmentation */

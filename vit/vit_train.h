@@ -110,6 +110,11 @@ VITC_API VITC_MUST_CHECK vitc_status vit_trainer_run(vit_trainer *trainer, vit_p
                                                      const vitc_log *log);
 VITC_API void vit_trainer_zero_gradients(vit_trainer *trainer);
 
+/* `all`: no patch is left out of passes from now on, whatever `patch_dropout`; else as the options
+ * have it. A model that has been trained on some patches sees all of them when it is used: the end
+ * of its training should be like that. Such passes go through in smaller groups. */
+VITC_API void vit_trainer_keep_patches(vit_trainer *trainer, bool all);
+
 /* Forward only, nothing left out: logits[b][K]. */
 VITC_API VITC_MUST_CHECK vitc_status vit_trainer_logits(vit_trainer *trainer, float *logits,
                                                         uint32_t batch, const vitc_log *log);

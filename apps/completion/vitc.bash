@@ -82,9 +82,10 @@ _vitc() {
             --pos-std --epochs --batch --accumulate --max-steps --optimizer --lr --min-lr
             --schedule --step-epochs --step-factor --warmup --weight-decay --beta2
             --momentum --clip --layer-decay --ema --freeze --precision --recompute
-            --smoothing --drop-path --dropout --patch-dropout --mixup --cutmix --mix-prob
-            --mix-off --augment --crop-scale --pad --flip --jitter --hue --randaugment
-            --erase --soften --blur --sharpen --threads -q --quiet -v --verbose -h --help"
+            --smoothing --drop-path --dropout --patch-dropout --patch-dropout-off --mixup
+            --cutmix --mix-prob --mix-off --augment --crop-scale --pad --flip --jitter --hue
+            --randaugment --erase --soften --blur --sharpen --threads -q --quiet -v --verbose
+            -h --help"
         ;;
     help) options="--list -h --help" ;;
     completion | version) options="-h --help" ;;
@@ -237,9 +238,9 @@ _vitc() {
         --mlp | --pos-std | --epochs | --accumulate | --max-steps | --lr | --min-lr | \
         --step-epochs | --step-factor | --weight-decay | --beta2 | --momentum | --clip | \
         --layer-decay | --ema | --freeze | --smoothing | --drop-path | --dropout | \
-        --patch-dropout | --mixup | --cutmix | --mix-prob | --mix-off | --crop-scale | \
-        --pad | --flip | --jitter | --hue | --randaugment | --erase | --soften | --blur | \
-        --sharpen)
+        --patch-dropout | --patch-dropout-off | --mixup | --cutmix | --mix-prob | --mix-off | \
+        --crop-scale | --pad | --flip | --jitter | --hue | --randaugment | --erase | --soften | \
+        --blur | --sharpen)
         return
         ;;
     esac

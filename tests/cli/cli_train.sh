@@ -114,6 +114,24 @@ check "threads do not matter" cmp a/last.safetensors b/last.safetensors
 check "the seed does" sh -c '! cmp -s a/last.safetensors c/last.safetensors'
 check "two passes a step" test "$(metric a step)" = 4
 
+# Patches are left out, but in the last share of the epochs; when that is all of them, sums are taken
+# in another order than without, and no more.
+for how in "whole 0 0" "whole2 0.5 1" "half 0.5 0.5" "parts 0.5 0"; do
+    read -r name dropped off <<<"$how"
+    run train data --out "$name" "${tiny[@]}" --epochs 2 --val-split 0 --optimizer sgd --lr 0.05 \
+        --patch-dropout "$dropped" --patch-dropout-off "$off"
+    exits 0
+done
+# apart A B FROM TO: the distance of their weights is in this range.
+# shellcheck disable=SC2329
+apart() {
+    "$CLI_CHECK" distance "$1/last.safetensors" "$2/last.safetensors" |
+        awk -v from="$3" -v to="$4" '{ exit !($1 >= from && $1 <= to) }'
+}
+check "left out in no epoch" apart whole whole2 0 1e-6
+check "left out in the first epoch" apart whole half 1e-4 1
+check "left out in the second too" apart half parts 1e-4 1
+
 # Without an average there are no numbers of one.
 run train data --out plain "${tiny[@]}" --epochs 1 --ema 0 --optimizer sgd --schedule step --json
 exits 0

@@ -70,9 +70,9 @@ static const char everything[] =
     "--schedule step --step-epochs 2.5 --step-factor 0.3 --warmup 1.5 --weight-decay 0.01 "
     "--beta2 0.95 --momentum 0.8 --clip 2 --layer-decay 0.6 --ema 0.99 --freeze 1 "
     "--precision bf16 --recompute --smoothing 0.2 --drop-path 0.3 --dropout 0.05 "
-    "--patch-dropout 0.4 --mixup 0.7 --cutmix 0.9 --mix-prob 0.35 --mix-off 0.15 "
-    "--augment randaugment --crop-scale 0.3,0.9 --pad 3 --flip 0.4 --jitter 0.45 --hue 0.1 "
-    "--randaugment 3,11 --erase 0.55 --soften 0.65 --blur 0.75 --sharpen 0.85";
+    "--patch-dropout 0.4 --patch-dropout-off 0.2 --mixup 0.7 --cutmix 0.9 --mix-prob 0.35 "
+    "--mix-off 0.15 --augment randaugment --crop-scale 0.3,0.9 --pad 3 --flip 0.4 --jitter 0.45 "
+    "--hue 0.1 --randaugment 3,11 --erase 0.55 --soften 0.65 --blur 0.75 --sharpen 0.85";
 
 static void a_recipe_is_read_as_it_was_written(void **state)
 {

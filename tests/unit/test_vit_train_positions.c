@@ -440,6 +440,37 @@ static void logits_are_of_all_patches(void **unused)
     }
 }
 
+/* Passes of a trainer that drops patches are, when it is told so, those of one that does not. */
+static void all_patches_are_kept_when_asked(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < 6; i++) {
+        const vit_config config = dropping_config(i);
+        vit_train_options options = options_for(2);
+        options.group = i % 2 == 0 ? 0 : BATCH;
+        options.patch_dropout = i < 3 ? 0.5f : 0.9f;
+        options.recompute = i == 4;
+        float *targets = random_targets(&config, BATCH, 3);
+        vit_pass pass, expected;
+        vit_trainer *trainer = trained(&config, &options, targets, &pass);
+        vit_trainer_zero_gradients(trainer);
+        vit_trainer_keep_patches(trainer, true);
+        run(trainer, &pass, targets, 0);
+        options.group = trainer->whole_group;
+        options.patch_dropout = 0;
+        vit_trainer *whole = trained(&config, &options, targets, &expected);
+        assert_same_bits(whole, trainer, "all patches");
+        assert_true(pass.loss == expected.loss);
+        vit_trainer_keep_patches(trainer, false);
+        run(trainer, &pass, targets, 0);
+        assert_true(trainer->patch_count < vit_config_patches(&config));
+        assert_true(pass.loss != expected.loss);
+        free(targets);
+        vit_trainer_free(trainer);
+        vit_trainer_free(whole);
+    }
+}
+
 /* Each pass, image and seed keeps others, and each patch as often as the next. */
 static void choices_are_even(void **unused)
 {
@@ -625,6 +656,7 @@ int main(void)
         cmocka_unit_test(positions_start_as_stated),
         cmocka_unit_test(kept_patches_are_trained_alone),
         cmocka_unit_test(logits_are_of_all_patches),
+        cmocka_unit_test(all_patches_are_kept_when_asked),
         cmocka_unit_test(choices_are_even),
         cmocka_unit_test(dropping_inside_blocks_is_refused),
         cmocka_unit_test(gradients_are_reported_when_complete),

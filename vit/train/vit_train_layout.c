@@ -24,7 +24,7 @@ static const vit_gemm *matrix_gemm(const vit_trainer *t, vit_param_id id)
     return vit_param_in_encoder(id) ? t->encoder_gemm : &t->kernels.f32;
 }
 
-/* Of a pass that trains. */
+/* Of a pass that drops patches, if the options do. */
 static size_t image_tokens(const vit_trainer *t)
 {
     return (size_t)vit_config_prefix_tokens(&t->config) + t->kept;
@@ -38,7 +38,7 @@ static size_t group_tokens(const vit_trainer *t)
     return vitc_size_max(tokens, vit_config_tokens(&t->config));
 }
 
-/* Patches of an image that take part in a pass that trains. */
+/* Patches of an image that take part in a pass that drops some. */
 static uint32_t choose_kept(const vit_config *config, const vit_train_options *options)
 {
     const double kept = vit_config_patches(config) * (1 - (double)options->patch_dropout);
@@ -90,11 +90,11 @@ static void need_product(scratch_size *size, const vit_trainer *t, const vit_par
 
 /* And its gradient. */
 static void need_gradient(scratch_size *size, const vit_trainer *t, const vit_param *param,
-                          size_t per_image)
+                          size_t group, size_t per_image)
 {
-    need_product(size, t, param, t->group, per_image);
+    need_product(size, t, param, group, per_image);
     /* fewer tokens are cut into shorter passes but longer runs, and may need more */
-    for (size_t images = 1; images <= t->group; images++)
+    for (size_t images = 1; images <= group; images++)
         need(size, 1,
              vit_op_linear_backward_thread(matrix_gemm(t, param->id), images * per_image,
                                            matrix_in(param)));
@@ -106,20 +106,20 @@ static bool size_scratch(vit_trainer *t)
     const vit_config *config = &t->config;
     const size_t d = config->width, n = vit_config_tokens(config), head = d / config->heads;
     /* all tokens, the patches among them, or the one that is pooled */
-    const size_t trained[] = {image_tokens(t), t->kept, 1};
-    const size_t seen[] = {n, vit_config_patches(config), 1};
+    const size_t some[] = {image_tokens(t), t->kept, 1};
+    const size_t whole[] = {n, vit_config_patches(config), 1};
     scratch_size size = {.fits = true};
     for (size_t i = 0; i < t->table.count; i++) {
         const vit_param *param = &t->table.params[i];
         if (param->kind != VIT_PARAM_MATRIX || param->layer > 0) continue;
-        for (size_t j = 0; j < sizeof trained / sizeof trained[0]; j++) {
-            need_gradient(&size, t, param, trained[j]);
-            need_product(&size, t, param, t->forward_group, seen[j]);
+        for (size_t j = 0; j < sizeof some / sizeof some[0]; j++) {
+            need_gradient(&size, t, param, t->group, some[j]);
+            need_gradient(&size, t, param, t->whole_group, whole[j]);
         }
     }
     need(&size, vit_op_layernorm_backward_packed(group_tokens(t), d),
          vit_op_attention_thread(t->attention_gemm, n, head));
-    need(&size, 1, vit_op_attention_backward_thread(t->attention_gemm, image_tokens(t), head));
+    need(&size, 1, vit_op_attention_backward_thread(t->attention_gemm, n, head));
     t->scratch.packed_size = size.packed;
     t->scratch.thread_size = vitc_size_round_up(size.thread, VITC_ALIGNMENT);
     return size.fits;
@@ -425,7 +425,7 @@ size_t vit_train_plan(vit_trainer *t)
     const vit_config *config = &t->config;
     t->kept = choose_kept(config, &t->options);
     t->group = t->options.group = choose_group(&t->options, image_tokens(t));
-    t->forward_group = (uint32_t)(group_tokens(t) / vit_config_tokens(config));
+    t->whole_group = (uint32_t)(group_tokens(t) / vit_config_tokens(config));
     t->patch_count = vit_config_patches(config);
     t->tokens = vit_config_tokens(config);
     t->ld = (train_strides){.token = row_stride(config->width),

@@ -5,7 +5,7 @@
  * so only one group's activations are ever kept, and they are small enough to be near the cores
  * when the backward pass reads them again. The size of a group follows from the configuration, not
  * from the machine, because the order of those sums does. One arena, in floats, with T = group * N
- * tokens (of patches that are dropped there are none; a forward pass of all of them makes smaller
+ * tokens (of patches that are dropped there are none; a pass of all of them makes smaller
  * groups), rows padded to strides D', Q' (queries, keys, values: 3D) and M' that do not pile up in
  * one set of a cache; each part 64-byte aligned:
  *
@@ -120,10 +120,11 @@ struct vit_trainer {
     const vit_gemm *encoder_gemm, *attention_gemm;
     vit_param_table table;
     int threads;
-    uint32_t group;         /* images, of a pass that trains */
-    uint32_t forward_group; /* of one that does not, with all patches */
-    uint32_t kept;          /* patches of an image in a pass that trains */
-    void *block;            /* the arena's memory */
+    uint32_t group;       /* images, of a pass that drops patches, if the options do */
+    uint32_t whole_group; /* of one with all patches */
+    uint32_t kept;        /* patches of an image in a pass that drops some */
+    bool keep_all;        /* passes that train drop none, whatever the options */
+    void *block;          /* the arena's memory */
     train_strides ld;
 
     float *parameters, *gradients;

@@ -66,7 +66,8 @@ static void add_loss(vit_trainer *t, const train_pass *pass, uint32_t images)
 
 static void run_team(vit_trainer *t, const train_pass *pass)
 {
-    const uint32_t group = pass->targets != NULL ? t->group : t->forward_group;
+    const bool whole = t->patch_count == vit_config_patches(&t->config);
+    const uint32_t group = whole ? t->whole_group : t->group;
     const uint32_t groups = (uint32_t)vitc_size_divide_up(pass->batch, group);
     const size_t k = t->config.classes;
     vit_train_choose_patches(t, pass->batch);
@@ -233,11 +234,16 @@ vitc_status vit_trainer_run(vit_trainer *t, vit_pass *result, const float *targe
     VITC_TRY(check_batch(t, batch, log));
     const train_pass pass = {.targets = targets, .batch = batch, .scale = scale};
     t->drop = (train_drop){t->options.seed, number, t->options.drop_path, t->options.dropout};
-    run(t, &pass, t->kept);
+    run(t, &pass, t->keep_all ? vit_config_patches(&t->config) : t->kept);
     if (t->failed) return report_loss(t, &pass, log);
     if (!gradients_finite(t)) return report_gradient(t, log);
     *result = (vit_pass){.loss = t->loss / batch, .right = t->right};
     return VITC_OK;
+}
+
+void vit_trainer_keep_patches(vit_trainer *t, bool all)
+{
+    t->keep_all = all;
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the pass writes there */
