@@ -66,7 +66,7 @@ done
 if [ -n "${SANITIZE:-}" ]; then
     skip "memory under a limit: sanitizers reserve the whole address space"
 else
-    (ulimit -v 1500000 && exec timeout 60 "$VITC" classify --json -q --threads 1 bomb.png \
+    (ulimit -v 1500000 && exec timeout 300 "$VITC" classify --json -q --threads 1 bomb.png \
         declares_65535.png good.jpg) >out 2>err
     rc=$?
     exits 1
@@ -95,7 +95,7 @@ if [ "$as_nobody" = none ]; then
 else
     command_line="$as_nobody vitc classify --json forbidden.jpg closed good.jpg"
     # shellcheck disable=SC2086
-    timeout 60 $as_nobody "$VITC" classify --json forbidden.jpg closed good.jpg >out 2>err </dev/null
+    timeout 300 $as_nobody "$VITC" classify --json forbidden.jpg closed good.jpg >out 2>err </dev/null
     rc=$?
     exits 1
     err_has "forbidden.jpg: cannot be opened: Permission denied"

@@ -75,7 +75,7 @@ exits 1
 rows
 check "-0 makes one path of a list of lines" test "$(wc -l <out)" -eq 1
 command_line="vitc classify --files-from <(cat list)"
-timeout 60 "$VITC" classify --json -q --files-from <(cat list) >out 2>err </dev/null
+timeout 300 "$VITC" classify --json -q --files-from <(cat list) >out 2>err </dev/null
 rc=$?
 exits 0
 rows
@@ -110,7 +110,7 @@ rows
 check "nothing on standard input" grep -Eqx '(truncated|unsupported|corrupt) - - -' out
 rm in
 command_line="vitc classify - <&-"
-timeout 60 "$VITC" classify --json - >out 2>err <&-
+timeout 300 "$VITC" classify --json - >out 2>err <&-
 rc=$?
 exits 1
 rows

@@ -40,7 +40,7 @@ run() {
     [ -e in ] && input=in
     command_line="vitc $*"
     for _ in 1 2 3; do
-        timeout 120 "$VITC" "$@" <"$input" >out 2>err
+        timeout 300 "$VITC" "$@" <"$input" >out 2>err
         rc=$?
         grep -qF 'LeakSanitizer has encountered a fatal error' err || break
     done

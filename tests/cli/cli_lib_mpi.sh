@@ -14,7 +14,7 @@ alone() {
     (
         export "$1"
         shift
-        timeout 60 "$VITC" "$@"
+        timeout 300 "$VITC" "$@"
     ) >out 2>err
     rc=$?
     command_line="$1 vitc ${*:2}"
@@ -30,7 +30,7 @@ export OMPI_MCA_btl=self,vader,tcp OMPI_MCA_hwloc_base_binding_policy=none
 # launch ARGS...: mpiexec; err keeps the program's own messages.
 launch() {
     command_line="mpiexec $*"
-    timeout 60 "$MPIEXEC" "$@" </dev/null >out 2>all
+    timeout 300 "$MPIEXEC" "$@" </dev/null >out 2>all
     rc=$?
     grep '^vitc: ' all >err
 }
@@ -53,7 +53,7 @@ pair() { # FIRST -- SECOND
 follow() {
     rm -f pid.*
     command_line="mpiexec -n $1 vitc ${*:2}"
-    timeout 60 "$MPIEXEC" -n "$1" sh -c \
+    timeout 300 "$MPIEXEC" -n "$1" sh -c \
         'echo $$ >pid.${OMPI_COMM_WORLD_RANK:-$PMI_RANK}; exec "$@"' sh "$VITC" "${@:2}" \
         </dev/null >out 2>all &
     pid=$!

@@ -55,7 +55,7 @@ check "--fast-decode changes nothing in a small photo" cmp plain out
 # A terminal.
 on_terminal() {
     command_line="vitc $* (on a terminal)"
-    timeout 60 script -qec "$*" /dev/null </dev/null >out 2>err
+    timeout 300 script -qec "$*" /dev/null </dev/null >out 2>err
     rc=$?
     tr -d '\r' <out >clean && mv clean out
 }
