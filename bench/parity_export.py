@@ -67,7 +67,7 @@ MODELS = {
     "timm_vit_prenorm": ["timm"],
     "timm_vit_quickgelu": ["timm"],
     "timm_vit_qknorm": ["timm"],
-    "bundled": ["hf", "timm"],
+    "bundled": ["timm"],
 }
 
 

@@ -209,7 +209,7 @@ doubts_in_awk() {
         }
     }' | sort -g | cut -d, -f2-
 }
-model=$ROOT/models/vitc-cifar10-interim.safetensors
+model=$ROOT/models/vitc-cifar10.safetensors
 if [ -e "$model" ]; then
     run classify -m "$model" -k 1 --csv "$photos"/*.jpg "$photos"/*.png
     while IFS=, read -r path status _ _ label score _; do

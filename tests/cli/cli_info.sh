@@ -9,13 +9,13 @@ run info --json --batch 8
 exits 0
 silent err
 cp out json
-check "parameters" test "$(field model parameters)" = 3906570
+check "parameters" test "$(field model parameters)" = 2824714
 check "image" test "$(field model image_height) $(field model image_width)" = "128 128"
 check "patch" test "$(field model patch)" = 16
-check "tokens" test "$(field model tokens)" = 65
+check "tokens" test "$(field model tokens)" = 64
 check "grid" test "$(field model position_grid)" = "[8, 8]"
-check "prefix slots" test "$(field model position_prefix_slots)" = 1
-check "position embeddings" test "$(field model position)" = '"learned-1d"'
+check "prefix slots" test "$(field model position_prefix_slots)" = 0
+check "position embeddings" test "$(field model position)" = '"learned-2d"'
 check "combined" test "$(field model position_op)" = '"add"'
 check "where" test "$(field model position_at)" = '"stem"'
 check "norm_eps" test "$(field model norm_eps)" = 1e-6
@@ -28,9 +28,9 @@ check "not calibrated" test "$(field model temperature) $(field model calibratio
 check "labels" test "$(field model labels)" = '["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]'
 check "head" test "$(field model head_trained)" = true
 check "licence" test -n "$(field model license)"
-check "card" test "$(field card name)" = '"vitc-cifar10-interim"'
+check "card" test "$(field card name)" = '"vitc-cifar10"'
 check "workspace" test "$(field memory workspace)" -gt 100000
-check "weights" test "$(field memory weights)" -ge 15000000
+check "weights" test "$(field memory weights)" -ge 11000000
 check "threads" test "$(field machine threads)" -ge 1
 check "BLIS" test -n "$(field machine blis_config)"
 small=$(field memory workspace)
@@ -45,10 +45,10 @@ for name in name source architecture parameters precision encoder image tokens p
     threads version; do
     check "a line for $name" grep -Eq "^  $name  +[^ ]" out
 done
-out_has "65: class + 8x8 patches of 16x16 pixels"
+out_has "64: 8x8 patches of 16x16 pixels"
 out_has "resize to 128x128 (bicubic)"
 out_has "1 (as requested)"
-out_has "learned-1d, 8x8 grid, 1 prefix slot, added at the stem"
+out_has "learned-2d, 8x8 grid, added at the stem"
 # Files with other position embeddings, which are also seeds of a fuzzer.
 for kind in "learned_2d learned-2d, 2x2 grid, multiplied in every block, each its own" \
     "relative relative, 2x2 grid, in every block, all the same" \

@@ -63,11 +63,11 @@ check "blocks have their own" sh -c '! cmp -s out second'
 run posemb show -o maps.png --centred --npy table.npy
 exits 0
 is_png maps.png
-check "65 rows" grep -aq "'shape': (65, 256)" table.npy
+check "64 rows" grep -aq "'shape': (64, 192)" table.npy
 run posemb show --json
 exits 0
 "$CLI_CHECK" json structure rows <out >value
-check "rows hold 62 %" grep -q '^0\.6217' value
+check "rows hold 67 %" grep -q '^0\.6659' value
 run posemb show -o maps.txt
 exits 2
 err_has ".png or .svg"

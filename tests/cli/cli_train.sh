@@ -187,7 +187,7 @@ check "head alone: the last block stays" equal_tensor head blocks.1.mlp.fc1.weig
 check "first block frozen: the last block moves" other_tensor block blocks.1.mlp.fc1.weight
 run train data --out bundled -m bundled --img-size 64 --max-steps 1 --batch 4
 exits 0
-out_has "64x64 pixels, 17 tokens"
+out_has "64x64 pixels, 16 tokens"
 
 # ---- what is refused, before anything is made ----
 refused() {

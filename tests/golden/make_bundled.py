@@ -1,54 +1,48 @@
 #!/usr/bin/env python3
-"""What Pillow, transformers and PyTorch say about a list of images under one Hugging Face ViT.
+"""Makes bundled.json: what Pillow, timm and PyTorch say about photos/ under the built-in model.
 
-    make_bundled.py --model DIR [--round-weights bfloat16] --images FILE... --out FILE.json
+    make_bundled.py [--vitc PROGRAM]        default: build/vitc
 
-Every image is opened with Pillow, turned upright by its EXIF orientation, converted to RGB,
-preprocessed by the model's own image processor (PIL backend) and classified in float32. The result
-is a JSON file:
+`vitc convert --export timm` writes the model as a directory; the rest is timm: its own
+preprocessing on Pillow's pixels (turned upright by EXIF, converted to RGB) and its model in float32.
 
-    {"model": "<directory's name>", "weights": "float32" | "bfloat16", "versions": {...},
+    {"model": "<its name>", "versions": {...},
      "images": [{"file": "<name>", "width": W, "height": H, "logits": [K numbers],
                  "top": [{"index": i, "label": "...", "score": p}, ... five]}, ...]}
 
 width and height are those of the upright image; scores are the softmax of the logits; equal scores
-come in the order of their indices. --round-weights bfloat16 rounds what vitc convert --dtype bf16
-rounds, the weights of linear layers and of the patch projection, so that the logits of such a file
-can be compared; everything stays float32 otherwise. Images and their order are as given; names in
-the result are file names without folders.
+come in the order of their indices.
 """
 
 import argparse
-import sys
+import json
+import subprocess
+import tempfile
 from pathlib import Path
 
 from golden_common import versions, write_json
 
+import timm
 import torch
 from PIL import Image, ImageOps
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
+HERE = Path(__file__).resolve().parent
+PHOTOS = HERE / "photos"
+MODELS = HERE.parent.parent / "models"
+NOT_PHOTOS = {".txt", ".json"}
 TOP = 5
 
 
-def load(folder, rounding):
-    folder = str(folder)
-    kind = AutoConfig.from_pretrained(folder).architectures[0]
-    if kind == "DeiTForImageClassificationWithTeacher":
-        from transformers import DeiTForImageClassificationWithTeacher as model_class
-    else:
-        model_class = AutoModelForImageClassification
-    model, report = model_class.from_pretrained(
-        folder, dtype=torch.float32, output_loading_info=True
-    )
-    if any(report.values()):
-        sys.exit(f"{folder}: weights do not fit the model: {report}")
-    if rounding is not None:
-        with torch.no_grad():
-            for module in model.modules():
-                if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)):
-                    module.weight.copy_(module.weight.to(rounding).to(torch.float32))
-    return model.eval(), AutoImageProcessor.from_pretrained(folder, backend="pil")
+def built_in():
+    (path,) = MODELS.glob("*.safetensors")
+    return path
+
+
+def load(folder):
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    settings = timm.data.resolve_data_config({}, model=model)
+    labels = json.loads(Path(folder, "config.json").read_text())["label_names"]
+    return model, timm.data.create_transform(**settings, is_training=False), labels
 
 
 def open_upright(path):
@@ -56,24 +50,19 @@ def open_upright(path):
         return ImageOps.exif_transpose(image).convert("RGB")
 
 
-def classify(model, processor, path):
+def classify(model, transform, labels, path):
     image = open_upright(path)
-    pixels = processor(image, return_tensors="pt")["pixel_values"]
     with torch.no_grad():
-        logits = model(pixels).logits[0]
+        logits = model(transform(image)[None])[0]
     scores = logits.softmax(0)
     order = sorted(range(len(scores)), key=lambda index: (-scores[index].item(), index))
     return {
-        "file": Path(path).name,
+        "file": path.name,
         "width": image.width,
         "height": image.height,
         "logits": logits.tolist(),
         "top": [
-            {
-                "index": index,
-                "label": model.config.id2label[index],
-                "score": scores[index].item(),
-            }
+            {"index": index, "label": labels[index], "score": scores[index].item()}
             for index in order[:TOP]
         ],
     }
@@ -81,24 +70,23 @@ def classify(model, processor, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, required=True, help="Hugging Face directory")
-    parser.add_argument("--images", nargs="+", required=True, help="image files")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--round-weights", choices=["bfloat16"])
+    parser.add_argument("--vitc", default=str(MODELS.parent / "build" / "vitc"))
     options = parser.parse_args()
 
-    rounding = torch.bfloat16 if options.round_weights else None
-    model, processor = load(options.model, rounding)
+    model = built_in()
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work, "timm")
+        subprocess.run(
+            [options.vitc, "convert", model, "--export", "timm", "-o", folder], check=True
+        )
+        loaded = load(folder)
+    photos = sorted(path for path in PHOTOS.iterdir() if path.suffix not in NOT_PHOTOS)
     result = {
-        "model": options.model.resolve().name,
-        "weights": options.round_weights or "float32",
+        "model": model.stem,
         "versions": versions(),
-        "images": [classify(model, processor, path) for path in options.images],
+        "images": [classify(*loaded, path) for path in photos],
     }
-    names = [image["file"] for image in result["images"]]
-    if len(set(names)) != len(names):
-        sys.exit("two images have the same file name")
-    write_json(options.out, result)
+    write_json(HERE / "bundled.json", result)
     for image in result["images"]:
         best = image["top"][0]
         print(f"{image['file']:28} {best['label']:12} {best['score']:.4f}")
