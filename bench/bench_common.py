@@ -27,6 +27,12 @@ def list_photos():
     return photos
 
 
+def bundled_model():
+    """The one file of models/ that is built into the program."""
+    (path,) = (ROOT / "models").glob("*.safetensors")
+    return path
+
+
 def open_photo(path):
     """Upright (EXIF) and RGB, as vitc sees it."""
     with Image.open(path) as image:

@@ -29,11 +29,16 @@ sys.path.insert(0, str(ROOT / "tests" / "golden"))
 from golden_common import fresh_folder, versions  # noqa: E402
 
 import numpy  # noqa: E402
-import timm  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
 
-from bench_common import list_photos, open_photo, timm_preprocess  # noqa: E402
+from bench_common import (  # noqa: E402
+    bundled_model,
+    list_photos,
+    load_timm_model,
+    open_photo,
+    timm_preprocess,
+)
 
 LOGIT_TOLERANCE = 1e-4
 TENSOR_TOLERANCE = 1e-6
@@ -81,7 +86,7 @@ def run_vitc(vitc, *arguments):
 
 def model_path(name):
     if name == "bundled":
-        return next((ROOT / "models").glob("*.safetensors"))
+        return bundled_model()
     return GOLDEN / name if name in MODELS else Path(name)
 
 
@@ -111,10 +116,6 @@ def load_transformers(folder):
     return lambda pixels: model(pixels).logits
 
 
-def load_timm(folder):
-    return timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
-
-
 def opaque_photo(path):
     """Without the mark by which transformers would put a palette's picture on white."""
     image = open_photo(path)
@@ -130,13 +131,13 @@ def transformers_pixels(folder, photos):
 
 
 def timm_pixels(folder, photos):
-    transform = timm_preprocess(load_timm(folder))
+    transform = timm_preprocess(load_timm_model(folder))
     return [transform(open_photo(photo)) for photo in photos]
 
 
 LOADERS = {
     "hf": [("transformers", load_transformers)],
-    "timm": [("timm", load_timm), ("transformers", load_transformers)],
+    "timm": [("timm", load_timm_model), ("transformers", load_transformers)],
 }
 PIXELS = {"hf": transformers_pixels, "timm": timm_pixels}
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes bundled.json: what Pillow, timm and PyTorch say about photos/ under the built-in model.
 
-    make_bundled.py [--vitc PROGRAM]        default: build/vitc
+    make_bundled.py [--vitc PROGRAM]        default: build/release/apps/vitc
 
 `vitc convert --export timm` writes the model as a directory; the rest is timm: its own
 preprocessing on Pillow's pixels (turned upright by EXIF, converted to RGB) and its model in float32.
@@ -17,41 +17,31 @@ come in the order of their indices.
 import argparse
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 from golden_common import versions, write_json
 
-import timm
 import torch
-from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
-PHOTOS = HERE / "photos"
-MODELS = HERE.parent.parent / "models"
-NOT_PHOTOS = {".txt", ".json"}
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+
+from bench_common import (  # noqa: E402
+    bundled_model,
+    list_photos,
+    load_timm_model,
+    open_photo,
+    timm_preprocess,
+)
+
 TOP = 5
 
 
-def built_in():
-    (path,) = MODELS.glob("*.safetensors")
-    return path
-
-
-def load(folder):
-    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
-    settings = timm.data.resolve_data_config({}, model=model)
-    labels = json.loads(Path(folder, "config.json").read_text())["label_names"]
-    return model, timm.data.create_transform(**settings, is_training=False), labels
-
-
-def open_upright(path):
-    with Image.open(path) as image:
-        return ImageOps.exif_transpose(image).convert("RGB")
-
-
 def classify(model, transform, labels, path):
-    image = open_upright(path)
+    image = open_photo(path)
     with torch.no_grad():
         logits = model(transform(image)[None])[0]
     scores = logits.softmax(0)
@@ -70,21 +60,22 @@ def classify(model, transform, labels, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--vitc", default=str(MODELS.parent / "build" / "vitc"))
+    parser.add_argument("--vitc", default=str(ROOT / "build" / "release" / "apps" / "vitc"))
     options = parser.parse_args()
 
-    model = built_in()
+    path = bundled_model()
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work, "timm")
         subprocess.run(
-            [options.vitc, "convert", model, "--export", "timm", "-o", folder], check=True
+            [options.vitc, "convert", path, "--export", "timm", "-o", folder], check=True
         )
-        loaded = load(folder)
-    photos = sorted(path for path in PHOTOS.iterdir() if path.suffix not in NOT_PHOTOS)
+        model = load_timm_model(folder)
+        labels = json.loads((folder / "config.json").read_text())["label_names"]
+    transform = timm_preprocess(model)
     result = {
-        "model": model.stem,
+        "model": path.stem,
         "versions": versions(),
-        "images": [classify(*loaded, path) for path in photos],
+        "images": [classify(model, transform, labels, photo) for photo in list_photos()],
     }
     write_json(HERE / "bundled.json", result)
     for image in result["images"]:

@@ -173,6 +173,8 @@ train_rows vit_train_block_rows(const vit_trainer *t, uint32_t layer, uint32_t i
 
 /* ---- vit_train_patches.c: which patches take part, by all of a team ---- */
 
+/* Whether the pass leaves out none. */
+bool vit_train_keeps_all(const vit_trainer *t);
 /* Draws what is kept of each of the pass's images. */
 void vit_train_choose_patches(vit_trainer *t, uint32_t batch);
 /* The rows of the group's patches that are kept, behind each other, image by image: `patches`

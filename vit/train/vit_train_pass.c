@@ -66,8 +66,7 @@ static void add_loss(vit_trainer *t, const train_pass *pass, uint32_t images)
 
 static void run_team(vit_trainer *t, const train_pass *pass)
 {
-    const bool whole = t->patch_count == vit_config_patches(&t->config);
-    const uint32_t group = whole ? t->whole_group : t->group;
+    const uint32_t group = vit_train_keeps_all(t) ? t->whole_group : t->group;
     const uint32_t groups = (uint32_t)vitc_size_divide_up(pass->batch, group);
     const size_t k = t->config.classes;
     vit_train_choose_patches(t, pass->batch);

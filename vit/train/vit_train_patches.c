@@ -4,7 +4,7 @@
 
 #include "vit_train_layout.h"
 
-static bool keeps_all(const vit_trainer *t)
+bool vit_train_keeps_all(const vit_trainer *t)
 {
     return t->patch_count == vit_config_patches(&t->config);
 }
@@ -18,7 +18,7 @@ static const uint32_t *chosen_of(const vit_trainer *t, uint32_t b)
  * what is still wanted among what is still there. */
 void vit_train_choose_patches(vit_trainer *t, uint32_t batch)
 {
-    if (keeps_all(t)) return;
+    if (vit_train_keeps_all(t)) return;
     const uint32_t patches = vit_config_patches(&t->config);
 #pragma omp for schedule(static)
     for (uint32_t b = 0; b < batch; b++) {
@@ -33,12 +33,12 @@ void vit_train_choose_patches(vit_trainer *t, uint32_t batch)
 
 const float *vit_train_patch_rows(const vit_trainer *t, const float *patches)
 {
-    return keeps_all(t) ? patches : t->kept_rows;
+    return vit_train_keeps_all(t) ? patches : t->kept_rows;
 }
 
 const float *vit_train_gather_patches(vit_trainer *t, const float *patches, uint32_t images)
 {
-    if (keeps_all(t)) return patches;
+    if (vit_train_keeps_all(t)) return patches;
     const size_t all = vit_config_patches(&t->config), size = t->patch_embedding.forward.in;
     const size_t kept = t->patch_count;
 #pragma omp for schedule(static)
@@ -52,14 +52,14 @@ const float *vit_train_gather_patches(vit_trainer *t, const float *patches, uint
 uint32_t vit_train_token_number(const vit_trainer *t, uint32_t b, size_t i)
 {
     const uint32_t prefix = vit_config_prefix_tokens(&t->config);
-    if (i < prefix || keeps_all(t)) return (uint32_t)i;
+    if (i < prefix || vit_train_keeps_all(t)) return (uint32_t)i;
     return prefix + chosen_of(t, b)[i - prefix];
 }
 
 size_t vit_train_find_token(const vit_trainer *t, uint32_t b, uint32_t number)
 {
     const uint32_t prefix = vit_config_prefix_tokens(&t->config);
-    if (number < prefix || keeps_all(t)) return number;
+    if (number < prefix || vit_train_keeps_all(t)) return number;
     const uint32_t *chosen = chosen_of(t, b), patch = number - prefix;
     size_t from = 0, to = t->patch_count;
     while (from < to) {
