@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 /* CPUID traps in a virtual machine and takes 20 us there, so the answer is kept. Threads that ask
  * at the same time find the same. */
@@ -25,6 +29,19 @@ static uint64_t read_xcr0(void)
     return (uint64_t)high << 32 | low;
 }
 
+/* Linux saves tile registers (8 KiB) for processes that ask, since they make signal frames larger:
+ * ARCH_REQ_XCOMP_PERM for XFEATURE_XTILEDATA. It refuses where a thread's alternate signal stack
+ * has no room for that, and for all threads alike. */
+static int request_tiles(void)
+{
+#if defined(__linux__)
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+    return 0;
+#endif
+}
+
 #define BIT(word, n) (((word) >> (n)) & 1u)
 
 static uint32_t find_features(void)
@@ -36,8 +53,9 @@ static uint32_t find_features(void)
     const uint64_t xcr0 = read_xcr0();
     const int os_ymm = (xcr0 & 0x06) == 0x06; /* XMM and YMM state */
     const int os_zmm = (xcr0 & 0xE6) == 0xE6; /* and opmask, ZMM0-15 high halves, ZMM16-31 */
+    const int os_tiles = (xcr0 & 0x60000) == 0x60000; /* their configuration, and their contents */
     if (!os_ymm || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-    const uint32_t leaf7_b = b, leaf7_c = c;
+    const uint32_t leaf7_b = b, leaf7_c = c, leaf7_d = d;
     uint32_t leaf71_a = 0;
     if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) leaf71_a = a;
 
@@ -51,6 +69,9 @@ static uint32_t find_features(void)
     if (avx512) features |= VITC_CPU_AVX512;
     if (avx512 && BIT(leaf7_c, 11)) features |= VITC_CPU_AVX512_VNNI;
     if (avx512 && BIT(leaf71_a, 5)) features |= VITC_CPU_AVX512_BF16;
+    const uint32_t beside = VITC_CPU_AVX512_VNNI | VITC_CPU_AVX512_BF16;
+    const int amx = os_tiles && BIT(leaf7_d, 22) && BIT(leaf7_d, 24) && BIT(leaf7_d, 25);
+    if ((features & beside) == beside && amx && request_tiles()) features |= VITC_CPU_AMX;
     return features;
 }
 

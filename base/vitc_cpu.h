@@ -5,13 +5,16 @@
 #include "vitc_base.h"
 
 /* Bits are set only when the CPU has the instructions AND the OS saves the registers they use
- * (CPUID with XGETBV). On other architectures no x86 bit is ever set. */
+ * (CPUID with XGETBV; tile registers are asked for by arch_prctl, once per process). On other
+ * architectures no x86 bit is ever set. */
 enum {
     VITC_CPU_AVX2_FMA = 1u << 0,    /* AVX2, FMA3, F16C, BMI2 */
     VITC_CPU_AVX512 = 1u << 1,      /* F, DQ, BW, VL, CD with full ZMM state: x86-64-v4 */
     VITC_CPU_AVX512_VNNI = 1u << 2, /* int8 dot products, 512-bit */
     VITC_CPU_AVX512_BF16 = 1u << 3, /* bf16 dot products, 512-bit */
-    VITC_CPU_AVX_VNNI = 1u << 4     /* int8 dot products, VEX-encoded 256-bit */
+    VITC_CPU_AVX_VNNI = 1u << 4,    /* int8 dot products, VEX-encoded 256-bit */
+    VITC_CPU_AMX = 1u << 5          /* bf16 and int8 products of tile registers; with it come all of
+                                       AVX512, AVX512_VNNI and AVX512_BF16 */
 };
 
 uint32_t vitc_cpu_features(void);

@@ -26,7 +26,7 @@ silent err
 measured "testing f32 1 1" "testing f32 1 2" "testing f32 3 1" "testing f32 3 2" \
     "testing bf16 1 1" "testing bf16 1 2" "testing bf16 3 1" "testing bf16 3 2" \
     "testing int8 1 1" "testing int8 1 2" "testing int8 3 1" "testing int8 3 2"
-for isa in avx512 avx2 generic ref; do
+for isa in amx avx512 avx2 generic ref; do
     export VITC_ISA=$isa
     run info
     if [ "$rc" -ne 0 ]; then

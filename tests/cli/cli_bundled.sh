@@ -13,7 +13,7 @@ exits 0
 silent err
 check "16 photos" test "$(wc -l <out)" -eq 16
 check "top-5 and scores of PyTorch" "$CLI_CHECK" golden "$GOLDEN/bundled.json" <out
-for isa in ref generic avx2 avx512; do
+for isa in ref generic avx2 avx512 amx; do
     VITC_ISA=$isa run classify --json "$@"
     if [ $rc -ne 0 ] || [ -s err ]; then
         skip "VITC_ISA=$isa: $(head -1 err)"

@@ -60,6 +60,8 @@ static void features_are_those_of_the_kernel(void **state)
         {VITC_CPU_AVX512, {AVX512_WORDS}},
         {VITC_CPU_AVX512_VNNI, {AVX512_WORDS, "avx512_vnni"}},
         {VITC_CPU_AVX512_BF16, {AVX512_WORDS, "avx512_bf16"}},
+        {VITC_CPU_AMX,
+         {AVX512_WORDS, "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8"}},
     };
     char *flags = cpuinfo_value("flags");
     if (flags == NULL) {

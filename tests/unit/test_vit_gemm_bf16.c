@@ -97,14 +97,31 @@ static void rounding_touches_n_numbers(void **unused)
 
 /* ---- panels, seen one number at a time ---- */
 
-/* Number i of lane j of a panel `width` lanes wide; panels of bf16 have no header. */
-static float panel_number(const vit_gemm *gemm, const void *panel, size_t element, size_t width,
-                          size_t j, size_t i)
+/* Inputs side by side in a lane of weights: AMX takes pairs of them, and units of tokens. */
+static size_t weight_unit(const vit_gemm *gemm)
 {
-    const size_t u = gemm->k_unit, at = i / u * width * u + j * u + i % u;
+    return strcmp(gemm->name, "AMX-BF16") == 0 ? 2 : gemm->k_unit;
+}
+
+/* Number i of lane j of a panel `width` lanes wide, u inputs side by side in a lane; panels of bf16
+ * have no header. */
+static float panel_number(const void *panel, size_t element, size_t width, size_t u, size_t j,
+                          size_t i)
+{
+    const size_t at = i / u * width * u + j * u + i % u;
     if (element == sizeof(float)) return ((const float *)panel)[at];
     assert_int_equal(element, sizeof(uint16_t));
     return from_bits((uint32_t)((const uint16_t *)panel)[at] << 16);
+}
+
+static float token_number(const vit_gemm *gemm, const void *panel, size_t j, size_t i)
+{
+    return panel_number(panel, gemm->token_element, gemm->token_panel, gemm->k_unit, j, i);
+}
+
+static float weight_number(const vit_gemm *gemm, const void *panel, size_t j, size_t i)
+{
+    return panel_number(panel, gemm->weight_element, gemm->weight_panel, weight_unit(gemm), j, i);
 }
 
 /* What packing makes of x: the CPU's own conversion takes denormals as zero. */
@@ -137,8 +154,8 @@ static void native_rounding_is_to_nearest_even_everywhere(void **unused)
         for (int columns = 0; columns < 2; columns++) {
             gemm->pack_weights(gemm, weights, x, columns ? 1 : UPPER, 1, NULL, 1, UPPER);
             for (uint32_t i = 0; i < UPPER; i++) {
-                const float t = panel_number(gemm, tokens, 2, gemm->token_panel, 0, i);
-                const float w = panel_number(gemm, weights, 2, gemm->weight_panel, 0, i);
+                const float t = token_number(gemm, tokens, 0, i);
+                const float w = weight_number(gemm, weights, 0, i);
                 if (!same(t, packed(x[i])) || !same(w, packed(x[i])))
                     fail_msg("%08x became %08x and %08x", (unsigned)to_bits(x[i]),
                              (unsigned)to_bits(t), (unsigned)to_bits(w));
@@ -176,9 +193,8 @@ static void check_pack_tokens(const vit_gemm *gemm, float (*expected)(float), si
     const size_t whole = (k + gemm->k_unit - 1) / gemm->k_unit * gemm->k_unit;
     for (size_t j = 0; j < gemm->token_panel; j++)
         for (size_t i = 0; i < whole; i++)
-            assert_true(
-                same(panel_number(gemm, panel, gemm->token_element, gemm->token_panel, j, i),
-                     j < rows && i < k ? expected(x[j * ldx + i]) : 0));
+            assert_true(same(token_number(gemm, panel, j, i),
+                             j < rows && i < k ? expected(x[j * ldx + i]) : 0));
     vitc_aligned_free(x);
     vitc_aligned_free(panel);
 }
@@ -197,9 +213,7 @@ static void check_pack_weights(const vit_gemm *gemm, float (*expected)(float), s
         for (size_t i = 0; i < whole; i++) {
             const float value =
                 j < rows && i < k ? w[j * row_stride + i * k_stride] * (scaled ? scale[j] : 1) : 0;
-            assert_true(
-                same(panel_number(gemm, panel, gemm->weight_element, gemm->weight_panel, j, i),
-                     expected(value)));
+            assert_true(same(weight_number(gemm, panel, j, i), expected(value)));
         }
     vitc_aligned_free(w);
     vitc_aligned_free(scale);
@@ -310,11 +324,13 @@ static void run_tile(const problem *p, bool accumulate, size_t weights, size_t t
     const vit_gemm *gemm = p->gemm;
     const size_t numbers = gemm->token_panel * p->ldo;
     for (size_t i = 0; i < numbers; i++) p->out[i] = accumulate ? p->before[i] : NAN;
+    vit_gemm_begin(gemm);
     for (size_t k = 0; k < p->k; k += step)
         gemm->tile(gemm, smaller(step, p->k - k),
                    (const char *)p->wp + k * gemm->weight_panel * gemm->weight_element,
                    (const char *)p->xp + k * gemm->token_panel * gemm->token_element,
                    accumulate || k > 0, p->out, p->ldo, weights, tokens, NULL, 0);
+    vit_gemm_end(gemm);
 }
 
 /* Against the same sum of the rounded operands in double, whose products are exact. The kernel adds
@@ -376,8 +392,9 @@ static void check_passes(const vit_gemm *gemm)
 {
     problem p = new_problem(gemm, 197);
     const size_t wr = gemm->weight_panel, xr = gemm->token_panel;
-    for (size_t step = 2; step < p.k; step += 38)
+    for (size_t k = 2; k < p.k; k += 38)
         for (int accumulate = 0; accumulate < 2; accumulate++) {
+            const size_t step = (k + gemm->k_unit - 1) / gemm->k_unit * gemm->k_unit;
             check_tile(&p, accumulate, wr, xr, step);
             check_tile(&p, accumulate, wr / 2 + 1, xr / 2, step);
         }
@@ -498,7 +515,8 @@ static void selection_says_whether_bf16_is_native(void **unused)
     bool expected = false;
 #if defined(__x86_64__)
     expected =
-        strcmp(kernels.name, "avx512") == 0 && (vitc_cpu_features() & VITC_CPU_AVX512_BF16) != 0;
+        strcmp(kernels.name, "amx") == 0 ||
+        (strcmp(kernels.name, "avx512") == 0 && (vitc_cpu_features() & VITC_CPU_AVX512_BF16) != 0);
 #endif
     assert_true(kernels.native_bf16 == expected);
     assert_string_not_equal(kernels.bf16.name, kernels.f32.name);

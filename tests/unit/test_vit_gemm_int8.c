@@ -25,6 +25,9 @@ static candidate candidates[] = {
 #endif
     {"avxvnni, evex", &vit_gemm_int8_evex, VITC_CPU_AVX512_VNNI},
     {"avx512vnni", &vit_gemm_int8_avx512vnni, VITC_CPU_AVX512_VNNI},
+#if VITC_AMX
+    {"amx", &vit_gemm_int8_amx, VITC_CPU_AMX},
+#endif
 #endif
 };
 enum { CANDIDATES = sizeof candidates / sizeof candidates[0] };
@@ -35,6 +38,17 @@ static const vit_gemm *kernel_of(void **state)
     const candidate *c = *state;
     if ((vitc_cpu_features() & c->needs) != c->needs) skip();
     return c->gemm;
+}
+
+/* A tile, on its own. */
+static void run_tile(const vit_gemm *gemm, size_t k, const void *weight_panel,
+                     const void *token_panel, bool accumulate, float *out, size_t ldo,
+                     size_t weights, size_t tokens, const void *next, size_t next_size)
+{
+    vit_gemm_begin(gemm);
+    gemm->tile(gemm, k, weight_panel, token_panel, accumulate, out, ldo, weights, tokens, next,
+               next_size);
+    vit_gemm_end(gemm);
 }
 
 static bool same_bits(float a, float b)
@@ -155,10 +169,10 @@ static void check_tile(const operands *o, size_t weights, size_t tokens)
     const size_t ldo = gemm->weight_panel + 3, count = (gemm->token_panel + 1) * ldo;
     float *out = test_floats(count);
     float *before = test_random_floats(count, 1, 3), *added = test_random_floats(count, 1, 3);
-    gemm->tile(gemm, o->k, o->weight_panel, o->token_panel, false, out, ldo, weights, tokens, NULL,
-               0);
-    gemm->tile(gemm, o->k, o->weight_panel, o->token_panel, true, added, ldo, weights, tokens, NULL,
-               0);
+    run_tile(gemm, o->k, o->weight_panel, o->token_panel, false, out, ldo, weights, tokens, NULL,
+             0);
+    run_tile(gemm, o->k, o->weight_panel, o->token_panel, true, added, ldo, weights, tokens, NULL,
+             0);
     for (size_t t = 0; t <= gemm->token_panel; t++)
         for (size_t w = 0; w < ldo; w++) {
             const size_t at = t * ldo + w;
@@ -219,10 +233,10 @@ static void bits_do_not_depend_on_the_lane(void **state)
     const size_t wr = gemm->weight_panel, xr = gemm->token_panel, k = 211;
     operands o = make(gemm, wr, xr, k);
     float *full = test_floats(xr * wr), *alone = test_floats(wr);
-    gemm->tile(gemm, k, o.weight_panel, o.token_panel, false, full, wr, wr, xr, NULL, 0);
+    run_tile(gemm, k, o.weight_panel, o.token_panel, false, full, wr, wr, xr, NULL, 0);
     for (size_t t = 0; t < xr; t++) {
         gemm->pack_tokens(gemm, o.token_panel, o.x + t * k, k, 1, k);
-        gemm->tile(gemm, k, o.weight_panel, o.token_panel, false, alone, wr, wr, 1, NULL, 0);
+        run_tile(gemm, k, o.weight_panel, o.token_panel, false, alone, wr, wr, 1, NULL, 0);
         assert_memory_equal(alone, full + t * wr, wr * sizeof *alone);
     }
     vitc_aligned_free(full);
@@ -239,7 +253,7 @@ static void error_against_float_is_bounded(void **state)
     const size_t wr = gemm->weight_panel, xr = gemm->token_panel, k = 768;
     operands o = make(gemm, wr, xr, k);
     float *out = test_floats(xr * wr);
-    gemm->tile(gemm, k, o.weight_panel, o.token_panel, false, out, wr, wr, xr, NULL, 0);
+    run_tile(gemm, k, o.weight_panel, o.token_panel, false, out, wr, wr, xr, NULL, 0);
     for (size_t t = 0; t < xr; t++)
         for (size_t w = 0; w < wr; w++) {
             const double a = (double)o.scale_x[t], s = (double)o.scale_w[w];
@@ -288,7 +302,7 @@ static void halves_round_to_even(void **state)
         memset(o.w, 0, k * sizeof *o.w);
         o.w[i] = 127;
         pack(&o);
-        gemm->tile(gemm, k, o.weight_panel, o.token_panel, false, &out, 1, 1, 1, NULL, 0);
+        run_tile(gemm, k, o.weight_panel, o.token_panel, false, &out, 1, 1, 1, NULL, 0);
         assert_true(out == 127 * nearbyintf(o.x[i]));
     }
     drop(&o);
@@ -408,6 +422,7 @@ static void rows_choose_by_the_cpu(void **unused)
         if (!runs) continue;
         setenv("VITC_ISA", row, 1);
         assert_int_equal(vit_kernels_select(&kernels, NULL), VITC_OK);
+        if (strcmp(row, "amx") == 0) expected = "AMX-INT8";
         if (strcmp(row, "avx512") == 0)
             expected = (cpu & VITC_CPU_AVX512_VNNI) != 0 ? "AVX-512 VNNI" : "AVX2";
         if (strcmp(row, "avx2") == 0)

@@ -14,7 +14,7 @@ static void list_features(char *text, size_t size)
     } names[] = {
         {VITC_CPU_AVX2_FMA, "avx2"},           {VITC_CPU_AVX_VNNI, "avx-vnni"},
         {VITC_CPU_AVX512, "avx512"},           {VITC_CPU_AVX512_VNNI, "avx512-vnni"},
-        {VITC_CPU_AVX512_BF16, "avx512-bf16"},
+        {VITC_CPU_AVX512_BF16, "avx512-bf16"}, {VITC_CPU_AMX, "amx"},
     };
     const uint32_t features = vitc_cpu_features();
     size_t used = 0;

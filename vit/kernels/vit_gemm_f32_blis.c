@@ -285,6 +285,7 @@ vitc_status vit_gemm_f32_blis(vit_gemm *gemm, vit_blis_config wish, const vit_ge
                        .weight_panel = weight_panel,
                        .token_panel = columns ? state.info.nr : state.info.mr,
                        .k_unit = 1,
+                       .fetch_unit = 1,
                        .weight_element = sizeof(float),
                        .token_element = sizeof(float),
                        .k_block = k_block > 0 ? k_block : 1,

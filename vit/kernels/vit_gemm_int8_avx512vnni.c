@@ -1,6 +1,4 @@
-#include <immintrin.h>
-
-#include "vit_gemm_int8.h"
+#include "vit_gemm_int8_zmm.h"
 
 #define VEC                     __m512i
 #define FLOATS                  __m512
@@ -8,7 +6,6 @@
 #define TOKENS                  12
 #define RUN_SIZE                ((size_t)3 << 17) /* bytes: 3/8 of 1 MiB, the L2 of most */
 #define K_UNIT                  4
-#define FIRST(n)                ((__mmask16)((1u << (n)) - 1))
 #define LOAD(p)                 _mm512_loadu_si512(p)
 #define ZERO()                  _mm512_setzero_si512()
 #define TO_FLOAT(v)             _mm512_cvtepi32_ps(v)
@@ -36,29 +33,6 @@ static inline void dot_two(__m512i *low, __m512i *high, __m512i w0, __m512i w1, 
             "vpdpbusd %4, %2, %1"
             : "+&v"(*low), "+&v"(*high), "=&v"(x)
             : "v"(w0), "v"(w1), "m"(*(const int32_t *)(const void *)group));
-}
-
-static inline int32_t largest_bits(const float *x, size_t n)
-{
-    const __m512i magnitude = _mm512_set1_epi32(INT32_MAX);
-    __m512i largest[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-    size_t i = 0;
-    for (; i + 32 <= n; i += 32)
-        for (size_t j = 0; j < 2; j++)
-            largest[j] = _mm512_max_epi32(
-                largest[j], _mm512_and_si512(_mm512_loadu_si512(x + i + 16 * j), magnitude));
-    for (; i < n; i += 16) {
-        const __mmask16 some = n - i < 16 ? FIRST(n - i) : FIRST(16);
-        largest[0] = _mm512_max_epi32(
-            largest[0], _mm512_and_si512(_mm512_maskz_loadu_epi32(some, x + i), magnitude));
-    }
-    return _mm512_reduce_max_epi32(_mm512_max_epi32(largest[0], largest[1]));
-}
-
-static inline __m128i quantize(const float *x, size_t n, float inverse)
-{
-    const __m512 value = _mm512_maskz_loadu_ps(FIRST(n), x);
-    return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(value, _mm512_set1_ps(inverse))));
 }
 
 static inline __m128i widen(const int8_t *q, size_t n)

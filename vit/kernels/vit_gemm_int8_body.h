@@ -295,7 +295,7 @@ static void pack_tokens_int8(const vit_gemm *gemm, void *panel, const float *x, 
 #define VIT_GEMM_INT8(kernel_name)                                                                 \
     {                                                                                              \
         .name = (kernel_name), .weight_panel = WEIGHTS, .token_panel = TOKENS, .k_unit = K_UNIT,   \
-        .weight_element = GROUP / K_UNIT, .token_element = GROUP / K_UNIT,                         \
+        .fetch_unit = K_UNIT, .weight_element = GROUP / K_UNIT, .token_element = GROUP / K_UNIT,   \
         .weight_header = WEIGHT_HEADER, .token_header = TOKEN_HEADER, .k_block = SIZE_MAX,         \
         .run_size = RUN_SIZE, .k_max = VIT_INT8_K_MAX, .pack_weights = pack_weights_int8,          \
         .pack_quantized = pack_quantized_int8, .pack_tokens = pack_tokens_int8, .tile = tile_int8  \

@@ -17,6 +17,7 @@
  * full width and whole groups; a panel may begin with a header, per-lane numbers such as scales:
  *     weight panel p:  w[p*WR + j][k] in element  (k/U)*WR*U + j*U + k%U     WR outputs abreast
  *     token panel p:   x[p*XR + j][k] in element  (k/U)*XR*U + j*U + k%U     XR tokens abreast
+ * (inside a group of weights AMX has an order of its own: KERNELS.md).
  * `out` is row-major float32 with the features contiguous, which is the order that either kind of
  * BLIS micro-kernel stores fast once weights take the side (MR or NR) that it writes contiguously.
  */
@@ -36,6 +37,7 @@ struct vit_gemm {
     const char *name;                     /* of the kernel, for people: "BLIS skx", "VNNI" */
     size_t weight_panel, token_panel;     /* WR, XR: lanes */
     size_t k_unit;                        /* U */
+    size_t fetch_unit;                    /* inputs for each line of what is next */
     size_t weight_element, token_element; /* bytes per packed number */
     size_t weight_header, token_header;   /* bytes per lane before the first number */
     size_t k_block; /* most inputs per pass (multiple of U), so that two weight panels of a pass and
@@ -64,14 +66,30 @@ struct vit_gemm {
      * written, never read; true: the sum is added to it. Panels are full width even when the tile
      * is partial. `ldo` is the row stride of out in floats. An element's bits do not depend on
      * which tile it falls to. `next_size` bytes from `next` will be read soon and may be fetched
-     * meanwhile, a line per U inputs, evenly spaced; NULL: nothing. */
+     * meanwhile, a line per fetch_unit inputs, evenly spaced; NULL: nothing. */
     vit_tile_fn tile;
+
+    /* Called by a thread before and after its tiles, by vit_gemm_begin and vit_gemm_end; NULL: the
+     * format needs nothing of the kind. */
+    void (*begin)(void);
+    void (*end)(void);
 
     const void *context; /* the BLIS context, else NULL */
     void (*blis_kernel)(void);
     bool weights_on_m;               /* the BLIS kernel writes columns: weights take its MR side */
     const struct vit_rows_f32 *rows; /* what pack_weights and pack_tokens of f32 use */
 };
+
+/* A thread runs tiles between these two: of one format, not nested. */
+static inline void vit_gemm_begin(const vit_gemm *gemm)
+{
+    if (gemm->begin != NULL) gemm->begin();
+}
+
+static inline void vit_gemm_end(const vit_gemm *gemm)
+{
+    if (gemm->end != NULL) gemm->end();
+}
 
 /* Bytes of one packed panel of k inputs; 0 on overflow or when k > k_max. */
 size_t vit_gemm_weight_panel_size(const vit_gemm *gemm, size_t k);
@@ -148,7 +166,7 @@ typedef struct vit_rows_f32 {
 /* ---- the table ---- */
 
 typedef struct vit_kernels {
-    const char *name; /* "avx512", "avx2", "generic", "ref" */
+    const char *name; /* "amx", "avx512", "avx2", "generic", "ref" */
     const char *reason;
     vit_gemm f32, bf16, int8;
     bool native_bf16; /* the CPU multiplies bf16 itself; else bf16 is rounded float32 */
@@ -214,6 +232,7 @@ extern const vit_gemm vit_gemm_int8_avx512vnni;     /* 32 x 12, needs VITC_CPU_A
 extern const vit_gemm vit_gemm_int8_avxvnni;        /* 16 x 6, needs VITC_CPU_AVX_VNNI */
 extern const vit_gemm vit_gemm_int8_avx2;           /* 16 x 6 */
 extern const vit_gemm vit_gemm_bf16_avx512;         /* needs VITC_CPU_AVX512_BF16 */
+extern const vit_gemm vit_gemm_bf16_amx, vit_gemm_int8_amx; /* 32 x 32, need VITC_CPU_AMX */
 #endif
 
 #endif

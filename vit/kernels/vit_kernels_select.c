@@ -20,6 +20,10 @@ typedef struct kernel_row {
  * "generic" asks for BLIS's portable kernels, so that any machine can show what others will run. */
 static const kernel_row table[] = {
 #if defined(__x86_64__)
+#if VITC_AMX
+    {"amx", VITC_CPU_AVX512 | VITC_CPU_AMX, true, VIT_BLIS_SKX, VIT_BLIS_SKX, &vit_rows_f32_avx512,
+     &vit_gemm_f32_avx512},
+#endif
     {"avx512", VITC_CPU_AVX512, true, VIT_BLIS_SKX, VIT_BLIS_SKX, &vit_rows_f32_avx512,
      &vit_gemm_f32_avx512},
     {"avx2", VITC_CPU_AVX2_FMA, true, VIT_BLIS_HASWELL, VIT_BLIS_HASWELL, &vit_rows_f32_avx2,
@@ -80,6 +84,13 @@ static vitc_status choose_f32(vit_gemm *gemm, const kernel_row *row, bool forced
 static void choose_bf16(vit_kernels *kernels, const kernel_row *row, uint32_t features)
 {
 #if defined(__x86_64__)
+#if VITC_AMX
+    if ((row->cpu & VITC_CPU_AMX) != 0) {
+        kernels->bf16 = vit_gemm_bf16_amx;
+        kernels->native_bf16 = true;
+        return;
+    }
+#endif
     const uint32_t needs = VITC_CPU_AVX512 | VITC_CPU_AVX512_BF16;
     if ((row->cpu & VITC_CPU_AVX512) != 0 && (features & needs) == needs) {
         kernels->bf16 = vit_gemm_bf16_avx512;
@@ -97,6 +108,12 @@ static void choose_int8(vit_kernels *kernels, const kernel_row *row, uint32_t fe
 {
     kernels->int8 = vit_gemm_int8_ref;
 #if defined(__x86_64__)
+#if VITC_AMX
+    if ((row->cpu & VITC_CPU_AMX) != 0) {
+        kernels->int8 = vit_gemm_int8_amx;
+        return;
+    }
+#endif
     if ((row->cpu & VITC_CPU_AVX512) != 0 && (features & VITC_CPU_AVX512_VNNI) != 0)
         kernels->int8 = vit_gemm_int8_avx512vnni;
 #if VITC_AVXVNNI
@@ -122,8 +139,8 @@ vitc_status vit_kernels_select(vit_kernels *kernels, const vitc_log *log)
             row = &table[i];
     if (row == NULL)
         return vitc_fail(log, VITC_ERR_ARGUMENT,
-                         "VITC_ISA=%s names no kernel row; unset it, or use avx512, avx2, generic "
-                         "or ref",
+                         "VITC_ISA=%s names no kernel row; unset it, or use amx, avx512, avx2, "
+                         "generic or ref",
                          forced);
     if (!row_runs(row, features))
         return vitc_fail(log, VITC_ERR_ARGUMENT,

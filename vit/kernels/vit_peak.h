@@ -22,7 +22,8 @@ extern const vit_peak_loop vit_peak_f32_generic;
 #if defined(__x86_64__)
 extern const vit_peak_loop vit_peak_f32_avx2;
 extern const vit_peak_loop vit_peak_f32_avx512;
-extern const vit_peak_loop vit_peak_bf16_avx512; /* needs VITC_CPU_AVX512_BF16 */
+extern const vit_peak_loop vit_peak_bf16_avx512;                 /* needs VITC_CPU_AVX512_BF16 */
+extern const vit_peak_loop vit_peak_bf16_amx, vit_peak_int8_amx; /* need VITC_CPU_AMX */
 extern const vit_peak_loop vit_peak_int8_avx2;
 extern const vit_peak_loop vit_peak_int8_avxvnni;    /* needs VITC_CPU_AVX_VNNI */
 extern const vit_peak_loop vit_peak_int8_avx512vnni; /* needs VITC_CPU_AVX512_VNNI */

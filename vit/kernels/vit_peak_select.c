@@ -9,6 +9,10 @@ const vit_peak_loop *vit_peak_choose(const vit_kernels *kernels, const vit_gemm 
         vit_tile_fn tile;
         const vit_peak_loop *loop;
     } loops[] = {
+#if VITC_AMX
+        {vit_gemm_bf16_amx.tile, &vit_peak_bf16_amx},
+        {vit_gemm_int8_amx.tile, &vit_peak_int8_amx},
+#endif
         {vit_gemm_bf16_avx512.tile, &vit_peak_bf16_avx512},
         {vit_gemm_int8_avx512vnni.tile, &vit_peak_int8_avx512vnni},
 #if VITC_AVXVNNI

@@ -146,6 +146,7 @@ void vit_op_attention(float *out, size_t ldo, const float *qkv, size_t ldq, size
     /* Keys and values are packed by every part that needs them: little beside what they are for. */
     const vit_share share = vit_share_tokens(images * tokens);
     unsigned char *block = scratch->thread + (size_t)omp_get_thread_num() * scratch->thread_size;
+    vit_gemm_begin(gemm);
     for (size_t b = share.from / tokens; b * tokens < share.to; b++) {
         const size_t first = b * tokens;
         const size_t from = vitc_size_max(share.from, first) - first;
@@ -156,6 +157,7 @@ void vit_op_attention(float *out, size_t ldo, const float *qkv, size_t ldq, size
                    block);
         }
     }
+    vit_gemm_end(gemm);
     if (share.members > 1) {
 #pragma omp barrier
     }

@@ -222,6 +222,7 @@ void vit_op_attention_backward(float *dqkv, size_t lddq, const float *dout, size
                                   .layout = lay_out(gemm, tokens, head_width)};
     const size_t places = relative != NULL ? patches_relative_rows(&relative->shape) : 0;
     unsigned char *block = scratch->thread + (size_t)omp_get_thread_num() * scratch->thread_size;
+    vit_gemm_begin(gemm);
 #pragma omp for schedule(static) nowait
     for (size_t i = 0; i < images * heads; i++) {
         const size_t first = i / heads * tokens, column = i % heads * head_width;
@@ -241,4 +242,5 @@ void vit_op_attention_backward(float *dqkv, size_t lddq, const float *dout, size
         }
         head_backward(&a, &h, block);
     }
+    vit_gemm_end(gemm);
 }

@@ -123,6 +123,7 @@ static void multiply_part(vit_product *product, float *out, float *beside, const
     product->tokens = packed;
     product->outputs = linear->out;
     product->inputs = linear->in;
+    vit_gemm_begin(linear->gemm);
     for (size_t done = 0; done < most; done += run) {
         const size_t from = vitc_size_min(share.from + done, share.to);
         const size_t count = vitc_size_min(run, share.to - from);
@@ -139,6 +140,7 @@ static void multiply_part(vit_product *product, float *out, float *beside, const
 #pragma omp barrier
         }
     }
+    vit_gemm_end(linear->gemm);
 }
 
 void vit_op_linear(float *out, size_t ldo, const float *x, size_t ldx, size_t tokens,

@@ -158,7 +158,7 @@ typedef struct ahead {
     size_t ld, width;
 } ahead;
 
-/* Tiles that it takes to fetch them: each fetches a line of every U-th row. */
+/* Tiles that it takes to fetch them: each fetches a line of every `unit`-th row. */
 static size_t ahead_tiles(const ahead *next, size_t unit)
 {
     return (next->width + 2 * (line - 1)) / line * unit;
@@ -177,7 +177,8 @@ static void multiply_panel(const weight_gradient *g, const block *b, unsigned ch
 {
     const vit_gemm *gemm = g->gemm;
     const size_t wr = gemm->weight_panel, size = vit_gemm_weight_panel_size(gemm, b->k);
-    const size_t dy_tiles = ahead_tiles(dy, gemm->k_unit), x_tiles = ahead_tiles(x, gemm->k_unit);
+    const size_t dy_tiles = ahead_tiles(dy, gemm->fetch_unit);
+    const size_t x_tiles = ahead_tiles(x, gemm->fetch_unit);
     const unsigned char *panel = scratch + g->layout.x;
     for (size_t c = 0, i = 0; c < b->columns; c += wr, i++, panel += size) {
         const size_t columns = vitc_size_min(wr, b->columns - c);
@@ -185,7 +186,7 @@ static void multiply_panel(const weight_gradient *g, const block *b, unsigned ch
         const ahead *next = i < dy_tiles ? dy : x;
         const size_t part = i < dy_tiles ? i : x_tile + i - dy_tiles;
         const float *from = NULL;
-        if (i < dy_tiles || part < x_tiles) from = ahead_at(next, gemm->k_unit, part);
+        if (i < dy_tiles || part < x_tiles) from = ahead_at(next, gemm->fetch_unit, part);
         vit_product_fetch_tile(tile, g->in, columns, rows);
         gemm->tile(gemm, b->k, panel, scratch + g->layout.dy, true, tile, g->in, columns, rows,
                    from, b->k * next->ld * sizeof(float));
@@ -208,7 +209,7 @@ static void add_block(const weight_gradient *g, const rectangle *r, const block 
         const float *dy = g->dy + b->t * g->lddy + o;
         const ahead dy_next = {g->dy + (last ? next->t : b->t) * g->lddy + after, g->lddy,
                                vitc_size_min(xr, r->row_end - after)};
-        const size_t dy_tiles = ahead_tiles(&dy_next, gemm->k_unit);
+        const size_t dy_tiles = ahead_tiles(&dy_next, gemm->fetch_unit);
         gemm->pack_token_columns(gemm, scratch + g->layout.dy, dy, g->lddy, rows, b->k);
         if (g->db != NULL && b->c == 0) g->rows->add_rows(g->db + o, dy, g->lddy, b->k, rows);
         multiply_panel(g, b, scratch, o, rows, &dy_next, &x, x_tile);
@@ -236,8 +237,10 @@ void vit_op_linear_backward_weight(float *dw, float *db, const float *dy, size_t
     const rectangle r = share_rectangle(&g, out);
     unsigned char *own = scratch->thread + (size_t)omp_get_thread_num() * scratch->thread_size;
     if (r.row == r.row_end || r.column == r.column_end) return;
+    vit_gemm_begin(gemm);
     for (block b = make_block(&g, &r, 0, r.column), next; b.k > 0; b = next) {
         next = next_block(&g, &r, &b);
         add_block(&g, &r, &b, &next, own);
     }
+    vit_gemm_end(gemm);
 }
