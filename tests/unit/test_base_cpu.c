@@ -72,7 +72,8 @@ static void features_are_those_of_the_kernel(void **state)
     uint32_t known = 0;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         const bool set = (features & table[i].bit) != 0;
-        if (set != has_words(flags, table[i].words))
+        const bool refused = !set && table[i].bit == VITC_CPU_AMX; /* a sandbox may, or old Linux */
+        if (set != has_words(flags, table[i].words) && !refused)
             fail_msg("bit %#x is %d, the kernel says otherwise: %s", (unsigned)table[i].bit, set,
                      flags);
         known |= table[i].bit;

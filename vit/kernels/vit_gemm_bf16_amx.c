@@ -141,6 +141,7 @@ static void tile_bf16(const vit_gemm *gemm, size_t k, const void *weight_panel,
     }
     float whole[TOKENS * WEIGHTS] __attribute__((aligned(64)));
     if (accumulate) copy_tile(whole, WEIGHTS, out, ldo, weights, tokens);
+    __asm__ volatile("" ::: "memory"); /* GCC does not know that loads of tiles read memory */
     multiply(units, weight_panel, token_panel, accumulate, whole, WEIGHTS * sizeof *whole, weights,
              tokens, fetch);
     copy_tile(out, ldo, whole, WEIGHTS, weights, tokens);
