@@ -105,8 +105,8 @@ BEGIN {
         "stdalign.h stdarg.h stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h " \
         "stdnoreturn.h string.h time.h wchar.h " \
         "dirent.h fcntl.h fts.h glob.h langinfo.h poll.h pthread.h sched.h signal.h strings.h " \
-        "sys/file.h sys/ioctl.h sys/mman.h sys/stat.h sys/time.h sys/types.h sys/utsname.h " \
-        "sys/wait.h termios.h unistd.h omp.h", words, " ")
+        "sys/file.h sys/ioctl.h sys/mman.h sys/stat.h sys/syscall.h sys/time.h sys/types.h " \
+        "sys/utsname.h sys/wait.h termios.h unistd.h omp.h", words, " ")
     for (i = 1; i <= n; i++) system_header[words[i]] = 1
 
     n = split("printf vprintf fprintf vfprintf dprintf puts fputs putchar fputc putc perror " \

@@ -218,7 +218,9 @@ if [ -e "$model" ]; then
         cp "$path" "said/$label/"
         echo "$score $label ${path##*/}"
     done <out | sort -r >scores
-    read -r _ label name <scores
+    # of a class that has others left
+    awk 'NR == FNR { n[$2]++; next } n[$2] > 1 { print; exit }' scores scores >surest
+    read -r _ label name <surest
     other=$(cut -d' ' -f2 scores | sort -u | grep -vx "$label" | tail -1)
     mv "said/$label/$name" "said/$other/$name"
     run classify -m "$model" -k 10 --csv said
