@@ -19,10 +19,14 @@
 #include "vit_kernels.h"
 #include "vit_unroll.h"
 
-enum { WEIGHTS = 32, TOKENS = 32, LANES = 16 };
-enum { TOKEN_ROW = 64, WEIGHT_ROW = WEIGHTS * 4 }; /* bytes */
+#define WEIGHTS     ((size_t)32)
+#define TOKENS      ((size_t)32)
+#define LANES       ((size_t)16)
+#define TOKEN_ROW   ((size_t)64) /* bytes, as those below */
+#define WEIGHT_ROW  (WEIGHTS * 4)
+#define TOKEN_UNIT  (TOKENS * TOKEN_ROW)
+#define WEIGHT_UNIT (UNIT_GROUPS * WEIGHT_ROW)
 enum { UNIT_GROUPS = 16, UNIT_FETCHES = 8 };
-enum { TOKEN_UNIT = TOKENS * TOKEN_ROW, WEIGHT_UNIT = UNIT_GROUPS * WEIGHT_ROW };
 
 /* AMX comes with 2 MiB of L2: two weight panels may take a quarter, a run of tokens three eighths.
  */

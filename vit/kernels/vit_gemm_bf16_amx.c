@@ -12,7 +12,7 @@
 #define DOT _tile_dpbf16ps
 #include "vit_gemm_amx_body.h"
 
-enum { K = 32 }; /* inputs of a unit */
+#define K ((size_t)32) /* inputs of a unit */
 
 /* ---- packing ---- */
 

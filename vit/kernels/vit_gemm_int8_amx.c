@@ -6,8 +6,9 @@
 #define DOT _tile_dpbssd
 #include "vit_gemm_amx_body.h"
 
-enum { K = 64 }; /* inputs of a unit */
-enum { WEIGHT_HEADER = 8, TOKEN_HEADER = 4 };
+#define K             ((size_t)64) /* inputs of a unit */
+#define WEIGHT_HEADER ((size_t)8)
+#define TOKEN_HEADER  ((size_t)4)
 
 /* ---- packing ---- */
 
