@@ -9,7 +9,7 @@
  * Tile registers have to be configured before use, thread by thread, and hold 8 KiB that a context
  * switch would save: `begin` and `end` of a format do that around the tiles of an operation.
  *
- * The including file defines DOT(sums, tokens, weights), on numbers of tile registers. */
+ * The including file defines LANES, 16, and DOT(sums, tokens, weights), on numbers of registers. */
 #include <immintrin.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,7 +21,6 @@
 
 #define WEIGHTS     ((size_t)32)
 #define TOKENS      ((size_t)32)
-#define LANES       ((size_t)16)
 #define TOKEN_ROW   ((size_t)64) /* bytes, as those below */
 #define WEIGHT_ROW  (WEIGHTS * 4)
 #define TOKEN_UNIT  (TOKENS * TOKEN_ROW)

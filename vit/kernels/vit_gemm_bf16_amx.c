@@ -7,7 +7,7 @@
  * are those of VDPBF16PS. */
 #include <string.h>
 
-#include "vit_avx512.h"
+#include "vit_bf16_avx512.h"
 
 #define DOT _tile_dpbf16ps
 #include "vit_gemm_amx_body.h"
@@ -25,20 +25,6 @@ static void pack_weights(const vit_gemm *gemm, void *panel, const float *w, size
     memset((char *)panel + packed, 0, size - packed);
 }
 
-static inline __m512i to_bf16(__m512 low, __m512 high)
-{
-    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
-}
-
-/* Up to K inputs of a row, then zeros. */
-static inline __m512i load_inputs(const float *x, size_t n)
-{
-    if (n >= K) return to_bf16(_mm512_loadu_ps(x), _mm512_loadu_ps(x + LANES));
-    const __m512 low = _mm512_maskz_loadu_ps(first_lanes(n), x);
-    return n <= LANES ? to_bf16(low, _mm512_setzero_ps())
-                      : to_bf16(low, _mm512_maskz_loadu_ps(first_lanes(n - LANES), x + LANES));
-}
-
 static void pack_tokens(const vit_gemm *gemm, void *panel, const float *x, size_t ldx, size_t rows,
                         size_t k)
 {
@@ -46,23 +32,10 @@ static void pack_tokens(const vit_gemm *gemm, void *panel, const float *x, size_
     uint16_t *unit = panel;
     for (size_t i = 0; i < k; i += K, unit += TOKENS * K) {
         for (size_t t = 0; t < rows; t++)
-            _mm512_storeu_si512(unit + t * K, load_inputs(x + t * ldx + i, k - i));
+            _mm512_storeu_si512(unit + t * K, k - i >= K ? load_lanes(x + t * ldx + i)
+                                                         : load_some_lanes(x + t * ldx + i, k - i));
         memset(unit + rows * K, 0, (TOKENS - rows) * TOKEN_ROW);
     }
-}
-
-/* Two inputs of up to 16 neighbouring rows, which are k_stride apart: a pair for each row. Only the
- * first `inputs` of them exist; zeros stand for the others. */
-static inline __m512i load_pair(const float *x, size_t k_stride, size_t inputs, __mmask16 rows)
-{
-    /* word j of the even input goes to word 2j; of the odd one, which is the upper half, to 2j+1 */
-    const __m512i interleave = _mm512_setr_epi32(
-        16 << 16, 17 << 16 | 1, 18 << 16 | 2, 19 << 16 | 3, 20 << 16 | 4, 21 << 16 | 5,
-        22 << 16 | 6, 23 << 16 | 7, 24 << 16 | 8, 25 << 16 | 9, 26 << 16 | 10, 27 << 16 | 11,
-        28 << 16 | 12, 29 << 16 | 13, 30 << 16 | 14, 31 << 16 | 15);
-    const __m512 even = inputs > 0 ? _mm512_maskz_loadu_ps(rows, x) : _mm512_setzero_ps();
-    const __m512 odd = inputs > 1 ? _mm512_maskz_loadu_ps(rows, x + k_stride) : _mm512_setzero_ps();
-    return _mm512_permutexvar_epi16(interleave, to_bf16(even, odd));
 }
 
 /* 16 registers of 16 lanes: lane j of register i becomes lane i of register j. */
@@ -102,12 +75,14 @@ static void pack_token_columns(const vit_gemm *gemm, void *panel, const float *x
     uint16_t *unit = panel;
     for (size_t i = 0; i < k; i += K, x += K * k_stride, unit += TOKENS * K)
         for (size_t half = 0; half < TOKENS; half += LANES) {
-            const __mmask16 mask = first_lanes(rows > half ? rows - half : 0);
+            const size_t here = rows > half ? rows - half : 0;
             __m512i v[LANES];
             VIT_UNROLL
-            for (size_t p = 0; p < LANES; p++)
-                v[p] = load_pair(x + half + 2 * p * k_stride, k_stride,
-                                 k - i > 2 * p ? k - i - 2 * p : 0, mask);
+            for (size_t p = 0; p < LANES; p++) {
+                const float *even = x + half + 2 * p * k_stride;
+                v[p] = pair_lanes(i + 2 * p < k ? even : NULL,
+                                  i + 2 * p + 1 < k ? even + k_stride : NULL, here);
+            }
             transpose(v);
             VIT_UNROLL
             for (size_t t = 0; t < LANES; t++) _mm512_storeu_si512(unit + (half + t) * K, v[t]);

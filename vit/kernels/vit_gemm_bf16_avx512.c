@@ -11,12 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vit_avx512.h"
+#include "vit_bf16_avx512.h"
 #include "vit_fetch.h"
 #include "vit_kernels.h"
 #include "vit_unroll.h"
 
-enum { WEIGHTS = 32, TOKENS = 12, LANES = 16 };
+enum { WEIGHTS = 32, TOKENS = 12 };
 
 /* 1 MiB is the smallest L2 that comes with AVX512-BF16 (Cooper Lake, Zen 4 and 5; Sapphire Rapids
  * has 2): two weight panels may take a quarter, a run of tokens three eighths. */
@@ -26,23 +26,6 @@ enum { K_BLOCK = (1 << 20) / 8 / (WEIGHTS * sizeof(uint16_t)), RUN_SIZE = 3 << 1
 
 #define UNIT 2
 
-static inline __m512i to_bf16(__m512 low, __m512 high)
-{
-    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
-}
-
-static inline __m512i load_lanes(const float *x)
-{
-    return to_bf16(_mm512_loadu_ps(x), _mm512_loadu_ps(x + LANES));
-}
-
-static inline __m512i load_some_lanes(const float *x, size_t n)
-{
-    const __m512 low = _mm512_maskz_loadu_ps(first_lanes(n), x);
-    if (n <= LANES) return to_bf16(low, _mm512_setzero_ps());
-    return to_bf16(low, _mm512_maskz_loadu_ps(first_lanes(n - LANES), x + LANES));
-}
-
 #include "vit_pack_avx512_body.h"
 
 static void pack_tokens(const vit_gemm *gemm, void *panel, const float *x, size_t ldx, size_t rows,
@@ -50,20 +33,6 @@ static void pack_tokens(const vit_gemm *gemm, void *panel, const float *x, size_
 {
     (void)gemm;
     pack_12(panel, x, ldx, rows, k);
-}
-
-/* Two inputs of up to 16 rows, each from contiguous floats, as one register; odd NULL: zeros. */
-VIT_INLINE __m512i pair_lanes(const float *even, const float *odd, size_t rows)
-{
-    /* word j of the even input goes to word 2j; of the odd one, which is the upper half, to 2j+1 */
-    const __m512i interleave = _mm512_setr_epi32(
-        16 << 16, 17 << 16 | 1, 18 << 16 | 2, 19 << 16 | 3, 20 << 16 | 4, 21 << 16 | 5,
-        22 << 16 | 6, 23 << 16 | 7, 24 << 16 | 8, 25 << 16 | 9, 26 << 16 | 10, 27 << 16 | 11,
-        28 << 16 | 12, 29 << 16 | 13, 30 << 16 | 14, 31 << 16 | 15);
-    const __mmask16 mask = first_lanes(rows);
-    const __m512 a = _mm512_maskz_loadu_ps(mask, even);
-    const __m512 b = odd != NULL ? _mm512_maskz_loadu_ps(mask, odd) : _mm512_setzero_ps();
-    return _mm512_permutexvar_epi16(interleave, to_bf16(a, b));
 }
 
 /* Weights whose rows are columns of `w`, such as the values of attention. */

@@ -3,7 +3,8 @@
 
 #include "vit_gemm_int8_zmm.h"
 
-#define DOT _tile_dpbssd
+#define LANES ((size_t)16)
+#define DOT   _tile_dpbssd
 #include "vit_gemm_amx_body.h"
 
 #define K             ((size_t)64) /* inputs of a unit */
