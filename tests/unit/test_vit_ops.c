@@ -171,19 +171,20 @@ static void linear_norms_its_input(void **unused)
 
 static void run_attention(float *out, const float *qkv, size_t images, size_t tokens,
                           size_t queries, size_t heads, size_t head_width, const vit_qk_norm *norm,
-                          const vit_relative *relative, int threads)
+                          const vit_relative *relative, const vit_gemm *gemm, int threads)
 {
     const size_t width = heads * head_width;
     vit_scratch scratch =
-        make_scratch(1, vit_op_attention_thread(&kernels.f32, tokens, head_width), threads);
+        make_scratch(1, vit_op_attention_thread(gemm, tokens, head_width), threads);
 #pragma omp parallel num_threads(threads)
     vit_op_attention(out, width, qkv, 3 * width, images, tokens, queries, heads, head_width, norm,
-                     relative, &kernels.f32, &scratch, kernels.rows);
+                     relative, gemm, &scratch, kernels.rows);
     free_scratch(&scratch);
 }
 
-static void check_attention(size_t images, size_t tokens, size_t heads, size_t head_width,
-                            bool normed, const vit_relative *relative)
+static void check_attention_with(const vit_gemm *gemm, double tolerance, size_t images,
+                                 size_t tokens, size_t heads, size_t head_width, bool normed,
+                                 const vit_relative *relative)
 {
     const size_t width = heads * head_width, count = images * tokens * width;
     float *qkv = test_random_floats(3 * count, 1.5, 5),
@@ -192,20 +193,20 @@ static void check_attention(size_t images, size_t tokens, size_t heads, size_t h
     const vit_qk_norm norm = {{normed ? g : NULL, g + head_width, 1e-6f},
                               {normed ? g + 2 * head_width : NULL, g + 3 * head_width, 1e-6f}};
     vit_ref_attention(exact, qkv, images, tokens, heads, head_width, &norm, relative);
-    run_attention(fast, qkv, images, tokens, tokens, heads, head_width, &norm, relative, 1);
-    assert_true(test_relative_error(fast, exact, count) < 5e-6);
+    run_attention(fast, qkv, images, tokens, tokens, heads, head_width, &norm, relative, gemm, 1);
+    assert_true(test_relative_error(fast, exact, count) < tolerance);
     for (int threads = 2; threads <= 3; threads++) {
-        run_attention(other, qkv, images, tokens, tokens, heads, head_width, &norm, relative,
+        run_attention(other, qkv, images, tokens, tokens, heads, head_width, &norm, relative, gemm,
                       threads);
         assert_memory_equal(other, fast, count * sizeof *fast);
     }
     const size_t last = images - 1, image = tokens * width;
     run_attention(other, qkv + 3 * last * image, 1, tokens, tokens, heads, head_width, &norm,
-                  relative, 2);
+                  relative, gemm, 2);
     assert_memory_equal(other, fast + last * image, image * sizeof *fast);
     /* the first few queries alone, of every image */
     const size_t few = (tokens + 2) / 3;
-    run_attention(other, qkv, images, tokens, few, heads, head_width, &norm, relative, 2);
+    run_attention(other, qkv, images, tokens, few, heads, head_width, &norm, relative, gemm, 2);
     for (size_t b = 0; b < images; b++)
         assert_memory_equal(other + b * image, fast + b * image, few * width * sizeof *fast);
     vitc_aligned_free(qkv);
@@ -215,12 +216,20 @@ static void check_attention(size_t images, size_t tokens, size_t heads, size_t h
     vitc_aligned_free(other);
 }
 
+/* In bf16 queries, keys, weights and values are rounded: 2^-9 each. */
+static void check_attention(size_t images, size_t tokens, size_t heads, size_t head_width,
+                            bool normed, const vit_relative *relative)
+{
+    check_attention_with(&kernels.f32, 5e-6, images, tokens, heads, head_width, normed, relative);
+    check_attention_with(&kernels.bf16, 0.02, images, tokens, heads, head_width, normed, relative);
+}
+
 static void attention_equals_ref_and_keeps_its_bits(void **unused)
 {
     (void)unused;
     static const size_t shapes[][4] = {{1, 1, 1, 1},   {2, 5, 2, 12},  {3, 17, 3, 8},
                                        {2, 37, 1, 80}, {1, 65, 4, 64}, {2, 33, 2, 33},
-                                       {1, 50, 2, 16}};
+                                       {1, 50, 2, 16}, {2, 64, 3, 32}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         check_attention(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], false, NULL);
         check_attention(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3], true, NULL);
