@@ -212,6 +212,31 @@ static void what_is_kept_is_scaled_up(void **unused)
     }
 }
 
+/* Fewer tokens make longer runs in the backward pass of attention, which may need more scratch than
+ * all of them. */
+static void scratch_is_enough_for_fewer_patches(void **unused)
+{
+    (void)unused;
+    static const uint32_t grids[] = {14, 16, 24, 32};
+    for (size_t g = 0; g < sizeof grids / sizeof grids[0]; g++)
+        for (int percent = 2; percent <= 60; percent++) {
+            vit_config config = testing();
+            config.patch = 4;
+            config.image_height = config.image_width = grids[g] * config.patch;
+            config.width = config.mlp = 64;
+            config.layers = config.heads = 1;
+            vit_train_options options = options_for(1, 1);
+            options.patch_dropout = (float)percent / 100;
+            if (percent % 2 != 0) options.precision = VIT_PRECISION_BF16;
+            vit_trainer *trainer = make_trainer(&config, &options);
+            const size_t tokens = vit_config_prefix_tokens(&config) + trainer->kept;
+            assert_true(tokens < vit_config_tokens(&config));
+            assert_true(vit_op_attention_backward_thread(trainer->attention_gemm, tokens, 64) <=
+                        trainer->scratch.thread_size);
+            vit_trainer_free(trainer);
+        }
+}
+
 static void frozen_blocks_keep_their_gradients(void **unused)
 {
     (void)unused;
@@ -454,6 +479,7 @@ int main(void)
         cmocka_unit_test(passes_tell_loss_and_hits),
         cmocka_unit_test(what_is_left_out_repeats),
         cmocka_unit_test(what_is_kept_is_scaled_up),
+        cmocka_unit_test(scratch_is_enough_for_fewer_patches),
         cmocka_unit_test(frozen_blocks_keep_their_gradients),
         cmocka_unit_test(untrainable_is_refused),
         cmocka_unit_test(bad_options_are_refused),

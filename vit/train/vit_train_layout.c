@@ -119,7 +119,9 @@ static bool size_scratch(vit_trainer *t)
     }
     need(&size, vit_op_layernorm_backward_packed(group_tokens(t), d),
          vit_op_attention_thread(t->attention_gemm, n, head));
+    /* fewer tokens, too, make longer runs */
     need(&size, 1, vit_op_attention_backward_thread(t->attention_gemm, n, head));
+    need(&size, 1, vit_op_attention_backward_thread(t->attention_gemm, image_tokens(t), head));
     t->scratch.packed_size = size.packed;
     t->scratch.thread_size = vitc_size_round_up(size.thread, VITC_ALIGNMENT);
     return size.fits;
