@@ -46,8 +46,8 @@ typedef struct vit_train_options {
     void (*ready)(void *user, size_t from, size_t count);
     void *ready_user;
     uint32_t frozen; /* the first blocks that are not trained, and with them everything before:
-                        their gradients stay as they are and cost nothing. 0: all is trained; L: the
-                        last norm and the head only */
+                        their gradients stay as they are and cost no time, though activations are
+                        kept. 0: all is trained; L: the last norm and the head only */
 } vit_train_options;
 
 /* 64 images, F32, nothing left out, all trained. */

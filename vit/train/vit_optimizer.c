@@ -258,7 +258,9 @@ static void fill_rules(vit_optimizer *o)
 {
     for (size_t i = 0; i < o->table.count; i++) {
         const vit_param *param = &o->table.params[i];
-        const uint32_t above = o->layers + 1 - layer_of(param, o->layers);
+        /* biases of all blocks have the rate of the last, as BEiT's, not that of the first */
+        const bool shared_biases = param->id == VIT_RELATIVE_TABLE;
+        const uint32_t above = shared_biases ? 0 : o->layers + 1 - layer_of(param, o->layers);
         o->rules[i] = (vit_optimizer_rule){
             .name = param->name,
             .rate = pow(o->options.layer_decay, above),

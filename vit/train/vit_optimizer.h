@@ -72,8 +72,8 @@ void vit_optimizer_free(vit_optimizer *optimizer);
 
 /* After vit_optimizer_create:
  *   rate   layer_decay^(L + 1 - layer), where the layer of the embeddings (patches, positions,
- *          tokens, the norm before the blocks) is 0, of block i is i + 1, and of what follows is
- *          L + 1: the rule of BEiT (arXiv 2106.08254)
+ *          tokens, the norm before the blocks) is 0, of block i is i + 1, and of what follows, and
+ *          of relative biases that all blocks share, is L + 1: the rule of BEiT (arXiv 2106.08254)
  *   decay  of matrices, weight_decay; else 0
  * The caller may change them between steps. A parameter that is not trained stays as it is, and its
  * gradient, which need not be there, has no part in the norm. */

@@ -37,7 +37,8 @@ static void pack_weights(vit_trainer *t, bool backward)
         const train_block *block = &t->blocks[(i - 2) / PER_BLOCK];
         const train_linear *matrices[PER_BLOCK] = {&block->qkv, &block->proj, &block->fc1,
                                                    &block->fc2};
-        pack_matrix(matrices[(i - 2) % PER_BLOCK], backward);
+        const bool trained = (i - 2) / PER_BLOCK >= t->options.frozen;
+        pack_matrix(matrices[(i - 2) % PER_BLOCK], backward && trained);
     }
 }
 
@@ -235,7 +236,8 @@ vitc_status vit_trainer_run(vit_trainer *t, vit_pass *result, const float *targe
     t->drop = (train_drop){t->options.seed, number, t->options.drop_path, t->options.dropout};
     run(t, &pass, t->keep_all ? vit_config_patches(&t->config) : t->kept);
     if (t->failed) return report_loss(t, &pass, log);
-    if (!gradients_finite(t)) return report_gradient(t, log);
+    /* what is handed over while it is made belongs to somebody else by now */
+    if (t->options.ready == NULL && !gradients_finite(t)) return report_gradient(t, log);
     *result = (vit_pass){.loss = t->loss / batch, .right = t->right};
     return VITC_OK;
 }
