@@ -260,6 +260,14 @@ static void new_heads(void **unused)
         }
         assert_int_equal(kept + 2, weights.table.count);
 
+        /* The very same classes: the head stays. In another order: zeros. */
+        static const char *const turned[] = {"b", "a", "c", "d", "e", "f", "g"};
+        find_parameter(&weights, "head.weight")[3] = 1;
+        assert_int_equal(vit_weights_new_head(&weights, labels, 7, NULL), VITC_OK);
+        assert_true(find_parameter(&weights, "head.weight")[3] == 1);
+        assert_int_equal(vit_weights_new_head(&weights, turned, 7, NULL), VITC_OK);
+        assert_true(find_parameter(&weights, "head.weight")[3] == 0);
+
         /* The same number of classes: zeros nevertheless, and no labels. */
         find_parameter(&weights, "head.weight")[3] = 1;
         assert_int_equal(vit_weights_new_head(&weights, NULL, 7, NULL), VITC_OK);

@@ -221,10 +221,24 @@ vitc_status vit_weights_reshape(vit_weights *weights, const vit_config *config, 
     return VITC_OK;
 }
 
+/* Whether the one head gives scores to these very classes, in this order. */
+static bool has_classes(const vit_weights *weights, const char *const *labels, uint32_t classes)
+{
+    const vit_config *config = &weights->config;
+    const vit_description *d = &weights->description;
+    if (config->distilled_head || config->scores != VIT_SCORES_SOFTMAX ||
+        config->classes != classes || d->label_count != classes || labels == NULL)
+        return false;
+    for (uint32_t i = 0; i < classes; i++)
+        if (strcmp(d->labels[i], labels[i]) != 0) return false;
+    return true;
+}
+
 vitc_status vit_weights_new_head(vit_weights *weights, const char *const *labels, uint32_t classes,
                                  const vitc_log *log)
 {
     vit_config config = weights->config;
+    const bool kept = has_classes(weights, labels, classes);
     char **copy;
     config.classes = classes;
     config.distilled_head = false;
@@ -237,7 +251,7 @@ vitc_status vit_weights_new_head(vit_weights *weights, const char *const *labels
     }
     for (size_t i = 0; i < weights->table.count; i++) {
         const vit_param *param = &weights->table.params[i];
-        if (param->id == VIT_HEAD_WEIGHT || param->id == VIT_HEAD_BIAS)
+        if (!kept && (param->id == VIT_HEAD_WEIGHT || param->id == VIT_HEAD_BIAS))
             memset(weights->parameters + param->offset, 0,
                    param->count * sizeof *weights->parameters);
     }

@@ -60,7 +60,8 @@ VITC_MUST_CHECK vitc_status vit_weights_reshape(vit_weights *weights, const vit_
                                                 const vitc_log *log);
 
 /* Fine-tuning: a head of other classes, of zeros, whose scores are a softmax; a second head (of a
- * distilled model) is left out, the token that it read stays. The labels become these (NULL: none).
+ * distilled model) is left out, the token that it read stays. A head of these very labels keeps its
+ * numbers. The labels become these (NULL: none).
  * License and measurements go: what they said was of another model; the card stays. */
 VITC_MUST_CHECK vitc_status vit_weights_new_head(vit_weights *weights, const char *const *labels,
                                                  uint32_t classes, const vitc_log *log);
