@@ -219,10 +219,10 @@ typedef struct datasets_augmentation {
     datasets_crop crop;
     double crop_scale[2]; /* RESIZED: share of the area, 0.08-1 */
     double crop_ratio[2]; /* RESIZED: width / height, drawn by its logarithm, 3/4-4/3 */
-    uint32_t pad;         /* PADDED: pixels of the source, 4 */
-    bool pad_reflect;     /* PADDED: the picture mirrored at its edge, instead of `fill` */
-    imgio_filter filter;  /* bicubic */
-    bool any_filter;      /* instead, one of Pillow's five that see all pixels, by chance */
+    uint32_t pad;     /* PADDED: pixels of the source, or of the result where those are larger; 4 */
+    bool pad_reflect; /* PADDED: the picture mirrored at its edge, instead of `fill` */
+    imgio_filter filter; /* bicubic */
+    bool any_filter;     /* instead, one of Pillow's five that see all pixels, by chance */
 
     double flip; /* probability that left and right are exchanged */
 

@@ -142,12 +142,20 @@ static rectangle draw_resized(const imgio_image *in, const datasets_augmentation
     return fallback(in, a->crop_ratio);
 }
 
+/* As many pixels of the picture, or of the model's image where those are larger. */
+static int64_t pad_of(uint32_t side, uint32_t model, uint32_t pad)
+{
+    return side > model ? (int64_t)pad * side / model : pad;
+}
+
 static rectangle draw_padded(const imgio_image *in, const datasets_augmentation *a,
                              vitc_random *random)
 {
+    const int64_t down = pad_of(in->height, a->height, a->pad);
+    const int64_t right = pad_of(in->width, a->width, a->pad);
     rectangle r = {.width = in->width, .height = in->height};
-    r.top = (int64_t)vitc_random_below(random, 2 * (uint64_t)a->pad + 1) - a->pad;
-    r.left = (int64_t)vitc_random_below(random, 2 * (uint64_t)a->pad + 1) - a->pad;
+    r.top = (int64_t)vitc_random_below(random, 2 * (uint64_t)down + 1) - down;
+    r.left = (int64_t)vitc_random_below(random, 2 * (uint64_t)right + 1) - right;
     return r;
 }
 
