@@ -333,7 +333,13 @@ static int report_findings(const app_classes *c, const findings *found)
         app_error("classes of the data that are one label of the model: %s%s", doubled->text,
                   list_more(doubled, more));
     if (unknown->total + ambiguous->total + doubled->total == 0) return APP_EXIT_DONE;
-    app_error("--map FILE says of each such class which label it is, in lines like: class,label");
+    if (c->settings->val_data.count > 0) /* vitc train, whose labels are the training data's */
+        app_error("%s: --val takes classes by the names that the training data has; rename them in "
+                  "one of both",
+                  c->settings->val_data.items[0]);
+    else
+        app_error(
+            "--map FILE says of each such class which label it is, in lines like: class,label");
     return APP_EXIT_MODEL;
 }
 

@@ -179,6 +179,30 @@ static void show_variants(const facts *f)
     if (used != 0) line("variant", "%s", text);
 }
 
+/* What vitc train says in a card of its own run. */
+static void show_run(const facts *f)
+{
+    const vitc_json *data = vitc_json_get(f->card, "data"),
+                    *recipe = vitc_json_get(f->card, "recipe");
+    const vitc_json *results = vitc_json_get(f->card, "results");
+    const char *base = card_text(f, "fine_tuned_from");
+    const char *name = vitc_json_string(vitc_json_get(data, "name"), NULL);
+    const double accuracy = vitc_json_number(vitc_json_get(results, "validation_accuracy"), NAN);
+    if (base != NULL) line("base", "%s", base);
+    if (name != NULL)
+        line("data", "%s, %lld images", name,
+             (long long)vitc_json_integer(vitc_json_get(data, "images"), 0));
+    if (!vitc_json_is_object(recipe) || !vitc_json_is_object(results)) return;
+    line("recipe", "%s at %g, epoch %lld of %lld, %s",
+         vitc_json_string(vitc_json_get(recipe, "optimizer"), "?"),
+         vitc_json_number(vitc_json_get(recipe, "lr"), NAN),
+         (long long)vitc_json_integer(vitc_json_get(results, "epoch"), 0),
+         (long long)vitc_json_integer(vitc_json_get(recipe, "epochs"), 0),
+         vitc_json_string(vitc_json_get(results, "weights"), "?"));
+    if (!isnan(accuracy))
+        line("accuracy", "%.2f %% top-1: on the validation images", 100 * accuracy);
+}
+
 static void show_card(const facts *f)
 {
     static const char *const keys[] = {"data", "recipe"};
@@ -187,6 +211,7 @@ static void show_card(const facts *f)
         const char *text = card_text(f, keys[i]);
         if (text != NULL) line(keys[i], "%s", text);
     }
+    show_run(f);
     const vitc_json *accuracy = vitc_json_get(f->card, "accuracy");
     for (size_t i = 0; i < vitc_json_size(accuracy); i++) {
         const vitc_json *entry = vitc_json_at(accuracy, i);

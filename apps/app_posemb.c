@@ -345,6 +345,13 @@ static int resize(const app_settings *settings)
     const vit_config before = *vit_model_describe(model).config;
     vit_model_free(model);
     result = find_size(&size, &before, settings);
+    if (result == APP_EXIT_DONE && settings->npy != NULL &&
+        !patches_position_has_table(before.position)) {
+        app_error(
+            "--npy %s: %s positions are no table of numbers for each place; nothing was written",
+            settings->npy, patches_position_string(before.position));
+        result = APP_EXIT_USAGE;
+    }
     if (result != APP_EXIT_DONE) return result;
     options.image_width = size.width;
     options.image_height = size.height;

@@ -342,10 +342,11 @@ int app_rows_next(app_row *row, bool *found, app_rows_reader *r)
 
 /* ---- differences between descriptions ---- */
 
-/* What is told of the run but may differ: where things lie. */
+/* What is told of the run but may differ: where things lie. What is in them, and in a file of
+ * names, is in the fingerprints. */
 static bool may_differ(const char *key)
 {
-    return strcmp(key, "path") == 0 || strcmp(key, "paths") == 0;
+    return strcmp(key, "path") == 0 || strcmp(key, "paths") == 0 || strcmp(key, "class_names") == 0;
 }
 
 /* Values that say nothing to people by themselves. */
@@ -354,6 +355,7 @@ static const char *in_words(const char *name)
     static const char *const words[][2] = {
         {"model.sha256", "the weights are another file's"},
         {"data.fingerprint", "the data has other images, names or labels"},
+        {"validation.fingerprint", "the validation data has other images, names or labels"},
         {"data.map_sha256", "the file of --map says something else"},
         {"options.preprocess", "images are prepared in another way"},
     };

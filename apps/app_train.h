@@ -86,6 +86,7 @@ typedef struct app_train {
     /* data */
     const char **data, **val_data; /* paths; val_data NULL: a part of `data`, or none */
     size_t data_count, val_count;
+    char val_fingerprint[65];   /* of val_data; "" where there is none */
     bool validated;             /* there are validation images */
     bool told_set, told_images; /* what is strange about the set of them; about single ones */
     datasets_index *index;
@@ -95,7 +96,7 @@ typedef struct app_train {
     vit_weights weights; /* its numbers are the trainer's once there is one */
     char *base;          /* what it was fine-tuned from; NULL */
 
-    uint64_t steps_per_epoch, steps;
+    uint64_t steps_per_epoch, steps, epochs; /* the last epoch may be cut short */
     vit_schedule schedule;
     vit_trainer *trainer;
     vit_optimizer *optimizer;
@@ -104,7 +105,9 @@ typedef struct app_train {
     app_train_metrics *metrics;
     app_train_progress progress;
     double epoch_start, training_seconds; /* of this process, in the epoch under way */
-    uint64_t training_images;
+    uint64_t training_images, training_steps;
+    double validation_seconds; /* of the last time; 0 before it */
+    double drawn, noted;       /* when progress was last shown, and last written to the log */
     app_train_sums sums;
     int failed;          /* what ends the run, and the other ranks do not know yet */
     bool begun;          /* there is a state to go on from */

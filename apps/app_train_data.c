@@ -61,8 +61,7 @@ static int check_classes(const app_train *t)
     if (filled >= 2) {
         warn_of_classes(t, &sizes, 0, "has no image to train on, so the model cannot learn it");
         warn_of_classes(t, &sizes, 1,
-                        "has a single image; it is trained on, and nothing is left to validate "
-                        "with");
+                        "has a single image to train on, which is too little to learn it from");
         free(sizes.images);
         return APP_EXIT_DONE;
     }
@@ -100,6 +99,22 @@ static int open_index(app_train *t)
     return app_exit_status(status);
 }
 
+/* Of --val: what a run that goes on has to find again. */
+static int describe_validation(app_train *t)
+{
+    datasets_options options = datasets_options_default();
+    datasets_set *set = NULL;
+    datasets_survey survey;
+    options.class_names = t->recipe.class_names;
+    vitc_status status = datasets_open(&set, t->val_data, t->val_count, &options, &t->log);
+    if (status == VITC_OK) status = datasets_survey_set(&survey, set, note_images, t, &t->log);
+    app_progress_clear();
+    if (status == VITC_OK)
+        snprintf(t->val_fingerprint, sizeof t->val_fingerprint, "%s", survey.fingerprint);
+    datasets_close(set);
+    return app_exit_status(status);
+}
+
 int app_train_open_data(app_train *t)
 {
     if (isnan(t->recipe.val_split)) t->recipe.val_split = t->val_count > 0 ? 0 : 0.15;
@@ -113,7 +128,8 @@ int app_train_open_data(app_train *t)
     }
     if (t->recipe.seed == UINT64_MAX) t->recipe.seed = 0;
     t->validated = t->val_count > 0 || t->recipe.val_split > 0;
-    const int result = open_index(t);
+    int result = open_index(t);
+    if (result == APP_EXIT_DONE && t->val_count > 0) result = describe_validation(t);
     return result == APP_EXIT_DONE ? check_classes(t) : result;
 }
 

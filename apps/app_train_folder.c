@@ -13,6 +13,7 @@
 #include "app_report.h"
 #include "app_train.h"
 #include "vitc_file.h"
+#include "vitc_json.h"
 
 static int no_memory(void)
 {
@@ -58,16 +59,19 @@ static void log_write(void *user, vitc_log_level level, const char *message)
 
 /* ---- the folder ---- */
 
+/* The files of a run; the metrics' are named in app_train_metrics.c. */
+static const char *const own_names[] = {"log.txt",          "last.state",       "previous.state",
+                                        "best.safetensors", "last.safetensors", "config.json",
+                                        "results.svg",      "batch.png",        "report.html",
+                                        "validation.jsonl", "metrics.csv",      "metrics.jsonl"};
+
 static bool name_files(app_train_folder *f)
 {
     char **const places[] = {&f->log_path, &f->state,  &f->previous, &f->best,   &f->last,
                              &f->config,   &f->curves, &f->batch,    &f->report, &f->rows};
-    static const char *const names[] = {
-        "log.txt",     "last.state",  "previous.state", "best.safetensors", "last.safetensors",
-        "config.json", "results.svg", "batch.png",      "report.html",      "validation.jsonl"};
     bool good = true;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        *places[i] = vitc_path_join(f->path, names[i]);
+        *places[i] = vitc_path_join(f->path, own_names[i]);
         good = good && *places[i] != NULL;
     }
     return good;
@@ -78,11 +82,26 @@ static bool is_dot(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* What a run that was killed left of files that it was writing: NAME.PID-ATTEMPT.tmp. */
+/* What a run that was killed left of files that it was writing: NAME.PID-ATTEMPT.tmp, of the NAMEs
+ * of a run only. */
 static bool is_torn(const char *name)
 {
     const char *ending = strrchr(name, '.');
-    return ending != NULL && strcmp(ending, ".tmp") == 0;
+    if (ending == NULL || strcmp(ending, ".tmp") != 0) return false;
+    for (size_t i = 0; i < sizeof own_names / sizeof *own_names; i++) {
+        const size_t length = strlen(own_names[i]);
+        if (strncmp(name, own_names[i], length) == 0 && name[length] == '.') return true;
+    }
+    return false;
+}
+
+/* What is there of a run before its first state. */
+static bool is_of_beginning(const char *name)
+{
+    static const char *const names[] = {"log.txt", "config.json", "batch.png", ".export"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return is_torn(name);
 }
 
 /* Calls `see` for every entry; false where the folder cannot be listed. */
@@ -96,10 +115,19 @@ static bool list_folder(const char *path, void (*see)(void *user, const char *na
     return true;
 }
 
-static void count_entry(void *user, const char *name)
+/* What there is to know of a folder before it is touched. */
+typedef struct folder_entries {
+    size_t count;
+    bool state;    /* a run that can be gone on from */
+    char *foreign; /* an entry that no run has before its first state */
+} folder_entries;
+
+static void see_entry(void *user, const char *name)
 {
-    (void)name;
-    ++*(size_t *)user;
+    folder_entries *e = user;
+    e->count++;
+    if (strcmp(name, "last.state") == 0 || strcmp(name, "previous.state") == 0) e->state = true;
+    if (e->foreign == NULL && !is_of_beginning(name)) e->foreign = strdup(name);
 }
 
 static void remove_torn(void *user, const char *name)
@@ -121,25 +149,57 @@ void app_train_remove_folder(const char *path)
     if (list_folder(path, remove_entry, (void *)(uintptr_t)path)) rmdir(path);
 }
 
+/* Other programs, too, write a config.json beside their models. */
+static bool is_config_of_run(const char *path)
+{
+    unsigned char *text;
+    size_t size;
+    enum { MOST = 1 << 24 };
+    vitc_json *json = NULL;
+    if (vitc_file_read(&text, &size, path, MOST, NULL) != VITC_OK) return false;
+    const bool good = vitc_json_parse(&json, (const char *)text, size, path, NULL) == VITC_OK &&
+                      vitc_json_integer(vitc_json_get(json, "vitc_train"), 0) > 0;
+    vitc_json_free(json);
+    free(text);
+    return good;
+}
+
+/* Whether a run may begin, or with --resume go on, among what is there. */
+static int check_entries(const app_train_folder *f, const folder_entries *entries, bool resume)
+{
+    if (entries->count == 0 || (resume && entries->state)) return APP_EXIT_DONE;
+    if (!resume) {
+        app_error("%s: is not empty, and nothing was changed; give another folder to --out, or "
+                  "--resume to go on with the run there",
+                  f->path);
+        return APP_EXIT_USAGE;
+    }
+    const bool ours = access(f->config, F_OK) != 0 || is_config_of_run(f->config);
+    if (entries->foreign == NULL && ours) return APP_EXIT_DONE;
+    app_error("%s: has no last.state to go on from, but \"%s\"; nothing was changed; give another "
+              "folder to --out",
+              f->path, entries->foreign != NULL ? entries->foreign : "config.json");
+    return APP_EXIT_USAGE;
+}
+
 static int make_folder(app_train_folder *f, bool resume)
 {
-    size_t entries = 0;
+    folder_entries entries = {0};
     f->made = f->fresh = mkdir(f->path, 0777) == 0;
     if (f->made) return APP_EXIT_DONE;
     if (errno != EEXIST) {
-        app_error("%s: cannot be made: %s", f->path, strerror(errno));
+        app_error("%s: cannot be made: %s%s", f->path, strerror(errno),
+                  errno == ENOENT ? "; make the folder above it first" : "");
         return APP_EXIT_INTERNAL;
     }
-    if (!list_folder(f->path, count_entry, &entries)) {
+    if (!list_folder(f->path, see_entry, &entries)) {
         app_error("%s: is no folder that can be listed: %s", f->path, strerror(errno));
         return APP_EXIT_INTERNAL;
     }
-    f->fresh = entries == 0;
-    if (f->fresh || resume) return APP_EXIT_DONE;
-    app_error("%s: is not empty, and nothing was changed; give another folder to --out, or "
-              "--resume to go on with the run there",
-              f->path);
-    return APP_EXIT_USAGE;
+    f->fresh = entries.count == 0;
+    const int result = check_entries(f, &entries, resume);
+    free(entries.foreign);
+    return result;
 }
 
 /* Only one process at a time: the log is locked, which ends with the process, however it ends. */

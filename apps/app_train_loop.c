@@ -31,10 +31,10 @@ static range part_of(uint64_t from, uint64_t count, uint64_t index, uint64_t par
     return (range){from + begin, (uint32_t)(end - begin)};
 }
 
-/* Whether the epoch under way is among this last share of all. */
+/* Whether the step under way is among this last share of all. */
 static bool is_last(const app_train *t, double share)
 {
-    return (double)t->progress.epoch >= (double)t->recipe.epochs * (1 - share);
+    return (double)t->progress.step >= (double)t->steps * (1 - share);
 }
 
 /* Adds the gradients of images of the epoch under way, of the step's `images`, to what is there. */
@@ -78,18 +78,24 @@ static vitc_status run_passes(app_train *t, app_train_tally *tally, range step)
     return VITC_OK;
 }
 
-/* Numbers that are not finite any more, most likely. */
+/* What is left when numbers are not finite any more, or far from what they should be. Going on
+ * would come to the same. */
+static void tell_what_is_left(const app_train *t)
+{
+    const bool best = t->progress.best_epoch > 0;
+    app_error("%s holds the state after step %" PRIu64 "%s%s; begin another run (--out) with a "
+              "smaller --lr, a longer --warmup or a smaller --clip",
+              t->folder.state, t->state_step, best ? ", and the best model so far is " : "",
+              best ? t->folder.best : "");
+}
+
 static void tell_breakdown(const app_train *t)
 {
     if (!app_ranks_first()) return;
     app_error("training broke down in step %" PRIu64 " (epoch %u), at a learning rate of %.3g",
               t->progress.step + 1, t->progress.epoch + 1,
               vit_schedule_rate(&t->schedule, t->progress.step));
-    app_error("%s holds the state after step %" PRIu64 "%s%s; a smaller --lr, a longer --warmup "
-              "or a smaller --clip may help",
-              t->folder.state, t->state_step,
-              t->progress.best_epoch > 0 ? ", and the best model so far is " : "",
-              t->progress.best_epoch > 0 ? t->folder.best : "");
+    tell_what_is_left(t);
     app_train_note(t, "broke down in step %" PRIu64, t->progress.step + 1);
 }
 
@@ -109,6 +115,7 @@ static int finish_step(app_train *t, const app_train_tally *tally, uint64_t imag
     p->norm_sum += norm;
     p->step++;
     t->training_images += images;
+    t->training_steps++;
     return APP_EXIT_DONE;
 }
 
@@ -139,20 +146,51 @@ static void format_time(char *text, size_t size, double seconds)
     snprintf(text, size, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
 }
 
-static void draw_progress(const app_train *t, uint64_t index)
+/* Seconds that the rest takes at the speed of this epoch, with what it takes to validate. Steps
+ * that have all patches take longer than those before. */
+static double time_left(const app_train *t)
+{
+    const app_train_progress *p = &t->progress;
+    const app_recipe *r = &t->recipe;
+    const double per_step = t->training_seconds / (double)t->training_steps;
+    const double whole = (double)t->steps * fmin(1, r->patch_dropout_off);
+    const double steps = (double)(t->steps - p->step);
+    const double slower = is_last(t, r->patch_dropout_off) ? 0 : whole;
+    const uint64_t next = p->epoch / r->val_every, all = t->epochs / r->val_every;
+    const double validations = (double)(all - next) + (t->epochs % r->val_every != 0);
+    return per_step * (steps + slower * r->patch_dropout / (1 - r->patch_dropout)) +
+           (t->validated ? validations * t->validation_seconds : 0);
+}
+
+static void format_progress(char *text, size_t size, const app_train *t, uint64_t index)
 {
     const app_train_progress *p = &t->progress;
     char left[32];
-    const double speed = (double)t->training_images / t->training_seconds;
-    const double images = (double)(t->steps - p->step) / (double)t->steps_per_epoch *
-                          (double)datasets_index_count(t->index);
-    format_time(left, sizeof left, images / speed);
-    app_progress_note(t->settings->quiet,
-                      "epoch %u of %" PRIu64 ", step %" PRIu64 " of %" PRIu64
-                      ", loss %.3f, accuracy %.1f %%, %.0f images/s, %s left",
-                      p->epoch + 1, t->recipe.epochs, index + 1, t->steps_per_epoch,
-                      p->loss_sum / (double)p->images, 100 * (double)p->right / (double)p->images,
-                      speed, left);
+    format_time(left, sizeof left, time_left(t));
+    snprintf(text, size,
+             "epoch %u of %" PRIu64 ", step %" PRIu64 " of %" PRIu64
+             ", loss %.3f, accuracy %.1f %%, %.0f images/s, %s left",
+             p->epoch + 1, t->epochs, index + 1, t->steps_per_epoch,
+             p->loss_sum / (double)p->images, 100 * (double)p->right / (double)p->images,
+             (double)t->training_images / t->training_seconds, left);
+}
+
+/* On a terminal all the time, and in the log once a minute. */
+static void show_progress(app_train *t, uint64_t index, double now)
+{
+    enum { LOG_SECONDS = 60 };
+    char text[256];
+    const bool draw = now - t->drawn >= 0.2, note = now - t->noted >= LOG_SECONDS;
+    if (!draw && !note) return;
+    format_progress(text, sizeof text, t, index);
+    if (draw) {
+        app_progress_note(t->settings->quiet, "%s", text);
+        t->drawn = now;
+    }
+    if (note) {
+        app_train_note(t, "%s", text);
+        t->noted = now;
+    }
 }
 
 /* ---- the end of an epoch ---- */
@@ -174,10 +212,26 @@ static app_train_record make_record(const app_train *t)
     return record;
 }
 
+/* Whether an epoch went so wrong, all numbers finite, that nothing will come of the run. */
+static bool has_diverged(const app_train *t, const app_train_record *record)
+{
+    enum { TIMES = 10 };
+    const double guessing = log(t->weights.config.classes);
+    if (record->loss <= TIMES * guessing) return false;
+    if (app_ranks_first()) {
+        app_error("training has diverged: the loss of epoch %u is %.3g, and that of guessing %.3g",
+                  record->epoch, record->loss, guessing);
+        tell_what_is_left(t);
+        app_train_note(t, "diverged in epoch %u", record->epoch);
+    }
+    return true;
+}
+
 /* The scores of both, where there is an average; *stopped when a signal came meanwhile. */
 static int validate(app_train *t, app_train_record *record, bool *stopped)
 {
     app_train_measure measure;
+    const double start = vitc_clock_seconds();
     int result = app_train_validate(t, &measure, false);
     record->validation = measure.score;
     if (result == APP_EXIT_DONE && !app_stop_asked() && t->recipe.ema > 0) {
@@ -190,6 +244,7 @@ static int validate(app_train *t, app_train_record *record, bool *stopped)
         result = APP_EXIT_MODEL;
     }
     result = app_ranks_agree(result);
+    t->validation_seconds = vitc_clock_seconds() - start;
     *stopped = app_stop_asked();
     return result;
 }
@@ -231,7 +286,7 @@ static void tell_epoch(const app_train *t, const app_train_record *record)
     snprintf(line, sizeof line, "%5u  %7.4f  %6.2f %%  %s  %s  %9.3g  %8.0f  %8s%s", record->epoch,
              record->loss, 100 * record->accuracy, validation, average, record->learning_rate,
              record->images_per_second, took,
-             t->progress.best_epoch == record->epoch ? "  best" : "");
+             t->validated && t->progress.best_epoch == record->epoch ? "  best" : "");
     app_train_note(t, "%s", line);
     if (t->settings->quiet) return;
     char *json = t->settings->json ? app_train_record_json(record) : NULL;
@@ -258,14 +313,14 @@ static int draw_curves(const app_train *t)
     size_t count;
     const app_train_record *records = app_train_metrics_records(t->metrics, &count);
     return app_train_curves_write(t->folder.curves, t->name, NULL, records, count,
-                                  (uint32_t)t->recipe.epochs, t->settings);
+                                  (uint32_t)t->epochs, t->settings);
 }
 
 static void begin_epoch(app_train *t)
 {
     t->epoch_start = vitc_clock_seconds();
     t->training_seconds = 0;
-    t->training_images = 0;
+    t->training_images = t->training_steps = 0;
 }
 
 /* Files, then metrics, on the first rank. */
@@ -289,6 +344,7 @@ static int end_epoch(app_train *t, bool *stopped)
     if (result != APP_EXIT_DONE || *stopped) return result;
     app_train_record record = make_record(t);
     const bool last = p->step == t->steps;
+    if (has_diverged(t, &record)) return APP_EXIT_INTERNAL;
     const bool due = t->validated && (last || record.epoch % t->recipe.val_every == 0);
     if (due) result = validate(t, &record, stopped);
     if (result != APP_EXIT_DONE || *stopped) return result;
@@ -314,7 +370,6 @@ static bool state_is_due(const app_train *t)
 static int run_epoch(app_train *t, bool *stopped)
 {
     app_train_progress *p = &t->progress;
-    double drawn = 0;
     while (p->step < t->steps) {
         const uint64_t index = p->step - (uint64_t)p->epoch * t->steps_per_epoch;
         if (index == t->steps_per_epoch) break;
@@ -326,10 +381,7 @@ static int run_epoch(app_train *t, bool *stopped)
         }
         const double now = vitc_clock_seconds();
         t->training_seconds += now - start;
-        if (now - drawn >= 0.2) {
-            draw_progress(t, index);
-            drawn = now;
-        }
+        show_progress(t, index, now);
         *stopped = app_stop_asked();
         const bool ended = p->step == t->steps || index + 1 == t->steps_per_epoch;
         if (!ended && !*stopped && app_ranks_first() && state_is_due(t))
@@ -344,10 +396,10 @@ int app_train_loop(app_train *t, bool *finished)
 {
     bool stopped = false;
     int result = APP_EXIT_DONE;
-    const uint64_t epochs = (t->steps + t->steps_per_epoch - 1) / t->steps_per_epoch;
-    if (t->progress.epoch < epochs) tell_heading(t);
+    if (t->progress.epoch < t->epochs) tell_heading(t);
+    t->noted = vitc_clock_seconds();
     begin_epoch(t);
-    while (result == APP_EXIT_DONE && !stopped && t->progress.epoch < epochs) {
+    while (result == APP_EXIT_DONE && !stopped && t->progress.epoch < t->epochs) {
         result = run_epoch(t, &stopped);
         if (result == APP_EXIT_DONE && !stopped) result = end_epoch(t, &stopped);
     }

@@ -84,6 +84,11 @@ static int configure(vit_config *config, const app_train *t)
         config->class_token = false;
     }
     set_positions(config, r);
+    if (!isnan(r->position_std) && (!patches_position_has_table(config->position) ||
+                                    config->position == PATCHES_POSITION_SINCOS_2D))
+        return refuse(
+            "--pos-std is for learned tables of positions: relative ones begin with zeros, "
+            "and the rest is fixed");
     name_architecture(config, r);
     status = vit_config_check(config, &t->log);
     if (status != VITC_OK)

@@ -51,7 +51,7 @@ const app_option app_train_options[] = {
         "The names of the classes of IDX or CIFAR files, one to a line."),
     ROW("no-exif", OPTION_FLAG, NULL, FIELD(no_exif), 0, 0,
         "Take photos as stored instead of turning them upright."),
-    ROW("max-pixels", OPTION_COUNT, "N", FIELD(max_pixels), 1, UINT32_MAX *(uint64_t)UINT32_MAX,
+    ROW("max-pixels", OPTION_COUNT, "N", FIELD(max_pixels), 1, INT64_MAX,
         "Refuse images of more than N pixels (default 100000000)."),
     ROW("seed", OPTION_COUNT, "N", FIELD(seed), 0, INT64_MAX,
         "Another number is another run: first weights, order, augmentation, split (default 0)."),
@@ -59,7 +59,7 @@ const app_option app_train_options[] = {
     HEADING("The model"),
     {"train", 'm', "model", OPTION_TEXT, "PATH|bundled", FIELD(model), 0, 0, NULL,
      "Fine-tune this model, or the one built into this program: it gets a new head for the classes "
-     "of the data. Default: begin with random weights."},
+     "of the data, unless it has these very classes. Default: begin with random weights."},
     ROW("config", OPTION_TEXT, "NAME", FIELD(config), 0, 0,
         "From scratch: a named configuration (vit-ti16, the default, vit-s16, vit-b16, vit-l16, "
         "vit-h14), which the options below change."),
@@ -86,7 +86,7 @@ const app_option app_train_options[] = {
         "Where: with the patches' embedding (default), or in every block, with parameters of its "
         "own or shared ones (default of relative and rope-2d)."),
     ROW("pos-std", OPTION_NUMBER, "S", FIELD(position_std), 0, 100,
-        "Deviation of their first random values (default 0.02)."),
+        "Deviation of the first random values of learned tables (default 0.02)."),
 
     HEADING("Optimization"),
     ROW("epochs", OPTION_COUNT, "N", FIELD(epochs), 1, (1 << 24) - 1,
@@ -98,7 +98,8 @@ const app_option app_train_options[] = {
     ROW("accumulate", OPTION_COUNT, "N", FIELD(accumulate), 1, 65536,
         "Passes whose gradients make one step (default 1)."),
     ROW("max-steps", OPTION_COUNT, "N", FIELD(max_steps), 1, INT64_MAX,
-        "End after N steps, even if epochs are left; the schedule ends there too."),
+        "End after N steps, even if epochs are left; the schedule ends there too, and what depends "
+        "on the number of epochs on those that there are."),
     ROW("optimizer", OPTION_CHOICE, "adamw|sgd|muon", FIELD(optimizer), VIT_OPTIMIZER_ADAMW, 0,
         "AdamW (default); gradient descent with momentum; Muon for the matrices of the blocks, "
         "with "
@@ -108,7 +109,7 @@ const app_option app_train_options[] = {
         "head alone 0.003 (muon from scratch 0.004; sgd 0.05, 0.01, 0.1), times the root of the "
         "images over 128."),
     ROW("min-lr", OPTION_NUMBER, "R", FIELD(min_lr), 0, 1000,
-        "Learning rate at the end (default: 1/100 of --lr)."),
+        "Learning rate at the end (default: 1/100 of --lr; with --schedule step 0)."),
     ROW("schedule", OPTION_CHOICE, "cosine|constant|step", FIELD(schedule), VIT_SCHEDULE_COSINE, 0,
         "How it comes down (default cosine)."),
     ROW("step-epochs", OPTION_NUMBER, "N", FIELD(step_epochs), 0, MOST,
@@ -130,9 +131,9 @@ const app_option app_train_options[] = {
     ROW("ema", OPTION_NUMBER, "D", FIELD(ema), 0, 1,
         "Decay of a running average of the weights, which is measured too; the better of both is "
         "kept (default 0.9998; 0: none)."),
-    ROW("freeze", OPTION_TEXT, "N|head", FIELD(freeze), 0, 0,
-        "With -m: leave the embeddings and the first N blocks as they are; head: train the head "
-        "alone (a linear probe)."),
+    ROW("freeze", OPTION_TEXT, "N|-N|head", FIELD(freeze), 0, 0,
+        "With -m: leave the embeddings and the first N blocks as they are; -N: all but the last N; "
+        "head: train the head alone (a linear probe)."),
     ROW("precision", OPTION_CHOICE, "f32|bf16", FIELD(precision), VIT_PRECISION_F32, 0,
         "Arithmetic of the products (default f32). Weights, sums and the optimizer are f32 in "
         "both."),
@@ -171,7 +172,8 @@ const app_option app_train_options[] = {
     ROW("crop-scale", OPTION_PAIR, "A,B", FIELD(crop_scale), 0, 1,
         "Cut out between A and B (default 1) of the area, in a shape near the picture's."),
     ROW("pad", OPTION_COUNT, "N", FIELD(pad), 0, SIDE,
-        "Instead: shift the picture by up to N of its pixels."),
+        "Instead: shift the picture by up to N of its pixels, or of the model's where those are "
+        "larger."),
     ROW("flip", OPTION_NUMBER, "P", FIELD(flip), 0, 1,
         "Probability that left and right are exchanged."),
     ROW("jitter", OPTION_NUMBER, "X", FIELD(jitter), 0, 100,

@@ -91,8 +91,9 @@ static int check_memory(const app_train *t)
 void app_train_count_steps(app_train *t)
 {
     const app_recipe *r = &t->recipe;
-    const uint64_t images = datasets_index_count(t->index), step = r->batch * r->accumulate;
-    t->steps_per_epoch = (images + step - 1) / step;
+    const size_t images = datasets_index_count(t->index);
+    t->steps_per_epoch = app_recipe_steps_per_epoch(r, images);
+    t->epochs = app_recipe_epochs(r, images);
     t->steps = t->steps_per_epoch * r->epochs;
     if (r->max_steps < t->steps) t->steps = r->max_steps; /* UINT64_MAX: not given */
     t->schedule = app_recipe_schedule(r, t->steps_per_epoch, t->steps);
@@ -197,11 +198,15 @@ void app_train_tell_plan(const app_train *t)
 {
     const app_recipe *r = &t->recipe;
     char memory[32], available[32];
+    char cut[64] = "";
+    if (t->steps < t->epochs * t->steps_per_epoch)
+        snprintf(cut, sizeof cut, " (%" PRIu64 " in all)", t->steps);
     tell_model(t);
     tell_data(t);
     tell(t, "recipe",
-         "%" PRIu64 " epochs of %" PRIu64 " steps of up to %" PRIu64 " images, %s at %.3g, %s, %s",
-         r->epochs, t->steps_per_epoch, r->batch * r->accumulate,
+         "%" PRIu64 " epochs of %" PRIu64 " steps%s of up to %" PRIu64
+         " images, %s at %.3g, %s, %s",
+         t->epochs, t->steps_per_epoch, cut, r->batch * r->accumulate,
          vit_optimizer_string((vit_optimizer_kind)r->optimizer), r->lr,
          vit_schedule_string((vit_schedule_kind)r->schedule),
          vit_precision_string((vit_precision)r->precision));

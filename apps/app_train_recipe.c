@@ -272,6 +272,7 @@ static void choice(int *field, int otherwise)
 /* How a model comes to its weights decides what suits it. */
 typedef struct situation {
     bool scratch, head; /* from random weights; the head alone */
+    uint64_t epochs;    /* that there will be, the last one perhaps in part */
     bool small;         /* the model's images */
     bool mixed, deep;   /* long enough for strong regularization */
 } situation;
@@ -282,7 +283,6 @@ static void complete_optimization(app_recipe *r, const situation *s)
     choice(&r->optimizer, VIT_OPTIMIZER_ADAMW);
     choice(&r->schedule, VIT_SCHEDULE_COSINE);
     choice(&r->precision, VIT_PRECISION_F32);
-    count(&r->accumulate, 1);
     const bool adam = r->optimizer != VIT_OPTIMIZER_SGD;
     const double images = (double)r->batch * (double)r->accumulate;
     static const double rates[VIT_OPTIMIZER_KIND_COUNT][3] = {
@@ -290,8 +290,8 @@ static void complete_optimization(app_recipe *r, const situation *s)
         [VIT_OPTIMIZER_SGD] = {0.05, 0.01, 0.1},
         [VIT_OPTIMIZER_MUON] = {0.004, 0.0003, 0.003}};
     number(&r->lr, rates[r->optimizer][s->scratch ? 0 : s->head ? 2 : 1] * sqrt(images / 128));
-    number(&r->min_lr, r->lr / 100);
-    number(&r->warmup, fmin(10, (double)r->epochs / 20));
+    number(&r->min_lr, r->schedule == VIT_SCHEDULE_STEP ? 0 : r->lr / 100);
+    number(&r->warmup, fmin(10, (double)s->epochs / 20));
     number(&r->step_epochs, 30);
     number(&r->step_factor, 0.1);
     number(&r->weight_decay, adam ? 0.05 : 0.0001);
@@ -346,17 +346,29 @@ static int refuse(const char *message)
     return APP_EXIT_USAGE;
 }
 
-static int check_freeze(const app_recipe *r, const vit_config *config)
+/* "2" or "-10" of 12 blocks: 2 at the beginning. False for what is no such number. */
+static bool read_freeze(uint32_t *frozen, const char *text, const vit_config *config)
 {
     char *end;
-    if (r->freeze == NULL || strcmp(r->freeze, "head") == 0) return APP_EXIT_DONE;
+    const bool last = text[0] == '-';
+    const char *const digits = text + (last ? 1 : 0);
     errno = 0;
-    const unsigned long long blocks = strtoull(r->freeze, &end, 10);
-    if (r->freeze[0] >= '0' && r->freeze[0] <= '9' && *end == 0 && errno == 0 &&
-        blocks <= config->layers)
+    const unsigned long long blocks = strtoull(digits, &end, 10);
+    if (digits[0] < '0' || digits[0] > '9' || *end != 0 || errno != 0) return false;
+    if (blocks < (last ? 1 : 0) || blocks > config->layers - (last ? 0 : 1)) return false;
+    *frozen = (uint32_t)(last ? config->layers - blocks : blocks);
+    return true;
+}
+
+static int check_freeze(const app_recipe *r, const vit_config *config)
+{
+    uint32_t frozen;
+    if (r->freeze == NULL || strcmp(r->freeze, "head") == 0 ||
+        read_freeze(&frozen, r->freeze, config))
         return APP_EXIT_DONE;
-    app_error("--freeze takes head, or a number of blocks from 0 to %u, not \"%s\"", config->layers,
-              r->freeze);
+    app_error("--freeze takes head, a number of first blocks that stay from 0 to %u, or -1 to -%u "
+              "for that many last blocks to train, not \"%s\"",
+              config->layers - 1, config->layers, r->freeze);
     return APP_EXIT_USAGE;
 }
 
@@ -388,6 +400,19 @@ static uint64_t default_batch(const situation *s, size_t images)
     return few > most ? most : few < LEAST ? LEAST : few;
 }
 
+uint64_t app_recipe_steps_per_epoch(const app_recipe *r, size_t images)
+{
+    const uint64_t step = r->batch * r->accumulate;
+    return images > 0 ? (images + step - 1) / step : 1;
+}
+
+uint64_t app_recipe_epochs(const app_recipe *r, size_t images)
+{
+    const uint64_t steps = app_recipe_steps_per_epoch(r, images);
+    if (r->max_steps == UINT64_MAX || r->max_steps / steps >= r->epochs) return r->epochs;
+    return (r->max_steps + steps - 1) / steps;
+}
+
 int app_recipe_complete(app_recipe *r, const vit_config *config, size_t images)
 {
     const uint32_t most =
@@ -396,9 +421,11 @@ int app_recipe_complete(app_recipe *r, const vit_config *config, size_t images)
                    .head = r->freeze != NULL && strcmp(r->freeze, "head") == 0,
                    .small = most <= 64};
     count(&r->epochs, s.scratch ? 100 : 20);
-    s.deep = s.scratch && r->epochs >= 100;
-    s.mixed = s.scratch && r->epochs >= 150;
     count(&r->batch, default_batch(&s, images));
+    count(&r->accumulate, 1);
+    s.epochs = app_recipe_epochs(r, images);
+    s.deep = s.scratch && s.epochs >= 100;
+    s.mixed = s.scratch && s.epochs >= 150;
     count(&r->seed, 0);
     count(&r->val_every, 1);
     complete_optimization(r, &s);
@@ -409,9 +436,10 @@ int app_recipe_complete(app_recipe *r, const vit_config *config, size_t images)
 
 uint32_t app_recipe_frozen(const app_recipe *r, const vit_config *config)
 {
+    uint32_t frozen = 0;
     if (r->freeze == NULL) return 0;
     if (strcmp(r->freeze, "head") == 0) return config->layers;
-    return (uint32_t)strtoul(r->freeze, NULL, 10);
+    return read_freeze(&frozen, r->freeze, config) ? frozen : 0;
 }
 
 /* ---- what the library takes ---- */

@@ -41,7 +41,7 @@ typedef struct app_recipe {
     int schedule;              /* vit_schedule_kind */
     double step_epochs, step_factor;
     double weight_decay, beta2, momentum, clip, layer_decay, ema;
-    const char *freeze; /* "head", or how many of the first blocks */
+    const char *freeze; /* "head"; how many of the first blocks; -N: all but the last N */
     int precision;      /* vit_precision */
     bool recompute;
 
@@ -72,6 +72,11 @@ void app_recipe_overlay(app_recipe *recipe, const app_recipe *given);
 /* Fills in what is not given: for the model's image size and layers, for training from scratch or
  * fine-tuning, for `images` to train on. What contradicts itself gets a message: an exit status. */
 int app_recipe_complete(app_recipe *recipe, const vit_config *config, size_t images);
+
+/* Steps of an epoch, and the epochs that there are: --max-steps may end the last one, and leave out
+ * those after it. Of a complete recipe. */
+uint64_t app_recipe_steps_per_epoch(const app_recipe *recipe, size_t images);
+uint64_t app_recipe_epochs(const app_recipe *recipe, size_t images);
 
 /* The blocks at the beginning that --freeze leaves as they are; of a complete recipe. */
 uint32_t app_recipe_frozen(const app_recipe *recipe, const vit_config *config);

@@ -67,6 +67,8 @@ static bool put_data(vitc_json *o, const app_train *t)
                 vitc_json_set_string(data, "fingerprint", datasets_index_fingerprint(t->index));
     good = vitc_json_set(o, "data", data) && good;
     good = good && validation != NULL && put_paths(validation, "paths", t->val_data, t->val_count);
+    if (t->val_fingerprint[0] != 0)
+        good = good && vitc_json_set_string(validation, "fingerprint", t->val_fingerprint);
     return vitc_json_set(o, "validation", validation) && good;
 }
 
@@ -313,6 +315,64 @@ static int share_state(char **text, app_train *t)
     return result;
 }
 
+/* "recipe.drop_path: 0.1 in the run, 0 now" is what people know as --drop-path. */
+static void report_difference(const app_train *t, char *line)
+{
+    static const char prefix[] = "recipe.";
+    char *name = line;
+    const bool option = strncmp(line, prefix, sizeof prefix - 1) == 0;
+    if (option) name += sizeof prefix - 1;
+    for (char *at = name; option && *at != 0 && *at != ':'; at++)
+        if (*at == '_') *at = '-';
+    app_error("%s: %s%s", t->folder.path, option ? "--" : "", name);
+}
+
+static int report_differences(const app_train *t, const vitc_json *then, const vitc_json *now)
+{
+    static const char *const sides[] = {"in the run", "now"};
+    char *const lines = app_rows_differences(then, now, sides);
+    if (lines == NULL) return no_memory();
+    if (lines[0] == 0) {
+        free(lines);
+        return APP_EXIT_DONE;
+    }
+    for (char *line = lines; *line != 0;) {
+        char *end = strchr(line, '\n');
+        *end = 0;
+        report_difference(t, line);
+        line = end + 1;
+    }
+    app_error("%s: the run there was begun otherwise, and nothing was changed; go on with the same "
+              "data and options (they need not be given: vitc train --out %s --resume), or begin "
+              "another run in another folder",
+              t->folder.path, t->folder.path);
+    free(lines);
+    return APP_EXIT_USAGE;
+}
+
+static bool put_options(vitc_json *o, const app_recipe *recipe, bool val)
+{
+    vitc_json *options = app_recipe_json(recipe);
+    const bool good = options != NULL && vitc_json_set_bool(options, "val", val);
+    return vitc_json_set(o, "recipe", options) && good;
+}
+
+/* What the options that are given change of those in the state, before anything is made of them. */
+static int compare_options(const app_train *t)
+{
+    const vitc_json *validation = vitc_json_get(vitc_json_get(t->told, "run"), "validation");
+    const bool val = vitc_json_size(vitc_json_get(validation, "paths")) > 0;
+    app_recipe recipe = t->recipe;
+    app_recipe_overlay(&recipe, &t->settings->train);
+    vitc_json *then = vitc_json_object(), *now = vitc_json_object();
+    const bool good = then != NULL && now != NULL && put_options(then, &t->recipe, val) &&
+                      put_options(now, &recipe, val || t->settings->val_data.count > 0);
+    const int result = good ? report_differences(t, then, now) : no_memory();
+    vitc_json_free(then);
+    vitc_json_free(now);
+    return result;
+}
+
 int app_train_resume_begin(app_train *t)
 {
     char *text;
@@ -332,36 +392,10 @@ int app_train_resume_begin(app_train *t)
     }
     read_exports(t, vitc_json_get(t->told, "exports"));
     t->progress = read_progress(vitc_json_get(t->told, "progress"));
-    app_recipe_overlay(&t->recipe, &t->settings->train);
     t->resumed = true;
-    return APP_EXIT_DONE;
-}
-
-/* "recipe.drop_path: 0.1 in the run, 0 now" is what people know as --drop-path. */
-static void report_difference(const app_train *t, char *line)
-{
-    static const char prefix[] = "recipe.";
-    char *name = line;
-    const bool option = strncmp(line, prefix, sizeof prefix - 1) == 0;
-    if (option) name += sizeof prefix - 1;
-    for (char *at = name; option && *at != 0 && *at != ':'; at++)
-        if (*at == '_') *at = '-';
-    app_error("%s: %s%s", t->folder.path, option ? "--" : "", name);
-}
-
-static int report_differences(const app_train *t, char *lines)
-{
-    for (char *line = lines; *line != 0;) {
-        char *end = strchr(line, '\n');
-        *end = 0;
-        report_difference(t, line);
-        line = end + 1;
-    }
-    app_error("%s: the run there was begun otherwise, and nothing was changed; go on with the same "
-              "data and options (they need not be given: vitc train --out %s --resume), or begin "
-              "another run in another folder",
-              t->folder.path, t->folder.path);
-    return APP_EXIT_USAGE;
+    const int compared = app_ranks_first() ? compare_options(t) : APP_EXIT_DONE;
+    app_recipe_overlay(&t->recipe, &t->settings->train); /* of what may differ */
+    return compared;
 }
 
 /* What the state says of the run, with what an option that it does not know would be by default:
@@ -384,13 +418,9 @@ static vitc_json *told_run(const app_train *t)
 
 int app_train_resume_compare(app_train *t)
 {
-    static const char *const sides[] = {"in the run", "now"};
     vitc_json *run = told_run(t);
-    char *lines = run != NULL ? app_rows_differences(run, t->description, sides) : NULL;
+    const int result = run != NULL ? report_differences(t, run, t->description) : no_memory();
     vitc_json_free(run);
-    if (lines == NULL) return no_memory();
-    const int result = lines[0] != 0 ? report_differences(t, lines) : APP_EXIT_DONE;
-    free(lines);
     return result;
 }
 

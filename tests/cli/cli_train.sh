@@ -214,7 +214,9 @@ refused 3 "flat" flat --out none
 refused 2 "even number" data --out none --batch 15
 refused 2 "--batch takes a number from 2" data --out none --batch 0
 refused 2 "--freeze needs -m" data --out none --freeze head
-refused 2 "--freeze takes head, or a number of blocks from 0 to 2" data --out none -m "$model" --freeze 3
+refused 2 "--freeze takes head, a number of first blocks that stay from 0 to 1" data --out none -m "$model" --freeze 2
+refused 2 "--freeze takes head" data --out none -m "$model" --freeze -3
+refused 2 "--pos-std is for learned tables" data --out none --pos relative --pos-std 0.1
 refused 2 "choose one" data --out none --pad 2 --crop-scale 0.5
 refused 2 "A is the smaller one" data --out none --crop-scale 0.5,0.25
 refused 2 "--crop-scale takes A,B" data --out none --crop-scale 2
@@ -246,6 +248,17 @@ refused 4 "too little for any batch" data --out none --dim 32768 --heads 8 --dep
 run train data --out run "${tiny[@]}"
 exits 2
 err_has "run: is not empty"
+mkdir others
+echo '{"model_type": "vit"}' >others/config.json
+echo work >others/work.tmp
+for others in '"work.tmp"' '"config.json"'; do
+    run train data --out others "${tiny[@]}" --resume
+    exits 2
+    err_has "others: has no last.state to go on from, but $others; nothing was changed"
+    check "others' files are as they were" grep -q model_type others/config.json
+    rm -f others/work.tmp
+done
+check "and no others" test "$(ls others)" = config.json
 run train data --out data/dark/00.pgm "${tiny[@]}"
 exits 4
 run train data --out no/such/place "${tiny[@]}"
@@ -261,7 +274,7 @@ echo "no image" >mixed/dark/torn.jpg
 run train mixed --out mixed-run "${tiny[@]}" --epochs 1
 exits 1
 out_has "1 image could not be used, and others were trained on instead"
-err_has 'class "single": has a single image; it is trained on'
+err_has 'class "single": has a single image to train on'
 err_has "torn.jpg"
 run info -m mixed-run/best.safetensors
 out_has "single"
@@ -275,4 +288,8 @@ err_has "wild/last.state holds the state after step 0"
 run train --out wild --resume
 exits 4
 err_has "training broke down in step"
+run train data --out worse "${tiny[@]}" --epochs 20 --lr 10 --warmup 0 --clip 0
+exits 4
+err_has "training has diverged: the loss of epoch 1 is"
+err_has "begin another run"
 finish

@@ -93,6 +93,14 @@ err_has "--epochs: 4 in the run, 9 now"
 err_has "--drop-path: 0.1 in the run, 0 now"
 err_lacks "batch"
 err_has "nothing was changed"
+run train --out other --resume --epochs 1 --crop-scale 0.5 # whatever else does not fit the one
+exits 2
+err_has "--epochs: 4 in the run, 1 now"
+err_has "--crop-scale: "
+err_lacks "choose one"
+run train --out other --resume --val set
+exits 2
+err_has "--val: false in the run, true now"
 run train --out other --resume --threads 3 --lr 0.00025
 exits 0 # the same as was chosen by itself: 0.001 sqrt(8 / 128)
 mkdir fewer
@@ -102,6 +110,10 @@ cp set/train-images-idx3-ubyte fewer
 run train fewer --out other --resume
 exits 2
 err_has "the data has other images, names or labels"
+"$VITC" "${arguments[@]}" --out validated --val set --epochs 1 >out 2>err
+run train --out validated --resume --val fewer
+exits 2
+err_has "the validation data has other images, names or labels"
 mv set elsewhere
 run train --out other --resume
 exits 3
@@ -127,7 +139,8 @@ check "the models are still there" cmp whole/best.safetensors damaged/best.safet
 rm damaged/*.state
 run train --out damaged --resume
 exits 2
-err_has "holds no state to go on from"
+err_has "damaged: has no last.state to go on from, but "
+check "the models are still there" cmp whole/best.safetensors damaged/best.safetensors
 
 # ---- two at once ----
 "$VITC" "${arguments[@]}" --out busy --epochs 4000 -q >out 2>err &

@@ -1,7 +1,7 @@
 # Help, suggestions, and wrong usage: exit status 2, a message, nothing on standard output.
 . "$(dirname "$0")/cli_lib.sh"
 
-commands="classify eval info bench preprocess convert quantize posemb check completion version help"
+commands="classify eval train info bench preprocess convert quantize posemb check completion version help"
 
 run
 exits 2

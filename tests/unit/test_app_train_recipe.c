@@ -162,6 +162,13 @@ static void defaults_suit_the_situation(void **state)
 
     r = complete("--epochs 30", 32); /* short */
     assert_true(r.drop_path == 0 && r.mixup == 0);
+    r = complete_for("--epochs 300 --max-steps 250", 32, 12800); /* the third epoch is cut short */
+    assert_int_equal(app_recipe_steps_per_epoch(&r, 12800), 100);
+    assert_int_equal(app_recipe_epochs(&r, 12800), 3);
+    assert_int_equal(app_recipe_epochs(&r, 100), 250);
+    assert_true(r.drop_path == 0 && r.mixup == 0 && is_near(r.warmup, 0.15));
+    r = complete_for("--epochs 3 --max-steps 250", 32, 1280);
+    assert_int_equal(app_recipe_epochs(&r, 1280), 3);
 
     r = complete("-m bundled", 128); /* fine-tuning */
     assert_int_equal(r.epochs, 20);
@@ -229,6 +236,8 @@ static void the_library_gets_it(void **state)
     assert_int_equal(app_recipe_trainer(&r, &config, 1).frozen, config.layers);
     r = complete("-m m --freeze 1", 32);
     assert_int_equal(app_recipe_trainer(&r, &config, 1).frozen, 1);
+    r = complete("-m m --freeze -1", 32); /* all but the last */
+    assert_int_equal(app_recipe_trainer(&r, &config, 1).frozen, config.layers - 1);
 
     r = complete("--epochs 10 --warmup 2 --schedule step --step-epochs 3 --lr 0.1", 32);
     const vit_schedule s = app_recipe_schedule(&r, 7, 70);
