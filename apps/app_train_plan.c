@@ -65,7 +65,8 @@ static uint64_t largest_batch(const app_train *t, uint64_t available)
 static int check_memory(const app_train *t)
 {
     char needed[32], there[32];
-    const uint64_t available = vitc_memory_available();
+    /* a tenth is left to validation and to pictures that are being decoded */
+    const uint64_t available = vitc_memory_available() / 10 * 9;
     if (fits(t, t->recipe.batch, available)) return APP_EXIT_DONE;
     const uint64_t batch = largest_batch(t, available);
     const uint64_t size = needed_memory(t, t->recipe.batch);
