@@ -148,6 +148,39 @@ static void groups_of_images_keep_the_bits(void **unused)
     }
 }
 
+/* Of callers that are a team themselves each computes its own images, however many they are. */
+static void workspaces_of_one_thread_work_in_a_team(void **unused)
+{
+    (void)unused;
+    enum { CALLERS = 3 };
+    test_kernels_or_skip();
+    vit_config config;
+    assert_int_equal(vit_config_named(&config, "testing", &log_lines), VITC_OK);
+    random_model m = make_model(&config);
+    const uint32_t k = config.classes;
+    const size_t count = (size_t)vit_config_patches(&config) * 3 * config.patch * config.patch;
+    float *patches = test_random_floats(CALLERS * count, 1, 5);
+    float *alone = test_floats(CALLERS * k), *together = test_floats(CALLERS * k);
+    vit_workspace *ws[CALLERS];
+    for (size_t i = 0; i < CALLERS; i++) {
+        assert_int_equal(vit_workspace_create(&ws[i], m.model, 1, 1, &log_lines), VITC_OK);
+        fill(ws[i], 0, patches + i * count, count);
+        assert_int_equal(vit_forward(m.model, ws[i], alone + i * k, 1, &log_lines), VITC_OK);
+    }
+    int failures = 0;
+#pragma omp parallel for num_threads(CALLERS) schedule(static, 1) reduction(+ : failures)
+    for (size_t i = 0; i < CALLERS; i++)
+        for (size_t times = 0; times <= i; times++)
+            failures += vit_forward(m.model, ws[i], together + i * k, 1, NULL) != VITC_OK;
+    assert_int_equal(failures, 0);
+    assert_memory_equal(together, alone, CALLERS * k * sizeof *alone);
+    for (size_t i = 0; i < CALLERS; i++) vit_workspace_free(ws[i]);
+    vitc_aligned_free(patches);
+    vitc_aligned_free(alone);
+    vitc_aligned_free(together);
+    free_model(&m);
+}
+
 static void workspaces_are_sized_by_the_group(void **unused)
 {
     (void)unused;
@@ -223,6 +256,11 @@ static void bad_configs_are_refused(void **unused)
     REFUSED(temperature, -1);
     REFUSED(class_token, false); /* pooled by class token */
     REFUSED(distilled_head, true);
+    vit_config headless = good; /* whose distillation token would be read in the wrong place */
+    headless.pool = VIT_POOL_AVG;
+    headless.class_token = false;
+    headless.distillation_token = headless.distilled_head = true;
+    assert_int_equal(vit_config_check(&headless, NULL), VITC_ERR_MODEL);
     REFUSED(activation, VIT_ACTIVATION_COUNT);
 #undef REFUSED
     assert_int_equal(vit_config_check(&good, NULL), VITC_OK);
@@ -354,6 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_option_equals_the_paper_and_keeps_its_bits),
         cmocka_unit_test(groups_of_images_keep_the_bits),
+        cmocka_unit_test(workspaces_of_one_thread_work_in_a_team),
         cmocka_unit_test(workspaces_are_sized_by_the_group),
         cmocka_unit_test(named_configs_have_the_published_sizes),
         cmocka_unit_test(bad_configs_are_refused),

@@ -171,8 +171,8 @@ static void check_tile(const operands *o, size_t weights, size_t tokens)
     float *before = test_random_floats(count, 1, 3), *added = test_random_floats(count, 1, 3);
     run_tile(gemm, o->k, o->weight_panel, o->token_panel, false, out, ldo, weights, tokens, NULL,
              0);
-    run_tile(gemm, o->k, o->weight_panel, o->token_panel, true, added, ldo, weights, tokens, NULL,
-             0);
+    run_tile(gemm, o->k, o->weight_panel, o->token_panel, true, added, ldo, weights, tokens, before,
+             count * sizeof *before);
     for (size_t t = 0; t <= gemm->token_panel; t++)
         for (size_t w = 0; w < ldo; w++) {
             const size_t at = t * ldo + w;

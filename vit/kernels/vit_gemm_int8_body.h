@@ -95,7 +95,7 @@ static void tile_int8(const vit_gemm *gemm, size_t k, const void *weight_panel,
                       size_t weights, size_t tokens, const void *next, size_t next_size)
 {
     const char *w = weight_panel, *x = token_panel;
-    const vit_fetch fetch = vit_fetch_start(next, next_size, k / K_UNIT, w);
+    const vit_fetch fetch = vit_fetch_start(next, next_size, (k + K_UNIT - 1) / K_UNIT, w);
     (void)gemm;
     switch (tokens) {
         MULTIPLY(1)

@@ -169,6 +169,9 @@ vitc_status vit_config_check(const vit_config *config, const vitc_log *log)
     if (config->distilled_head && !config->distillation_token)
         return vitc_fail(log, VITC_ERR_MODEL,
                          "model config: a distillation head without a distillation token");
+    if (config->distilled_head && !config->class_token)
+        return vitc_fail(log, VITC_ERR_MODEL,
+                         "model config: a distillation head without a class token");
     return VITC_OK;
 }
 

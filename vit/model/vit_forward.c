@@ -261,12 +261,9 @@ vitc_status vit_forward(const vit_model *model, vit_workspace *workspace, float 
 #ifndef NDEBUG
     workspace->nonfinite = 0;
 #endif
-    if (workspace->threads == 1) { /* no team: also where the OpenMP runtime could not make one */
-        run(model, workspace, logits, batch);
-    } else {
+    /* also of one thread: the caller may be one of a team, which is not to share this work */
 #pragma omp parallel num_threads(workspace->threads)
-        run(model, workspace, logits, batch);
-    }
+    run(model, workspace, logits, batch);
 #ifndef NDEBUG
     VITC_TRY(report_nonfinite(workspace, log));
 #endif

@@ -47,6 +47,21 @@ static const vit_gemm *matrix_gemm(const vit_model *model, const vit_param *para
     return encoder ? model->encoder_gemm : &model->kernels.f32;
 }
 
+/* Sums of int8 products have 32 bits. */
+static vitc_status check_lengths(const vit_model *model, const vitc_log *log)
+{
+    for (size_t i = 0; i < model->table.count; i++) {
+        const vit_param *param = &model->table.params[i];
+        if (param->kind != VIT_PARAM_MATRIX) continue;
+        const vit_gemm *gemm = matrix_gemm(model, param);
+        if (gemm->k_max != 0 && matrix_in(param) > gemm->k_max)
+            return vitc_fail(log, VITC_ERR_UNSUPPORTED,
+                             "%s has rows of %zu numbers, and int8 can add up %zu", param->name,
+                             matrix_in(param), gemm->k_max);
+    }
+    return VITC_OK;
+}
+
 /* Reserves every parameter's place, one run of zeros for biases that a model lacks, and what is
  * made of positions. */
 static bool reserve_parameters(vit_model *model, size_t *offsets, size_t *zeros, size_t *made)
@@ -226,6 +241,8 @@ vitc_status vit_model_create_only(vit_model **out, const vit_config *config, vit
     if (status == VITC_OK) status = find_only(model, only, log);
     if (status != VITC_OK) goto cleanup;
     choose_formats(model);
+    status = check_lengths(model, log);
+    if (status != VITC_OK) goto cleanup;
 
     const size_t count = model->table.count;
     offsets = calloc(count, sizeof *offsets);

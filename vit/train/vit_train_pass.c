@@ -103,12 +103,9 @@ static void run(vit_trainer *t, const train_pass *pass, uint32_t patches)
     t->loss = 0;
     t->right = 0;
     t->failed = false;
-    if (t->threads == 1) { /* no team: also where the OpenMP runtime could not make one */
-        run_team(t, pass);
-    } else {
+    /* also of one thread: the caller may be one of a team, which is not to share this work */
 #pragma omp parallel num_threads(t->threads)
-        run_team(t, pass);
-    }
+    run_team(t, pass);
 }
 
 /* ---- what is not finite ---- */

@@ -31,6 +31,7 @@ vitc_status vit_export_cover_prefix(vit_export *e)
         memcpy(table, weights->parameters + param->offset, count * sizeof *table);
     }
     config.position = PATCHES_POSITION_LEARNED_1D;
+    config.position_at = PATCHES_POSITION_STEM; /* where there were none, it may be anything */
     config.position_covers_prefix = true;
     const vitc_status status = vit_weights_reshape(weights, &config, e->log);
     if (status == VITC_OK && table != NULL) {

@@ -67,6 +67,9 @@ static vitc_status read_parameters(vit_model *model, const vit_checkpoint *check
     for (size_t i = 0; i < table->count; i++)
         if (table->params[i].kind != VIT_PARAM_MATRIX)
             read_parameter(model, checkpoint, i, options, &readers[0]);
+    /* matrices need the vectors that scale their rows */
+    if (readers[0].status != VITC_OK)
+        return vitc_fail(log, readers[0].status, "%s", readers[0].message);
     if (count == 1) { /* no team: also where the OpenMP runtime could not make one */
         for (size_t i = 0; i < table->count; i++)
             if (table->params[i].kind == VIT_PARAM_MATRIX)

@@ -73,6 +73,7 @@ vitc_status vit_model_random(vit_model **out, const vit_config *config, vit_prec
     if (status == VITC_OK) status = vit_model_finish(model, &description, "random model", log);
     free(values);
     if (status != VITC_OK) {
+        vit_description_free(&description);
         vit_model_free(model);
         return status;
     }
