@@ -7,9 +7,9 @@
 
 #include "app_commands.h"
 #include "app_guard.h"
+#include "app_model.h"
 #include "app_report.h"
 #include "app_text.h"
-#include "vitc_file.h"
 
 /* ---- one set by itself ---- */
 
@@ -142,12 +142,6 @@ static bool settings_are_good(const app_settings *settings)
         app_error("%d sets are the most that can be compared with each other", (int)APP_SCAN_SETS);
         return false;
     }
-    for (size_t i = 0; i < settings->operand_count && settings->report_file != NULL; i++)
-        if (vitc_file_is_same(settings->operands[i], settings->report_file)) {
-            app_error("%s: is read by this command and cannot be its report too",
-                      settings->report_file);
-            return false;
-        }
     return true;
 }
 
@@ -172,7 +166,11 @@ int app_check_run(const app_settings *settings)
     app_check check = {.settings = settings};
     if (!settings_are_good(settings)) return APP_EXIT_USAGE;
     app_guard_output(settings->report_file);
-    int result = examine(&check);
+    /* what would be found out only when all is read */
+    int result = app_model_check_path(settings->model);
+    if (result == APP_EXIT_DONE && settings->report_file != NULL)
+        result = app_model_check_output(settings->report_file);
+    if (result == APP_EXIT_DONE) result = examine(&check);
     if (result == APP_EXIT_DONE) result = show(&check);
     if (result == APP_EXIT_DONE && settings->report_file != NULL)
         result = app_check_page(settings->report_file, &check);

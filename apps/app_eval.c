@@ -13,7 +13,6 @@
 #include "app_report.h"
 #include "app_stop.h"
 #include "app_text.h"
-#include "vitc_file.h"
 
 /* The state of one command; zeroed, then filled from the top. */
 typedef struct command {
@@ -54,19 +53,16 @@ static int check_settings(const app_settings *settings)
     if (settings->models.count > 1 &&
         (settings->rows != NULL || settings->report_file != NULL || settings->calibrate != NULL))
         return refuse("--rows, --report and --calibrate take one model");
-    const char *model = settings->models.count > 0 ? settings->models.items[0] : NULL;
-    if (settings->calibrate != NULL && model != NULL &&
-        vitc_file_is_same(model, settings->calibrate)) {
-        app_error("%s: is the model that is calibrated; give another output file",
-                  settings->calibrate);
-        return APP_EXIT_USAGE;
-    }
     return APP_EXIT_DONE;
 }
 
 /* What would be found out only after a long run. */
-static int check_outputs(const app_settings *settings)
+static int check_files(const app_settings *settings)
 {
+    for (size_t i = 0; i < settings->models.count; i++) {
+        const int result = app_model_check_path(settings->models.items[i]);
+        if (result != APP_EXIT_DONE) return result;
+    }
     const char *const files[] = {settings->calibrate, settings->report_file};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         const int result = files[i] != NULL ? app_model_check_output(files[i]) : APP_EXIT_DONE;
@@ -271,15 +267,16 @@ static int evaluate(command *c, size_t index)
 static int evaluate_all(command *c)
 {
     int result = APP_EXIT_DONE;
-    for (size_t i = 0; i < c->models && result <= APP_EXIT_INPUTS && !app_stop_asked(); i++)
-        result = worse(result, evaluate(c, i));
+    size_t done = 0;
+    while (done < c->models && result <= APP_EXIT_INPUTS && !app_stop_asked())
+        result = worse(result, evaluate(c, done++));
     if (result > APP_EXIT_INPUTS && c->json == NULL) return result;
     if (c->settings->json && c->json != NULL) {
         const bool shown = app_text_print_json(c->json, true, 2, 15, "\n");
         c->json = NULL;
         if (!shown) return no_memory();
-    } else if (c->models > 1 && result <= APP_EXIT_INPUTS && app_ranks_first()) {
-        app_evaluation_print_table(c->evaluations, c->models);
+    } else if (done > 1 && result <= APP_EXIT_INPUTS && app_ranks_first()) {
+        app_evaluation_print_table(c->evaluations, done);
     }
     return result;
 }
@@ -287,7 +284,7 @@ static int evaluate_all(command *c)
 /* What only the first rank does. */
 static int prepare(command *c)
 {
-    int result = check_outputs(c->settings);
+    int result = check_files(c->settings);
     if (result == APP_EXIT_DONE) result = make_temporary(c);
     if (result != APP_EXIT_DONE) return result;
     return app_overlap_find(&c->overlap, &c->overlap_known, c->settings);

@@ -27,6 +27,7 @@ typedef struct run {
     float *top_scores;
     app_lines *writer;
     uint64_t next; /* the index of the first image that has no row yet */
+    bool refused;  /* an answer ended the run, not the data */
 } run;
 
 static int no_memory(void)
@@ -125,7 +126,9 @@ static int open_data(run *r)
 /* What lies there now, against what was there at the beginning. */
 static void look_for_changes(run *r)
 {
-    const vitc_log log = app_log(r->settings);
+    app_settings quiet = *r->settings; /* what there is to say of the set has been said */
+    quiet.quiet = true;
+    const vitc_log log = app_log(&quiet);
     datasets_set *again;
     datasets_survey survey;
     app_evaluation *e = r->e;
@@ -429,9 +432,8 @@ static void stop_for_bad(run *r)
                                         : "stopped at too many bad images (--max-bad)";
 }
 
-static int deliver(void *user, const datasets_item *item, const app_answer *answer)
+static int take(run *r, const datasets_item *item, const app_answer *answer)
 {
-    run *r = user;
     app_row row;
     if (answer->status == VITC_ERR_MEMORY) { /* which says nothing about the image */
         app_error("%s: out of memory", item->path);
@@ -458,6 +460,14 @@ static int deliver(void *user, const datasets_item *item, const app_answer *answ
     return result;
 }
 
+static int deliver(void *user, const datasets_item *item, const app_answer *answer)
+{
+    run *r = user;
+    const int result = take(r, item, answer);
+    r->refused = result != APP_EXIT_DONE;
+    return result;
+}
+
 static int run_images(run *r)
 {
     app_evaluation *e = r->e;
@@ -472,7 +482,8 @@ static int run_images(run *r)
                                .user = r};
     const int result = app_stream_run(&stream, &e->times);
     if (result == APP_EXIT_DONE && app_stop_asked()) e->stopped = "stopped by a signal";
-    if (result == APP_EXIT_MODEL && e->n > 0) e->stopped = "ended where the data cannot be read";
+    if (result == APP_EXIT_MODEL && e->n > 0 && !r->refused)
+        e->stopped = "ended where the data cannot be read";
     return result;
 }
 

@@ -164,6 +164,13 @@ int app_model_hash(char hash[VITC_SHA256_TEXT_SIZE], const app_settings *setting
     return result;
 }
 
+int app_model_check_path(const char *path)
+{
+    if (path == NULL || access(path, R_OK) == 0) return APP_EXIT_DONE;
+    app_error("%s: cannot be opened: %s", path, strerror(errno));
+    return APP_EXIT_MODEL;
+}
+
 int app_model_check_output(const char *out)
 {
     const char *slash = strrchr(out, '/');

@@ -25,6 +25,9 @@ int app_file_hash(char hash[VITC_SHA256_TEXT_SIZE], const char *path, const app_
  * .safetensors files one after the other, by the bytes of their names. */
 int app_model_hash(char hash[VITC_SHA256_TEXT_SIZE], const app_settings *settings);
 
+/* Whether a model's file or folder is there, for what would be missed only after long work. NULL is
+ * the built-in one. */
+int app_model_check_path(const char *path);
 /* Whether a file can be created in the place of `out`, which would otherwise be found out only
  * after a long run: APP_EXIT_DONE, or APP_EXIT_INTERNAL after a message. */
 int app_model_check_output(const char *out);

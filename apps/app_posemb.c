@@ -8,7 +8,6 @@
 #include "app_npy.h"
 #include "app_posemb.h"
 #include "app_report.h"
-#include "vitc_file.h"
 #include "vitc_log.h"
 
 /* The words of --filter, in the order of patches_position_filter. */
@@ -364,24 +363,6 @@ static int resize(const app_settings *settings)
 
 /* ---- the command ---- */
 
-/* A file that is named twice would be written over. */
-static int check_outputs(const app_settings *settings)
-{
-    const char *npy = settings->npy, *others[] = {settings->output, settings->model};
-    for (int i = 0; i < 2; i++)
-        if (npy != NULL && others[i] != NULL &&
-            (strcmp(npy, others[i]) == 0 || vitc_file_is_same(npy, others[i]))) {
-            app_error("%s: is named for --npy and as another file", npy);
-            return APP_EXIT_USAGE;
-        }
-    if (settings->output != NULL && settings->model != NULL &&
-        vitc_file_is_same(settings->output, settings->model)) {
-        app_error("%s: is read by this command and cannot be its output too", settings->output);
-        return APP_EXIT_USAGE;
-    }
-    return APP_EXIT_DONE;
-}
-
 int app_posemb_run(const app_settings *settings)
 {
     app_settings own = *settings;
@@ -397,8 +378,6 @@ int app_posemb_run(const app_settings *settings)
         app_error("--grid, --img-size, --filter and --dtype are for posemb resize");
         return APP_EXIT_USAGE;
     }
-    const int result = check_outputs(&own);
-    if (result != APP_EXIT_DONE) return result;
     app_guard_output(own.output);
     app_guard_output(own.npy);
     return shows ? show(&own) : resize(&own);

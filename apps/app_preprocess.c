@@ -47,34 +47,6 @@ static vitc_status write_png(const char *path, const seen *s, const vitc_log *lo
     return status;
 }
 
-/* ---- checks before anything is written ---- */
-
-/* Also by name alone, for files that are still to be made. */
-static bool same_file(const char *a, const char *b)
-{
-    return strcmp(a, b) == 0 || vitc_file_is_same(a, b);
-}
-
-static bool outputs_are_safe(const app_settings *settings)
-{
-    const char *outputs[] = {settings->dump, settings->png};
-    const char *inputs[] = {settings->operands[0], settings->model, settings->preprocess};
-    for (size_t o = 0; o < sizeof outputs / sizeof *outputs; o++) {
-        if (outputs[o] == NULL) continue;
-        for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
-            if (inputs[i] == NULL || !same_file(inputs[i], outputs[o])) continue;
-            app_error("%s: is read by this command and cannot be its output too", outputs[o]);
-            return false;
-        }
-    }
-    if (settings->dump != NULL && settings->png != NULL &&
-        same_file(settings->dump, settings->png)) {
-        app_error("%s: is named for both --dump and --png", settings->dump);
-        return false;
-    }
-    return true;
-}
-
 /* ---- the steps that the image goes through ---- */
 
 static vitc_status see_image(seen *s, const app_settings *settings, const vit_model *model,
@@ -199,7 +171,6 @@ static void report_human(const seen *s, const app_settings *settings, const vit_
 int app_preprocess_run(const app_settings *settings)
 {
     const vitc_log log = app_log(settings);
-    if (!outputs_are_safe(settings)) return APP_EXIT_USAGE;
     if (strcmp(settings->operands[0], "-") == 0 && isatty(STDIN_FILENO) == 1) {
         app_error("standard input (-) is a terminal; send it a file: vitc preprocess - < FILE");
         return APP_EXIT_USAGE;

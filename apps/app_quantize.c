@@ -8,7 +8,6 @@
 #include "app_model.h"
 #include "app_report.h"
 #include "app_text.h"
-#include "vitc_file.h"
 #include "vitc_json.h"
 #include "vitc_statistics.h"
 
@@ -62,17 +61,6 @@ static int check_settings(run *r)
         return APP_EXIT_USAGE;
     }
     return APP_EXIT_DONE;
-}
-
-/* What would be found out only after a long measurement. */
-static int check_output(const run *r)
-{
-    const char *out = r->settings->output;
-    if (vitc_file_is_same(r->in, out)) {
-        app_error("%s: is the model that is quantized; give another output file", out);
-        return APP_EXIT_USAGE;
-    }
-    return app_model_check_output(out);
 }
 
 /* ---- measuring ---- */
@@ -267,7 +255,8 @@ int app_quantize_run(const app_settings *settings)
 {
     run r = {.settings = settings};
     int result = check_settings(&r);
-    if (result == APP_EXIT_DONE) result = check_output(&r);
+    /* what would be found out only after a long measurement */
+    if (result == APP_EXIT_DONE) result = app_model_check_output(settings->output);
     if (result == APP_EXIT_DONE) result = app_model_read_options(&r.options, &r.spec, settings);
     if (result == APP_EXIT_DONE && settings->data != NULL) result = measure(&r);
     app_guard_output(settings->output);

@@ -253,15 +253,40 @@ static vitc_status join_classes(app_scan *scan, const vitc_log *log)
 
 /* ---- sets ---- */
 
+/* Warnings of a set that is opened to see whether it can be; too many are cut off. */
+typedef struct kept_warnings {
+    char text[4096]; /* one after the other, each with its NUL */
+    size_t used;
+} kept_warnings;
+
+static void keep_warning(void *user, vitc_log_level level, const char *message)
+{
+    kept_warnings *kept = user;
+    const size_t length = strlen(message) + 1;
+    if (level != VITC_LOG_WARN || length > sizeof kept->text - kept->used) return;
+    memcpy(kept->text + kept->used, message, length);
+    kept->used += length;
+}
+
+static void pass_warnings(const kept_warnings *kept, const vitc_log *log)
+{
+    for (size_t i = 0; i < kept->used; i += strlen(kept->text + i) + 1)
+        log->write(log->user, VITC_LOG_WARN, kept->text + i);
+}
+
 /* Labelled where it can be; a message only where it can be neither. */
 static vitc_status open_any(datasets_set **set, datasets_options *options, const char *const *paths,
                             size_t count, const app_settings *settings, const vitc_log *log)
 {
-    const vitc_log silent = {0};
+    kept_warnings kept = {.used = 0};
+    const vitc_log keeping = {keep_warning, &kept};
     *options = datasets_options_default();
     options->class_names = settings->class_names;
-    const vitc_status status = datasets_open(set, paths, count, options, &silent);
-    if (status == VITC_OK) return status;
+    const vitc_status status = datasets_open(set, paths, count, options, &keeping);
+    if (status == VITC_OK) {
+        pass_warnings(&kept, log);
+        return status;
+    }
     options->labelled = status != VITC_ERR_UNSUPPORTED;
     return datasets_open(set, paths, count, options, log);
 }

@@ -9,6 +9,7 @@
 #include "app_commands.h"
 #include "app_openmp.h"
 #include "app_options.h"
+#include "app_outputs.h"
 #include "app_ranks.h"
 #include "app_report.h"
 #include "app_stop.h"
@@ -195,10 +196,12 @@ static int run_command(const app_command *command, int argc, char **argv, char *
             app_options_help(stdout, command);
         return app_stdout_finish(APP_EXIT_DONE);
     }
+    int result = app_outputs_check(&settings);
+    if (result != APP_EXIT_DONE) return result;
     /* Other commands do all of their work in each process that a launcher starts. */
     const bool shared = command->run == app_classify_run || command->run == app_eval_run ||
                         command->run == app_train_run;
-    int result = shared ? app_ranks_start(&settings) : APP_EXIT_DONE;
+    if (shared) result = app_ranks_start(&settings);
     if (result != APP_EXIT_DONE) return result;
     result = app_stdout_finish(app_stop_status(command->run(&settings)));
     return app_ranks_finish(result);

@@ -214,13 +214,21 @@ static vitc_status take_fields(datasets_row *row, const datasets_list *list, con
 
 /* ---- the first line ---- */
 
+/* Whether a field is this name, with spaces and tabs around it or not. */
+static bool is_name(const char *text, const char *name)
+{
+    const size_t length = strlen(name);
+    text += strspn(text, " \t");
+    return strncasecmp(text, name, length) == 0 && text[length + strspn(text + length, " \t")] == 0;
+}
+
 /* The column that has one of the names; false when there is none. */
 static bool find_column(size_t *column, const datasets_list *list, const char *const *names,
                         size_t count)
 {
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < list->fields; k++)
-            if (strcasecmp(trim(field(list, k)), names[i]) == 0) {
+            if (is_name(field(list, k), names[i])) {
                 *column = k;
                 return true;
             }

@@ -77,21 +77,37 @@ vitc_status datasets_folder_list(datasets_strings *names, int *error, const char
     return vitc_fail_memory(log, path);
 }
 
-static bool holds_file(const char *path, int depth)
+/* A folder on the way to one, which links may lead back to. */
+typedef struct ancestor {
+    const struct ancestor *above;
+    dev_t device;
+    ino_t inode;
+} ancestor;
+
+static bool is_above(const ancestor *above, const struct stat *status)
 {
-    enum { DEEPEST = 40 }; /* as many links as the system follows: ends every circle */
-    DIR *folder = depth < DEEPEST ? opendir(path) : NULL;
+    for (; above != NULL; above = above->above)
+        if (above->device == status->st_dev && above->inode == status->st_ino) return true;
+    return false;
+}
+
+static bool holds_file(const char *path, const ancestor *above)
+{
+    DIR *folder = opendir(path);
+    struct stat own;
     if (folder == NULL) return false;
     bool found = false;
+    const bool known = fstat(dirfd(folder), &own) != 0 || is_above(above, &own);
+    const ancestor here = {above, own.st_dev, own.st_ino};
     const struct dirent *entry;
-    while (!found && (entry = next_entry(folder)) != NULL) {
+    while (!known && !found && (entry = next_entry(folder)) != NULL) {
         const char type = entry_type(entry);
         struct stat status;
         char *child = type != DATASETS_ENTRY_FILE ? vitc_path_join(path, entry->d_name) : NULL;
         const bool is_folder =
             child != NULL && (type == DATASETS_ENTRY_FOLDER ||
                               (stat(child, &status) == 0 && S_ISDIR(status.st_mode)));
-        found = is_folder ? holds_file(child, depth + 1) : true;
+        found = is_folder ? holds_file(child, &here) : true;
         free(child);
     }
     closedir(folder);
@@ -100,7 +116,7 @@ static bool holds_file(const char *path, int depth)
 
 bool datasets_folder_holds_file(const char *path)
 {
-    return holds_file(path, 0);
+    return holds_file(path, NULL);
 }
 
 /* ---- a tree of folders ---- */

@@ -262,6 +262,8 @@ static void columns_then_rows(const resample *r, uint8_t *out, const imgio_image
     uint32_t begin = down->begin, end = begin; /* the rows in the band */
     for (uint32_t y = 0; y < down->out; y++, out += stride) {
         const size_t reach = down->first[y] + (size_t)down->groups[y] * r->resizer->group;
+        /* rounding may leave a row between two boxes, which nothing needs */
+        if (end < down->first[y]) begin = end = down->first[y];
         while (end < vitc_size_min(reach, down->end)) {
             const uint32_t rows = (uint32_t)vitc_size_min(STEP, down->end - end);
             if (end - begin + rows > r->band_rows) {

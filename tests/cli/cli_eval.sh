@@ -426,6 +426,14 @@ if [ "$(wc -l <stopped.jsonl)" -lt 400 ]; then
 else
     skip "the run was over before the signal"
 fi
+"$VITC" eval -m "$model" -m "$model" many --no-times --threads 1 >out 2>err &
+pid=$!
+sleep 0.1
+kill -TERM $pid 2>/dev/null
+wait $pid
+rc=$?
+command_line="vitc eval of two models, SIGTERM"
+[ $rc -eq 0 ] || exits 143 # 0: it was over
 run eval -m "$model" many --json --no-times --rows stopped.jsonl --resume
 exits 0
 check "the same numbers" cmp whole out
@@ -474,7 +482,7 @@ run eval -m "$model" data --calibrate new.safetensors
 out_has "do not report"
 run eval -m new.safetensors data --calibrate new.safetensors
 exits 2
-err_has "is the model that is calibrated"
+err_has "is read by this command and cannot be its output too"
 run eval -m "$model" data --calibrate nowhere/new.safetensors
 exits 4
 # With rows, and taken up.
@@ -517,7 +525,17 @@ check "a line each" test "$(grep -c '^  .*%' out)" -ge 2
 out_has McNemar
 run eval -m "$model" -m nowhere data --json
 exits 3
-err_has nowhere
+silent out # not after all of the first
+err_has "nowhere: cannot be opened"
+find data -name '*.*' | sed 's/.*/&,cat/' >own.csv
+cp own.csv as-it-was
+run eval -m "$model" own.csv --report own.csv
+exits 2
+err_has "own.csv: is read by this command and cannot be its output too"
+run eval -m "$model" data --rows both --report both
+exits 2
+err_has "both: is named for two outputs of this command"
+check "the list is as it was" cmp own.csv as-it-was
 
 # ---- wrong usage ----
 # wrong WORDS ARGS...

@@ -156,7 +156,7 @@ err_has "bicubic-aa|bicubic"
 wrong resize timm.safetensors -o timm.safetensors --grid 4
 err_has "cannot be its output"
 wrong show timm.safetensors --npy timm.safetensors
-err_has "as another file"
+err_has "cannot be its output"
 make relative add every model.safetensors
 wrong show model.safetensors --npy table.npy
 err_has "no table"

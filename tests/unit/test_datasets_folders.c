@@ -200,6 +200,13 @@ static void links_are_followed_but_not_in_circles(void **state)
                         "warning: data/dog/self: leads back to a folder above it; skipped\n"
                         "warning: data/dog/up: leads back to a folder above it; skipped\n");
     assert_int_equal(all.survey.images, 4);
+    /* one without a file, where two links make very many ways around */
+    assert_int_equal(mkdir("data/none", 0777), 0);
+    assert_int_equal(symlink(".", "data/none/a"), 0);
+    assert_int_equal(symlink(".", "data/none/b"), 0);
+    listing_of(&all, "data");
+    assert_string_equal(all.classes, "cat dog none ");
+    assert_int_equal(all.survey.images, 4);
 }
 
 static void what_cannot_be_read_is_an_item(void **state)

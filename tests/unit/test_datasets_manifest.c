@@ -67,6 +67,7 @@ static void csv_is_that_of_rfc_4180(void **state)
         {"a;b,x", "a;b|x|1;", NULL},
         {"", "", NULL},
         {"\n\n", "", NULL},
+        {"id ,path ,label\n7,a,x\n", "a|x|2;", NULL},
         {"path,label\n", "", NULL},
         {"path,label", "", NULL},
         {"a,x\n\"b,y\nc,z\n", "a|x|1;", "line 2: a quote (\") that is not closed"},

@@ -119,6 +119,10 @@ static void versions_agree(void **state)
         compare_with_portable(side[0], side[1], side[2], side[3]);
     }
     compare_with_portable(500, 375, 224, 224);
+    /* boxes that leave a row between two of them out, at the end of a full band */
+    compare_with_portable(449, 516, 224, 224);
+    compare_with_portable(90, 898, 224, 224);
+    compare_with_portable(90, 961, 224, 224);
     compare_with_portable(1, 3000, 5, 7);
     compare_with_portable(3001, 1, 3, 2);
     compare_with_portable(2, 3, 1501, 40);
