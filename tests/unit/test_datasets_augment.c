@@ -11,7 +11,7 @@
 #define AUGMENT VITC_GOLDEN_DIR "/augment"
 
 enum { EPOCH = 3 };
-#define PICTURES_HASH 0xbbcf7268b221eda0
+#define PICTURES_HASH 0x6685c700027cdb53
 
 /* ---- operations ---- */
 
@@ -263,6 +263,25 @@ static void padded_crops_come_from_all_places(void **state)
         }
     assert_true(fabs(chi - 80) < 5 * sqrt(160.0));
     assert_true(fabs((double)flips - N / 2.0) < 5 * sqrt(N / 4.0));
+    imgio_image_free(&in);
+}
+
+/* Up to four pixels of the result, whatever they were in the picture. */
+static void large_pictures_are_shifted_by_pixels_of_the_result(void **state)
+{
+    (void)state;
+    imgio_image in = map_image(64, 48);
+    datasets_augmentation a = datasets_augmentation_default(16, 12);
+    a.crop = DATASETS_CROP_PADDED;
+    a.fill[2] = 99;
+    size_t filled[16] = {0};
+    for (uint64_t i = 0; i < 400; i++) {
+        imgio_image out = augment(&in, &a, i);
+        for (size_t x = 0; x < 16; x++) filled[x] += out.pixels[(6 * 16 + x) * 3 + 2] > 90;
+        imgio_image_free(&out);
+    }
+    assert_true(filled[0] > 100 && filled[2] > 20 && filled[13] > 20);
+    assert_true(filled[4] == 0 && filled[8] == 0 && filled[11] == 0);
     imgio_image_free(&in);
 }
 
@@ -667,6 +686,7 @@ int main(void)
         cmocka_unit_test(flip_is_a_mirror),
         cmocka_unit_test(default_only_resizes),
         cmocka_unit_test(padded_crops_come_from_all_places),
+        cmocka_unit_test(large_pictures_are_shifted_by_pixels_of_the_result),
         cmocka_unit_test(reflected_padding_is_numpys),
         cmocka_unit_test(resized_crops_have_the_range_of_sizes_and_shapes),
         cmocka_unit_test(crops_that_never_fit_fall_back_to_the_middle),
