@@ -126,9 +126,7 @@ static int open_data(run *r)
 /* What lies there now, against what was there at the beginning. */
 static void look_for_changes(run *r)
 {
-    app_settings quiet = *r->settings; /* what there is to say of the set has been said */
-    quiet.quiet = true;
-    const vitc_log log = app_log(&quiet);
+    const vitc_log log = app_log_errors();
     datasets_set *again;
     datasets_survey survey;
     app_evaluation *e = r->e;

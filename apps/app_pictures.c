@@ -122,9 +122,7 @@ int app_pictures_load(app_pictures *pictures, const uint64_t *indices, size_t co
                       const char *const *paths, size_t path_count, const datasets_options *opening,
                       const app_settings *settings)
 {
-    app_settings quiet = *settings; /* what there is to say of the set has been said */
-    quiet.quiet = true;
-    const vitc_log log = app_log(&quiet);
+    const vitc_log log = app_log_errors();
     datasets_options options = *opening;
     datasets_set *set = NULL;
     *pictures = (app_pictures){.count = count};

@@ -59,6 +59,12 @@ vitc_log app_log(const app_settings *settings)
     return (vitc_log){log_write, (void *)(uintptr_t)settings};
 }
 
+vitc_log app_log_errors(void)
+{
+    static const app_settings quiet = {.quiet = true};
+    return app_log(&quiet);
+}
+
 int app_exit_status(vitc_status status)
 {
     switch (status) {

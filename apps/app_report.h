@@ -15,6 +15,8 @@ void app_warn(const char *format, ...) VITC_PRINTF(1, 2);
 /* A log for library calls: errors always; warnings unless quiet; information only if verbose.
  * `settings` must outlive it. */
 vitc_log app_log(const app_settings *settings);
+/* Errors only: for a set that is opened again, of which the rest has been said. */
+vitc_log app_log_errors(void);
 
 /* The exit status of a run that a library call ended with `status`. */
 int app_exit_status(vitc_status status);

@@ -106,13 +106,17 @@ static int describe_validation(app_train *t)
     datasets_set *set = NULL;
     datasets_survey survey;
     options.class_names = t->recipe.class_names;
-    vitc_status status = datasets_open(&set, t->val_data, t->val_count, &options, &t->log);
-    if (status == VITC_OK) status = datasets_survey_set(&survey, set, note_images, t, &t->log);
+    const vitc_log log = app_log_errors(); /* the rest is said where its classes are matched */
+    vitc_status status = datasets_open(&set, t->val_data, t->val_count, &options, &log);
+    if (status == VITC_OK) status = datasets_survey_set(&survey, set, note_images, t, &log);
     app_progress_clear();
     if (status == VITC_OK)
         snprintf(t->val_fingerprint, sizeof t->val_fingerprint, "%s", survey.fingerprint);
     datasets_close(set);
-    return app_exit_status(status);
+    if (status != VITC_OK) return app_exit_status(status);
+    if (!survey.counted || survey.images > 0) return APP_EXIT_DONE;
+    app_error("%s: no images there to validate with", t->val_data[0]);
+    return APP_EXIT_MODEL;
 }
 
 int app_train_open_data(app_train *t)

@@ -116,12 +116,9 @@ static int check_count(const pass *p, const datasets_survey *survey)
 {
     const app_train *t = p->t;
     if (!survey->counted || survey->images > 0) return APP_EXIT_DONE;
-    if (t->val_count > 0)
-        app_error("%s: no images there to validate with", t->val_data[0]);
-    else
-        app_error("%s: --val-split %g holds out none of these few images; give a larger share, "
-                  "--val DATA, or 0 to train without validation",
-                  t->data[0], t->recipe.val_split);
+    app_error("%s: --val-split %g holds out none of these few images; give a larger share, "
+              "--val DATA, or 0 to train without validation",
+              t->data[0], t->recipe.val_split);
     return APP_EXIT_MODEL;
 }
 
@@ -130,9 +127,10 @@ int app_train_check_validation(app_train *t)
     datasets_survey survey;
     pass p = begin(t, NULL);
     int result = prepare(&p, false);
-    if (result == APP_EXIT_DONE)
+    const bool split = t->val_count == 0; /* --val was counted when its data was opened */
+    if (result == APP_EXIT_DONE && split)
         result = app_exit_status(datasets_survey_set(&survey, p.set, NULL, NULL, &t->log));
-    if (result == APP_EXIT_DONE) result = check_count(&p, &survey);
+    if (result == APP_EXIT_DONE && split) result = check_count(&p, &survey);
     end(&p);
     t->told_set = true;
     return result;

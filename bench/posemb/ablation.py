@@ -6,8 +6,9 @@
 Needs nothing but Python and a built vitc. Every combination of kind and operation is trained with
 the same recipe and the same seeds: one seed means the same order of images, the same augmentations
 and the same held-out fifth of the training images for all combinations, so that differences are
-taken within seeds. Two more variants of learned-2d try what might slow its start down. The test images of CIFAR-10 are not touched. Finished runs are kept in
-results.json and not repeated: an interrupted ablation goes on where it was.
+taken within seeds. Two more variants of learned-2d try what might slow its start down. The test
+images of CIFAR-10 are not touched. Finished runs are kept in results.json and not repeated: an
+interrupted ablation goes on where it was.
 """
 
 import argparse
