@@ -36,12 +36,17 @@ is_whole() {
 }
 
 # ---- killed at random moments ----
+# How long a start and a step take depends on what else the machine does: a run that was killed
+# before its first step makes the next ones longer, one that ended makes them short again.
 RANDOM=7
 kills=0
 grew=0
-states=none
-for i in $(seq 24); do
-    delay=$((RANDOM % (took / 4 + 50)))
+states=
+shortest=$((took / 4 + 50))
+span=$shortest
+for _ in $(seq 200); do
+    [ $kills -ge 20 ] && [ $grew -ge 6 ] && break
+    delay=$((RANDOM % span))
     "$VITC" "${arguments[@]}" --out killed --resume -q >out 2>err &
     pid=$!
     sleep "$((delay / 1000)).$(printf %03d $((delay % 1000)))"
@@ -50,18 +55,25 @@ for i in $(seq 24); do
     rc=$?
     command_line="vitc train --resume, killed after $delay ms"
     check "killed, or done" test $rc -eq 137 -o $rc -eq 0
-    [ $rc -eq 137 ] && kills=$((kills + 1))
-    now=$(cksum killed/last.state 2>/dev/null)
-    [ "$now" != "$states" ] && grew=$((grew + 1))
-    states=$now
     if [ $rc -eq 0 ]; then
         check "done in between: the same models" is_whole killed
         rm -rf killed
+        span=$shortest
+        states=
+        continue
     fi
+    kills=$((kills + 1))
+    now=$(cksum killed/last.state 2>/dev/null)
+    if [ "$now" != "$states" ]; then
+        grew=$((grew + 1))
+    else
+        span=$((span + shortest / 2))
+    fi
+    states=$now
 done
 echo "$kills kills, $grew of them after steps"
-check "kills" test $kills -ge 10
-check "kills after steps" test $grew -ge 4
+check "kills" test $kills -ge 20
+check "kills after steps" test $grew -ge 6
 run "${arguments[@]}" --out killed --resume
 exits 0
 check "killed $kills times: the same models" is_whole killed
