@@ -3,7 +3,7 @@
  * A run is a folder:
  *     config.json             how it was made: options, model, data, seed, versions
  *     metrics.csv .jsonl      one record an epoch; results.svg: their curves
- *     batch.png               augmented pictures that the model is trained on
+ *     batch.png               the first batch as the model sees it
  *     best.safetensors        the model of the best epoch, last.safetensors: of the last
  *     last.state              everything to go on from, previous.state: the one before
  *     report.html             at the end: the evaluation of the best model

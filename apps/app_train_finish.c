@@ -2,6 +2,7 @@
  * and the exports. */
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "app_train.h"
 #include "app_train_sheet.h"
 #include "vitc_file.h"
+#include "vitc_size.h"
 
 static int no_memory(void)
 {
@@ -82,23 +84,59 @@ int app_train_write_model(app_train *t, const char *path, bool average,
 
 /* ---- pictures of a batch ---- */
 
+enum { PICTURES = 64, LINES = 2, LINE_SIZE = 100 };
+
+/* The share of class k in an image whose targets were smoothed and perhaps mixed. */
+static double share_of(const app_train *t, const float *targets, uint32_t k)
+{
+    const double smoothing = t->recipe.smoothing;
+    return ((double)targets[k] - smoothing / t->weights.config.classes) / (1 - smoothing);
+}
+
+/* The name of the class; of a mixed picture two names with their shares, the larger one first. */
+static void write_label(char (*lines)[LINE_SIZE], const float *targets, const app_train *t)
+{
+    uint32_t classes[LINES] = {0}, count = 0;
+    for (uint32_t k = 0; k < t->weights.config.classes && count < LINES; k++)
+        if (share_of(t, targets, k) > 0.005) classes[count++] = k;
+    if (count == LINES && targets[classes[1]] > targets[classes[0]]) {
+        const uint32_t larger = classes[1];
+        classes[1] = classes[0];
+        classes[0] = larger;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const char *name = datasets_index_class(t->index, classes[i]);
+        if (count == 1)
+            snprintf(lines[i], LINE_SIZE, "%s", name);
+        else
+            snprintf(lines[i], LINE_SIZE, "%.0f%% %s", 100 * share_of(t, targets, classes[i]),
+                     name);
+    }
+}
+
 int app_train_write_sheet(app_train *t)
 {
-    enum { PICTURES = 64 };
-    imgio_image images[PICTURES] = {{0}};
-    const char *labels[PICTURES];
-    const size_t all = datasets_index_count(t->index);
-    const size_t count = all < PICTURES ? all : PICTURES;
-    vitc_status status = VITC_OK;
-    for (size_t i = 0; i < count && status == VITC_OK; i++) {
-        uint32_t label = 0;
-        status = datasets_feed_picture(&images[i], &label, t->feed, 0, i, &t->log);
-        labels[i] = datasets_index_class(t->index, label);
-    }
+    imgio_image images[PICTURES];
+    char lines[PICTURES * LINES][LINE_SIZE] = {{0}};
+    const char *text[PICTURES * LINES];
+    const uint32_t classes = t->weights.config.classes;
+    const uint32_t count = (uint32_t)vitc_size_min(datasets_index_count(t->index), PICTURES);
+    float *targets = calloc((size_t)PICTURES * classes, sizeof *targets);
+    if (targets == NULL) return no_memory();
+    vitc_status status = datasets_feed_pictures(images, targets, t->feed, 0, 0, count, &t->log);
     int result = app_exit_status(status);
-    if (result == APP_EXIT_DONE)
-        result = app_train_sheet_write(t->folder.batch, images, labels, count, t->settings);
-    for (size_t i = 0; i < count; i++) imgio_image_free(&images[i]);
+    if (status == VITC_OK) {
+        const bool mixed = t->recipe.mixup > 0 || t->recipe.cutmix > 0;
+        const app_sheet_labels labels = {.text = text, .lines = mixed ? LINES : 1};
+        for (uint32_t i = 0; i < count; i++) {
+            write_label(&lines[(size_t)i * LINES], targets + (size_t)i * classes, t);
+            for (uint32_t k = 0; k < labels.lines; k++)
+                text[i * labels.lines + k] = lines[(size_t)i * LINES + k];
+        }
+        result = app_train_sheet_write(t->folder.batch, images, count, &labels, t->settings);
+        for (uint32_t i = 0; i < count; i++) imgio_image_free(&images[i]);
+    }
+    free(targets);
     return result;
 }
 

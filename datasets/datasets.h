@@ -388,12 +388,13 @@ VITC_API bool datasets_feed_is_bad(const datasets_feed *feed, size_t image);
 /* Whether batches from now on are mixed, as options.mixing says, or not at all; a new feed mixes.
  */
 VITC_API void datasets_feed_mix(datasets_feed *feed, bool mixed);
-/* The augmented picture of an image before it is normalized and mixed, and its label, for people to
- * look at. */
-VITC_API VITC_MUST_CHECK vitc_status datasets_feed_picture(imgio_image *image, uint32_t *label,
-                                                           const datasets_feed *feed,
-                                                           uint32_t epoch, uint64_t from,
-                                                           const vitc_log *log);
+/* The batch that datasets_feed_batch would give, as `count` pictures for people to look at: erased
+ * and mixed as it is, each pixel rounded to 8 bits. targets[count][K] as there. Each picture is to
+ * be freed with imgio_image_free; after a failure there is none. */
+VITC_API VITC_MUST_CHECK vitc_status datasets_feed_pictures(imgio_image *images, float *targets,
+                                                            datasets_feed *feed, uint32_t epoch,
+                                                            uint64_t from, uint32_t count,
+                                                            const vitc_log *log);
 
 /* ---- what is measured ---- */
 

@@ -365,19 +365,26 @@ vitc_status datasets_feed_batch(datasets_feed *feed, float *rows, size_t image_s
 
 /* ---- for people to look at ---- */
 
-vitc_status datasets_feed_picture(imgio_image *image, uint32_t *label, const datasets_feed *feed,
-                                  uint32_t epoch, uint64_t from, const vitc_log *log)
+vitc_status datasets_feed_pictures(imgio_image *images, float *targets, datasets_feed *feed,
+                                   uint32_t epoch, uint64_t from, uint32_t count,
+                                   const vitc_log *log)
 {
-    *image = (imgio_image){0};
-    if (epoch >= EPOCHS || from >= feed->count)
-        return vitc_fail(log, VITC_ERR_ARGUMENT, "image %llu of epoch %u: an epoch has %zu images",
-                         (unsigned long long)from, epoch, feed->count);
-    if (feed->ordered && feed->epoch == epoch)
-        return make_picture(image, label, feed, epoch, feed->order[from], log);
-    uint32_t *order = calloc(feed->count, sizeof *order);
-    if (order == NULL) return vitc_fail_memory(log, "the order of the images");
-    datasets_shuffle(order, feed->count, feed->options.seed, epoch);
-    const vitc_status status = make_picture(image, label, feed, epoch, order[from], log);
-    free(order);
+    const datasets_rows *layout = &feed->layout;
+    size_t size;
+    for (uint32_t i = 0; i < count; i++) images[i] = (imgio_image){0};
+    float *rows = vitc_size_mul(count, feed->image_size, &size) && size <= SIZE_MAX / sizeof *rows
+                      ? calloc(vitc_size_max(size, 1), sizeof *rows)
+                      : NULL;
+    if (rows == NULL) return vitc_fail_memory(log, "pictures of a batch");
+    vitc_status status =
+        datasets_feed_batch(feed, rows, feed->image_size, targets, epoch, from, count, log);
+    for (uint32_t i = 0; i < count && status == VITC_OK; i++)
+        status = patches_restore_image(&images[i], rows + i * feed->image_size, layout->row_stride,
+                                       layout->grid_height * layout->patch,
+                                       layout->grid_width * layout->patch, layout->patch,
+                                       &feed->levels, log);
+    free(rows);
+    if (status == VITC_OK) return VITC_OK;
+    for (uint32_t i = 0; i < count; i++) imgio_image_free(&images[i]);
     return status;
 }

@@ -167,6 +167,15 @@ VITC_API VITC_MUST_CHECK vitc_status patches_extract_image(float *rows, size_t r
                                                            const patches_levels *levels,
                                                            const vitc_log *log);
 
+/* And back: the picture of height x width that such rows come from, each pixel the nearest of the
+ * 256 levels whatever has been done to the rows since. The picture is created, to be freed with
+ * imgio_image_free; the errors are the same, and VITC_ERR_MEMORY. */
+VITC_API VITC_MUST_CHECK vitc_status patches_restore_image(imgio_image *image, const float *rows,
+                                                           size_t row_stride, uint32_t height,
+                                                           uint32_t width, uint32_t patch,
+                                                           const patches_levels *levels,
+                                                           const vitc_log *log);
+
 /* The same rows from a C x H x W tensor that is normalized already; the same errors. */
 VITC_API VITC_MUST_CHECK vitc_status patches_extract_tensor(float *rows, size_t row_stride,
                                                             const float *tensor, uint32_t height,

@@ -74,6 +74,33 @@ vitc_status patches_extract_image(float *rows, size_t row_stride, const imgio_im
     return VITC_OK;
 }
 
+/* The 8-bit value that x is the level of, or is nearest to. */
+static uint8_t value_of_level(float x, const float *table)
+{
+    const float value = (x - table[0]) / (table[255] - table[0]) * 255;
+    if (!(value > 0)) return 0;
+    return value < 255 ? (uint8_t)(value + 0.5F) : 255;
+}
+
+vitc_status patches_restore_image(imgio_image *image, const float *rows, size_t row_stride,
+                                  uint32_t height, uint32_t width, uint32_t patch,
+                                  const patches_levels *levels, const vitc_log *log)
+{
+    *image = (imgio_image){0};
+    VITC_TRY(check_grid(row_stride, height, width, patch, log));
+    VITC_TRY(imgio_image_create(image, width, height, log));
+    const size_t p = patch, grid_width = width / p;
+    for (size_t y = 0; y < height; y++)
+        for (size_t x = 0; x < width; x++) {
+            const float *row = rows + (y / p * grid_width + x / p) * row_stride;
+            uint8_t *pixel = image->pixels + (y * width + x) * PATCHES_CHANNELS;
+            for (size_t c = 0; c < PATCHES_CHANNELS; c++)
+                pixel[levels->source[c]] =
+                    value_of_level(row[(c * p + y % p) * p + x % p], levels->table[c]);
+        }
+    return VITC_OK;
+}
+
 vitc_status patches_extract_tensor(float *rows, size_t row_stride, const float *tensor,
                                    uint32_t height, uint32_t width, uint32_t patch,
                                    const vitc_log *log)

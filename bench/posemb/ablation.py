@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -68,10 +69,11 @@ def train(vitc, data, options, seed, arguments):
             *(str(vitc), "train", str(data), "--out", f"{folder}/run", "--json"),
             *(*RECIPE, *options, "--seed", str(seed), "--max-steps", str(arguments.steps)),
             *("--epochs", "1000", "--precision", arguments.precision),
+            *(["--threads", str(arguments.threads)] if arguments.threads else []),
         ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
-            sys.exit(f"{' '.join(command)}\n{done.stderr}")
+            raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
         record = json.loads(Path(folder, "run", "metrics.jsonl").read_text().splitlines()[-1])
     return {
         "accuracy": record["validation"]["accuracy"],
@@ -230,8 +232,11 @@ def main():
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    parser.add_argument("--threads", type=int, help="of each run; results do not depend on them")
     parser.add_argument("--out", type=Path, default=HERE)
     arguments = parser.parse_args()
+    arguments.vitc = arguments.vitc.resolve()
     if not shutil.which(arguments.vitc):
         sys.exit(f"{arguments.vitc} is not there: build it, or say where it is with --vitc")
     setting = {
@@ -245,13 +250,17 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / "results.json"
     results = load(path, setting)
-    for seed in seeds:  # all of one seed first, so that a part of the runs is a comparison already
-        for name, options in variants():
-            run = f"{name} {seed}"
-            if run in results["runs"]:
-                continue
-            results["runs"][run] = train(arguments.vitc, arguments.data, options, seed, arguments)
-            print(run, percent(results["runs"][run]["accuracy"]), flush=True)
+    # All of one seed first, so that a part of the runs is a comparison already.
+    runs = [(name, options, seed) for seed in seeds for name, options in variants()]
+    left = [run for run in runs if f"{run[0]} {run[2]}" not in results["runs"]]
+
+    def measure(run):
+        return run, train(arguments.vitc, arguments.data, run[1], run[2], arguments)
+
+    with ThreadPool(arguments.jobs) as pool:
+        for (name, _, seed), result in pool.imap_unordered(measure, left):
+            results["runs"][f"{name} {seed}"] = result
+            print(name, seed, percent(result["accuracy"]), flush=True)
             save(path, results)
     (arguments.out / "accuracy.svg").write_text(chart(results, seeds))
     (arguments.out / "RESULTS.md").write_text(report(results, seeds, arguments))

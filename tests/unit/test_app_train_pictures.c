@@ -256,8 +256,9 @@ static void sheet_has_the_pictures(void **state)
     (void)state;
     imgio_image images[4] = {plain(32, 32, 200), plain(32, 32, 150), plain(32, 32, 201),
                              plain(32, 32, 202)};
-    const char *const labels[] = {"cat", NULL, "a very long class name", "p\xc3\xa9lican"};
-    assert_int_equal(app_train_sheet_write("sheet.png", images, labels, 4, &settings),
+    static const char *const text[] = {"cat", NULL, "a very long class name", "p\xc3\xa9lican"};
+    const app_sheet_labels labels = {.text = text, .lines = 1};
+    assert_int_equal(app_train_sheet_write("sheet.png", images, 4, &labels, &settings),
                      APP_EXIT_DONE);
     imgio_image sheet = read_sheet();
     assert_int_equal(sheet.width, 8 + 3 * 136);
@@ -268,7 +269,7 @@ static void sheet_has_the_pictures(void **state)
             for (uint32_t u = 0; u < 128; u++)
                 assert_memory_equal(pixel(&sheet, x + u, y + v), pixel(&images[i], u / 4, v / 4),
                                     3);
-        assert_true((count_dark(&sheet, x, y + 128, 128, 11) > 0) == (labels[i] != NULL));
+        assert_true((count_dark(&sheet, x, y + 128, 128, 11) > 0) == (text[i] != NULL));
         /* A label stays below its own picture. */
         assert_int_equal(count_dark(&sheet, x + 128, 0, 8, sheet.height), 0);
     }
@@ -276,11 +277,30 @@ static void sheet_has_the_pictures(void **state)
     for (int i = 0; i < 4; i++) imgio_image_free(&images[i]);
 }
 
+static void labels_have_as_many_lines_as_there_are(void **state)
+{
+    (void)state;
+    imgio_image images[2] = {plain(128, 128, 200), plain(128, 128, 200)};
+    static const char *const text[] = {"70% cat", "30% dog", "truck", ""};
+    const app_sheet_labels labels = {.text = text, .lines = 2};
+    assert_int_equal(app_train_sheet_write("sheet.png", images, 2, &labels, &settings),
+                     APP_EXIT_DONE);
+    imgio_image sheet = read_sheet();
+    assert_int_equal(sheet.height, 8 + 128 + 2 * 22 + 8); /* letters twice as large: they fit */
+    for (uint32_t i = 0; i < 4; i++)
+        assert_true((count_dark(&sheet, 8 + i / 2 * 136, 136 + i % 2 * 22, 128, 22) > 0) ==
+                    (text[i][0] != 0));
+    imgio_image_free(&sheet);
+    for (int i = 0; i < 2; i++) imgio_image_free(&images[i]);
+}
+
 static void sheet_of_one_large_picture(void **state)
 {
     (void)state;
     imgio_image image = plain(1024, 10, 100);
-    assert_int_equal(app_train_sheet_write("sheet.png", &image, NULL, 1, &settings), APP_EXIT_DONE);
+    const app_sheet_labels none = {0};
+    assert_int_equal(app_train_sheet_write("sheet.png", &image, 1, &none, &settings),
+                     APP_EXIT_DONE);
     imgio_image sheet = read_sheet();
     assert_int_equal(sheet.width, 256 + 16);
     assert_int_equal(sheet.height, 3 + 16);
@@ -317,7 +337,8 @@ static void letters_are_drawn(void **state)
 static vitc_status attempt(void *user)
 {
     const char *const label = "one";
-    int result = app_train_sheet_write("sheet.png", user, &label, 1, &settings);
+    const app_sheet_labels labels = {.text = &label, .lines = 1};
+    int result = app_train_sheet_write("sheet.png", user, 1, &labels, &settings);
     if (result == APP_EXIT_DONE)
         result = app_train_curves_write("results.svg", "run", NULL, records, 1, 0, &settings);
     return result == APP_EXIT_DONE ? VITC_OK : VITC_ERR_MEMORY;
@@ -339,13 +360,11 @@ static void survives_without_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {in_folder(curves_show_the_numbers),
-                                       in_folder(curves_mark_the_best),
-                                       in_folder(curves_of_a_run_that_goes_on),
-                                       in_folder(curves_leave_out_what_was_not_measured),
-                                       in_folder(sheet_has_the_pictures),
-                                       in_folder(sheet_of_one_large_picture),
-                                       in_folder(letters_are_drawn),
-                                       in_folder(survives_without_memory)};
+    const struct CMUnitTest tests[] = {
+        in_folder(curves_show_the_numbers),      in_folder(curves_mark_the_best),
+        in_folder(curves_of_a_run_that_goes_on), in_folder(curves_leave_out_what_was_not_measured),
+        in_folder(sheet_has_the_pictures),       in_folder(labels_have_as_many_lines_as_there_are),
+        in_folder(sheet_of_one_large_picture),   in_folder(letters_are_drawn),
+        in_folder(survives_without_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,7 @@
 /* Batches to train on: the same numbers as its steps give one by one, however an epoch is cut and
  * whoever makes them; and what bad images get. */
+#include <math.h>
+
 #include "test_datasets_pictures.h"
 #include "test_malloc_fail.h"
 #include "vitc_log.h"
@@ -255,37 +257,71 @@ static void all_kinds_of_sets_feed_the_same(void **state)
     free(expected);
 }
 
+/* Without erasing and mixing, the augmented pictures themselves. */
 static void pictures_are_those_that_are_trained_on(void **state)
 {
     (void)state;
     enum { COUNT = 6 };
     put_set("set", COUNT);
     datasets_index *index = make_index("set");
-    const datasets_feed_options options = make_options(1);
+    datasets_feed_options options = make_options(1);
+    options.augmentation.erase = 0;
+    options.mixing.probability = 0;
     datasets_feed *feed = make_feed(index, &options);
     uint32_t order[COUNT];
+    imgio_image pictures[COUNT];
+    float targets[COUNT * TARGETS];
     datasets_shuffle(order, COUNT, options.seed, 2);
-    uint32_t label;
-    for (int cached = 0; cached < 2; cached++) {
-        for (size_t i = 0; i < COUNT; i++) {
-            imgio_image image, expected, picture;
-            assert_int_equal(datasets_index_image(&image, index, order[i], NULL, NULL), VITC_OK);
-            assert_int_equal(datasets_augment_image(&expected, &image, &options.augmentation,
-                                                    options.seed, 2, order[i], NULL),
-                             VITC_OK);
-            assert_int_equal(datasets_feed_picture(&picture, &label, feed, 2, i, NULL), VITC_OK);
-            assert_true(picture_equal(&picture, &expected));
-            assert_int_equal(label, datasets_index_label(index, order[i]));
-            imgio_image_free(&image);
-            imgio_image_free(&expected);
-            imgio_image_free(&picture);
-        }
-        float rows[2 * IMAGE], targets[2 * TARGETS];
-        assert_int_equal(datasets_feed_batch(feed, rows, IMAGE, targets, 2, 0, 2, NULL), VITC_OK);
+    assert_int_equal(datasets_feed_pictures(pictures, targets, feed, 2, 2, 4, NULL), VITC_OK);
+    for (size_t i = 0; i < 4; i++) {
+        const uint32_t which = order[2 + i];
+        imgio_image image, expected;
+        assert_int_equal(datasets_index_image(&image, index, which, NULL, NULL), VITC_OK);
+        assert_int_equal(datasets_augment_image(&expected, &image, &options.augmentation,
+                                                options.seed, 2, which, NULL),
+                         VITC_OK);
+        assert_true(picture_equal(&pictures[i], &expected));
+        assert_true(targets[i * TARGETS + datasets_index_label(index, which)] > 0.9F);
+        imgio_image_free(&image);
+        imgio_image_free(&expected);
+        imgio_image_free(&pictures[i]);
     }
-    imgio_image none;
-    assert_int_equal(datasets_feed_picture(&none, &label, feed, 2, COUNT, NULL), VITC_ERR_ARGUMENT);
-    assert_null(none.pixels);
+    assert_int_equal(datasets_feed_pictures(pictures, targets, feed, 2, 4, 4, NULL),
+                     VITC_ERR_ARGUMENT);
+    assert_null(pictures[0].pixels);
+    datasets_feed_free(feed);
+    datasets_index_free(index);
+}
+
+/* With both, what the rows of the same batch show, to the nearest of 256 levels. */
+static void pictures_are_erased_and_mixed_as_their_batch(void **state)
+{
+    (void)state;
+    enum { COUNT = 12 };
+    put_set("set", COUNT);
+    datasets_index *index = make_index("set");
+    datasets_feed_options options = make_options(1);
+    options.augmentation.erase = 1;
+    options.augmentation.erase_noise = false;
+    options.mixing.probability = 1;
+    datasets_feed *feed = make_feed(index, &options);
+    static float rows[COUNT * IMAGE], targets[COUNT * TARGETS], again[COUNT * TARGETS];
+    imgio_image pictures[COUNT];
+    patches_levels levels;
+    patches_levels_init(&levels, &options.preprocess);
+    assert_int_equal(datasets_feed_batch(feed, rows, IMAGE, targets, 0, 0, COUNT, NULL), VITC_OK);
+    assert_int_equal(datasets_feed_pictures(pictures, again, feed, 0, 0, COUNT, NULL), VITC_OK);
+    assert_memory_equal(targets, again, sizeof targets);
+    for (size_t i = 0; i < COUNT; i++) {
+        static float shown[IMAGE];
+        assert_int_equal(patches_extract_image(shown, ROW, &pictures[i], PATCH, &levels, NULL),
+                         VITC_OK);
+        for (size_t k = 0; k < IMAGE; k++) {
+            const float *table = levels.table[k / (PATCH * PATCH) % 3];
+            assert_true(fabsf(shown[k] - rows[i * IMAGE + k]) < 0.51F * (table[1] - table[0]));
+        }
+        imgio_image_free(&pictures[i]);
+    }
     datasets_feed_free(feed);
     datasets_index_free(index);
 }
@@ -297,7 +333,8 @@ static void assert_decoded(const datasets_index *index, datasets_feed_options op
 {
     imgio_decode_options decode = imgio_decode_options_default();
     imgio_image image, expected, picture;
-    uint32_t label;
+    float targets[TARGETS];
+    options.augmentation.erase = 0;
     decode.fast = least > 0;
     decode.min_width = decode.min_height = least;
     options.decode.fast = true;
@@ -306,7 +343,7 @@ static void assert_decoded(const datasets_index *index, datasets_feed_options op
         datasets_augment_image(&expected, &image, &options.augmentation, options.seed, 0, 0, NULL),
         VITC_OK);
     datasets_feed *feed = make_feed(index, &options);
-    assert_int_equal(datasets_feed_picture(&picture, &label, feed, 0, 0, NULL), VITC_OK);
+    assert_int_equal(datasets_feed_pictures(&picture, targets, feed, 0, 0, 1, NULL), VITC_OK);
     assert_true(picture_equal(&picture, &expected));
     datasets_feed_free(feed);
     imgio_image_free(&image);
@@ -538,16 +575,15 @@ static vitc_status feed_all(void *user)
     float rows[4 * IMAGE], targets[4 * TARGETS];
     datasets_index *index;
     datasets_feed *feed;
-    imgio_image picture = {0};
+    imgio_image pictures[2] = {{0}};
     uint64_t bad;
-    uint32_t label;
     VITC_TRY(datasets_index_create(&index, &path, 1, &walked, 0, &bad, NULL, NULL, NULL));
     vitc_status status = datasets_feed_create(&feed, index, &options, NULL);
     if (status == VITC_OK) status = datasets_feed_batch(feed, rows, IMAGE, targets, 0, 0, 4, NULL);
-    if (status == VITC_OK) status = datasets_feed_picture(&picture, &label, feed, 1, 0, NULL);
+    if (status == VITC_OK) status = datasets_feed_pictures(pictures, targets, feed, 1, 0, 2, NULL);
     /* What memory ran out for is no bad image. */
     if (feed != NULL && datasets_feed_bad(feed) != 0) status = VITC_ERR_INTERNAL;
-    imgio_image_free(&picture);
+    for (int i = 0; i < 2; i++) imgio_image_free(&pictures[i]);
     datasets_feed_free(feed);
     datasets_index_free(index);
     return status;
@@ -569,6 +605,7 @@ int main(void)
         TEST(pairs_are_mixed_and_odd_ends_are_not),
         TEST(all_kinds_of_sets_feed_the_same),
         TEST(pictures_are_those_that_are_trained_on),
+        TEST(pictures_are_erased_and_mixed_as_their_batch),
         TEST(large_photos_are_decoded_as_far_as_crops_need),
         TEST(bad_images_are_replaced_and_told_once),
         TEST(where_all_are_bad_that_is_an_error),
