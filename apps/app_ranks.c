@@ -17,6 +17,7 @@ static struct {
     vit_dist *left; /* while this process works alone: what dist is otherwise */
     vitc_log log;
     char name[128];
+    int local; /* on this machine; 0 until there are any */
     uint64_t seen;
 } ranks;
 
@@ -34,12 +35,12 @@ static int outcome(vitc_status status)
 
 /* ---- beginning and end ---- */
 
-/* Ranks on one machine share its CPUs, unless their launcher gave each its own, or the user said
- * how many threads there are to be. */
-static int choose_threads(app_settings *settings)
+/* Ranks on one machine share its memory, and its CPUs unless their launcher gave each its own, or
+ * the user said how many threads there are to be. */
+static int share_machine(app_settings *settings)
 {
     double share;
-    const vitc_status status = vit_dist_cpu_share(&share, ranks.dist, &ranks.log);
+    const vitc_status status = vit_dist_share(&ranks.local, &share, ranks.dist, &ranks.log);
     if (status != VITC_OK) return outcome(status);
     if (settings->threads != 0 || getenv("VITC_THREADS") != NULL ||
         getenv("OMP_NUM_THREADS") != NULL)
@@ -60,7 +61,7 @@ int app_ranks_start(app_settings *settings)
                  vit_dist_host(ranks.dist));
         settings->quiet = true;
     }
-    return choose_threads(settings);
+    return share_machine(settings);
 }
 
 int app_ranks_finish(int exit_status)
@@ -86,6 +87,11 @@ int app_ranks_number(void)
 int app_ranks_size(void)
 {
     return vit_dist_size(ranks.dist);
+}
+
+int app_ranks_local(void)
+{
+    return ranks.local > 0 ? ranks.local : 1;
 }
 
 const char *app_ranks_name(void)

@@ -28,6 +28,7 @@ int app_ranks_finish(int exit_status);
 bool app_ranks_first(void);
 int app_ranks_number(void); /* of this process, from 0 */
 int app_ranks_size(void);
+int app_ranks_local(void); /* of them on this machine, this one included */
 /* "", or for all but the first what their messages begin with: "rank 1 on node7: ". */
 const char *app_ranks_name(void);
 

@@ -79,7 +79,7 @@ typedef struct app_train {
     vitc_json *told; /* of the state that the run goes on from: what it says of the run; recipe
                         texts live there */
     vitc_json *description; /* of this run, as states say it */
-    const char *kernels;    /* the kernel row in use, which last bits depend on */
+    char kernels[128];      /* what multiplies, which last bits depend on */
     char *name;             /* of the model */
     app_list exports;       /* "hf", "timm" */
 

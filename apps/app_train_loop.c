@@ -38,8 +38,7 @@ static bool is_last(const app_train *t, double share)
 }
 
 /* Adds the gradients of images of the epoch under way, of the step's `images`, to what is there. */
-static vitc_status run_pass(app_train *t, app_train_tally *tally, range r, uint64_t images,
-                            uint64_t number)
+static vitc_status run_pass(app_train *t, app_train_tally *tally, range r, uint64_t images)
 {
     app_train_progress *p = &t->progress;
     float *rows = vit_trainer_patches(t->trainer, 0);
@@ -51,8 +50,9 @@ static vitc_status run_pass(app_train *t, app_train_tally *tally, range r, uint6
     vitc_status status =
         datasets_feed_batch(t->feed, rows, stride, t->targets, p->epoch, r.from, r.count, &t->log);
     if (status == VITC_OK)
-        status = vit_trainer_run(t->trainer, &pass, t->targets, r.count, 1 / (float)images, number,
-                                 &t->log);
+        status =
+            vit_trainer_run(t->trainer, &pass, t->targets, r.count, 1 / (float)images,
+                            (uint64_t)p->epoch * datasets_index_count(t->index) + r.from, &t->log);
     if (status != VITC_OK) return status;
     tally->loss += pass.loss * r.count;
     tally->right += pass.right;
@@ -71,8 +71,7 @@ static vitc_status run_passes(app_train *t, app_train_tally *tally, range step)
         const uint64_t part = (uint64_t)app_ranks_number() * passes + i;
         const range r = part_of(step.from, step.count, part, parts);
         t->sums.expected = i + 1 == passes;
-        const vitc_status status =
-            run_pass(t, tally, r, step.count, t->progress.step * parts + part);
+        const vitc_status status = run_pass(t, tally, r, step.count);
         if (status != VITC_OK) return status;
     }
     return VITC_OK;

@@ -66,7 +66,7 @@ static int check_memory(const app_train *t)
 {
     char needed[32], there[32];
     /* a tenth is left to validation and to pictures that are being decoded */
-    const uint64_t available = vitc_memory_available() / 10 * 9;
+    const uint64_t available = vitc_memory_available() / 10 * 9 / (uint64_t)app_ranks_local();
     if (fits(t, t->recipe.batch, available)) return APP_EXIT_DONE;
     const uint64_t batch = largest_batch(t, available);
     const uint64_t size = needed_memory(t, t->recipe.batch);

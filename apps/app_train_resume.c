@@ -72,6 +72,19 @@ static bool put_data(vitc_json *o, const app_train *t)
     return vitc_json_set(o, "validation", validation) && good;
 }
 
+/* The same text on two machines: the same arithmetic. */
+static int find_kernels(app_train *t)
+{
+    vit_runtime_info info;
+    const vitc_status status = vit_runtime_describe(&info, (int)t->settings->threads, &t->log);
+    if (status != VITC_OK) return app_exit_status(status);
+    const bool bf16 = t->recipe.precision == VIT_PRECISION_BF16;
+    snprintf(t->kernels, sizeof t->kernels, "%s%s%s, BLIS %s for %s", info.kernel_row,
+             bf16 ? ", bf16 by " : "", bf16 ? info.bf16_kernel : "", info.blis_version,
+             info.blis_config);
+    return APP_EXIT_DONE;
+}
+
 int app_train_describe(app_train *t)
 {
     vitc_json *o = vitc_json_object();
@@ -84,10 +97,7 @@ int app_train_describe(app_train *t)
         return no_memory();
     }
     t->description = o;
-    vit_runtime_info info;
-    const vitc_status status = vit_runtime_describe(&info, (int)t->settings->threads, &t->log);
-    t->kernels = status == VITC_OK ? info.kernel_row : "";
-    return app_exit_status(status);
+    return find_kernels(t);
 }
 
 /* What the last bits of numbers depend on, and where the run was begun. */
@@ -424,7 +434,7 @@ int app_train_resume_compare(app_train *t)
     return result;
 }
 
-/* What makes no other run, but other last bits, and of several ranks other random numbers. */
+/* What makes no other run, but other last bits. */
 static void warn_of_changes(const app_train *t)
 {
     const char *kernels = vitc_json_string(vitc_json_get(t->told, "kernels"), t->kernels);

@@ -371,6 +371,7 @@ typedef struct vit_runtime_info {
     char features[128];       /* what CPU and OS offer of it: "avx2 avx512 avx512-vnni ..." */
     const char *kernel_row;   /* the row that models loaded now get */
     char kernel_reason[96];   /* why: "best that CPU and OS support", "VITC_ISA" */
+    const char *bf16_kernel;  /* what multiplies bf16 in that row: rows of one name differ in it */
     const char *blis_version; /* "0.9.0" */
     const char *blis_config;  /* what BLIS runs with: "skx", "haswell", "generic", ... */
     char blis_reason[96];     /* why: "set by vitc for this CPU", "BLIS_ARCH_TYPE", ... */

@@ -99,11 +99,12 @@ typedef struct vit_pass {
 } vit_pass;
 
 /* Forward and backward: adds to the gradients those of scale * (sum over images of the
- * cross-entropy of logits[b] against targets[b][K], which are probabilities). `number` makes what
- * is left out another in every pass. Allocates nothing. VITC_ERR_ARGUMENT for more images than
- * the batch. VITC_ERR_INTERNAL when the loss or a gradient is not finite, naming the image, the
- * parameter or the block that it comes from: the gradients are then of no use, the parameters as
- * they were. */
+ * cross-entropy of logits[b] against targets[b][K], which are probabilities). `number`
+ * is that of the first of them among all images that a run sees: what is left out of an image
+ * follows from it and the seed, however a run is cut into batches. Allocates nothing.
+ * VITC_ERR_ARGUMENT for more images than the batch. VITC_ERR_INTERNAL when the loss or a gradient
+ * is not finite, naming the image, the parameter or the block that it comes from: the gradients are
+ * then of no use, the parameters as they were. */
 VITC_API VITC_MUST_CHECK vitc_status vit_trainer_run(vit_trainer *trainer, vit_pass *pass,
                                                      const float *targets, uint32_t batch,
                                                      float scale, uint64_t number,

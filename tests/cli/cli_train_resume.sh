@@ -96,6 +96,10 @@ run train --out stopped --resume
 exits 0
 check "nothing is left to do: the same models" is_whole stopped
 
+VITC_ISA=ref run train --out stopped --resume
+exits 0
+err_has "stopped: begun with the kernels"
+
 # ---- other options, other data ----
 cp -r stopped other
 run train --out other --resume --lr 0.5 --epochs 9 --drop-path 0

@@ -407,6 +407,65 @@ static void creating_survives_without_memory(void **unused)
     assert_true(malloc_fail_each(create, &config) >= 4);
 }
 
+/* ---- what is left out ---- */
+
+/* |a - b| / |a| */
+static double distance(const float *a, const float *b, size_t count)
+{
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < count; i++) {
+        difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        size += (double)a[i] * (double)a[i];
+    }
+    return sqrt(difference / size);
+}
+
+/* Cut into other batches, each image has the same left out: the gradients are those of one batch.
+ */
+static void what_is_left_out_follows_the_image(void **unused)
+{
+    (void)unused;
+    enum { IMAGES = 6, FIRST = 4, NUMBER = 7 };
+    const vit_config config = testing();
+    vit_train_options options = options_for(IMAGES, 2);
+    options.drop_path = 0.3F;
+    options.dropout = 0.2F;
+    options.patch_dropout = 0.5F;
+    vit_trainer *trainer = make_trainer(&config, &options);
+    randomize(trainer);
+    random_images(trainer, IMAGES, 5);
+    float *targets = random_targets(&config, IMAGES, 6);
+    const size_t count = vit_trainer_count(trainer), floats = patch_floats(&config);
+    float *whole = malloc(count * sizeof *whole), *rest = malloc(2 * floats * sizeof *rest);
+    assert_non_null(whole);
+    assert_non_null(rest);
+    for (uint32_t b = FIRST; b < IMAGES; b++)
+        memcpy(rest + (b - FIRST) * floats, vit_trainer_patches(trainer, b), floats * sizeof *rest);
+    vit_pass pass;
+    assert_int_equal(vit_trainer_run(trainer, &pass, targets, IMAGES, 1, NUMBER, &log_lines),
+                     VITC_OK);
+    memcpy(whole, vit_trainer_gradients(trainer), count * sizeof *whole);
+    for (int same = 0; same < 2; same++) {
+        const uint64_t number = NUMBER + (same != 0 ? FIRST : 0);
+        vit_trainer_zero_gradients(trainer);
+        random_images(trainer, IMAGES, 5);
+        assert_int_equal(vit_trainer_run(trainer, &pass, targets, FIRST, 1, NUMBER, &log_lines),
+                         VITC_OK);
+        for (uint32_t b = FIRST; b < IMAGES; b++)
+            memcpy(vit_trainer_patches(trainer, b - FIRST), rest + (b - FIRST) * floats,
+                   floats * sizeof *rest);
+        assert_int_equal(vit_trainer_run(trainer, &pass, targets + FIRST * config.classes,
+                                         IMAGES - FIRST, 1, number, &log_lines),
+                         VITC_OK);
+        const double apart = distance(whole, vit_trainer_gradients(trainer), count);
+        assert_true(same != 0 ? apart < 1e-5 : apart > 1e-2);
+    }
+    free(whole);
+    free(rest);
+    free(targets);
+    vit_trainer_free(trainer);
+}
+
 /* ---- learning ---- */
 
 enum { CLASSES = 4 };
@@ -449,7 +508,7 @@ static void a_small_model_learns(void **unused)
             vit_pass pass;
             vit_trainer_zero_gradients(trainer);
             assert_int_equal(vit_trainer_run(trainer, &pass, targets, IMAGES, 1.0f / IMAGES,
-                                             (uint64_t)step, &log_lines),
+                                             (uint64_t)step * IMAGES, &log_lines),
                              VITC_OK);
             assert_int_equal(vit_optimizer_step(optimizer, vit_trainer_parameters(trainer),
                                                 vit_trainer_gradients(trainer), 1e-2, NULL,
@@ -476,6 +535,7 @@ int main(void)
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(recomputing_changes_no_bit),
         cmocka_unit_test(smaller_batches_are_batches),
+        cmocka_unit_test(what_is_left_out_follows_the_image),
         cmocka_unit_test(passes_tell_loss_and_hits),
         cmocka_unit_test(what_is_left_out_repeats),
         cmocka_unit_test(what_is_kept_is_scaled_up),

@@ -38,6 +38,7 @@ vitc_status vit_runtime_describe(vit_runtime_info *info, int threads, const vitc
     list_features(info->features, sizeof info->features);
     info->kernel_row = kernels.name;
     snprintf(info->kernel_reason, sizeof info->kernel_reason, "%s", kernels.reason);
+    info->bf16_kernel = kernels.bf16.name;
     const bool blis = kernels.f32.blis_kernel != NULL;
     const vit_blis_info b = vit_blis_describe();
     info->blis_version = blis ? b.version : "none";

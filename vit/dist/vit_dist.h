@@ -36,9 +36,11 @@ int vit_dist_rank(const vit_dist *dist);
 int vit_dist_size(const vit_dist *dist);
 const char *vit_dist_host(const vit_dist *dist); /* the machine's name; "" for NULL */
 
-/* The part of the CPUs this process may run on, above 0 to 1, that is its own when those ranks on
- * this machine that may run on the same ones share them evenly. All ranks call it. */
-VITC_MUST_CHECK vitc_status vit_dist_cpu_share(double *share, vit_dist *dist, const vitc_log *log);
+/* *ranks: how many ranks are on this machine. *cpus: the part of the CPUs this process may run on,
+ * above 0 to 1, that is its own when those of them that may run on the same ones share them evenly.
+ * All ranks call it. */
+VITC_MUST_CHECK vitc_status vit_dist_share(int *ranks, double *cpus, vit_dist *dist,
+                                           const vitc_log *log);
 
 /* *value becomes the largest of all ranks'. All ranks call it, and so each waits for all. */
 VITC_MUST_CHECK vitc_status vit_dist_agree(int *value, vit_dist *dist, const vitc_log *log);

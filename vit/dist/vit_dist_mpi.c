@@ -189,10 +189,11 @@ static int sums_kept(const vit_dist *d)
 vitc_status vit_dist_sum_push(vit_dist *d, const vitc_log *log)
 {
     int done;
-    if (d == NULL || d->sum_count == 0) return VITC_OK;
-    /* One test makes MPI go on with everything that is under way. */
-    MPI_Request *newest = &d->sums[(d->sum_count - 1) % VIT_DIST_SUMS];
-    return check(MPI_Test(newest, &done, MPI_STATUS_IGNORE), sums_what, log);
+    if (d == NULL) return VITC_OK;
+    /* A test makes MPI go on with what is under way, unless it is of a request that is complete. */
+    for (int i = 0; i < sums_kept(d); i++)
+        VITC_TRY(check(MPI_Test(&d->sums[i], &done, MPI_STATUS_IGNORE), sums_what, log));
+    return VITC_OK;
 }
 
 vitc_status vit_dist_sum_finish(vit_dist *d, const vitc_log *log)
@@ -216,25 +217,27 @@ static int list_cpus(vit_dist *d)
     return cpus;
 }
 
-vitc_status vit_dist_cpu_share(double *share, vit_dist *d, const vitc_log *log)
+vitc_status vit_dist_share(int *ranks, double *cpus, vit_dist *d, const vitc_log *log)
 {
-    static const char what[] = "sharing of CPUs";
+    static const char what[] = "sharing of a machine";
     MPI_Comm machine;
     MPI_Request request;
-    *share = 1;
+    *ranks = 1;
+    *cpus = 1;
     if (d == NULL) return VITC_OK;
-    const int cpus = list_cpus(d);
+    const int count = list_cpus(d);
     VITC_TRY(
         check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine),
               what, log));
+    VITC_TRY(check(MPI_Comm_size(machine, ranks), what, log));
     VITC_TRY(
         check(MPI_Iallreduce(d->cpus, d->users, CPUS_MOST, MPI_INT, MPI_SUM, machine, &request),
               what, log));
     VITC_TRY(wait_for(&request, what, d, log));
     VITC_TRY(check(MPI_Comm_free(&machine), what, log));
-    if (cpus > 0) *share = 0;
-    for (int c = 0; c < CPUS_MOST && cpus > 0; c++)
-        if (d->cpus[c] != 0) *share += 1.0 / d->users[c] / cpus;
+    if (count > 0) *cpus = 0;
+    for (int c = 0; c < CPUS_MOST && count > 0; c++)
+        if (d->cpus[c] != 0) *cpus += 1.0 / d->users[c] / count;
     return VITC_OK;
 }
 

@@ -44,11 +44,12 @@ const char *vit_dist_host(const vit_dist *dist)
     return "";
 }
 
-vitc_status vit_dist_cpu_share(double *share, vit_dist *dist, const vitc_log *log)
+vitc_status vit_dist_share(int *ranks, double *cpus, vit_dist *dist, const vitc_log *log)
 {
     (void)dist;
     (void)log;
-    *share = 1;
+    *ranks = 1;
+    *cpus = 1;
     return VITC_OK;
 }
 

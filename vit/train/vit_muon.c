@@ -24,44 +24,62 @@ static size_t matrix_size(size_t rows, size_t cols)
     return vitc_size_round_up(rows * cols * sizeof(float), VITC_ALIGNMENT);
 }
 
-vit_muon_layout vit_muon_reserve(vitc_arena *arena, const vit_gemm *gemm, size_t rows, size_t cols,
-                                 int threads)
+/* For a product of `tokens` rows of `in` numbers with `out` others. */
+static void extend_product(vit_muon_extent *e, const vit_gemm *gemm, size_t tokens, size_t out,
+                           size_t in)
 {
-    vit_muon_layout l = {.rows = vitc_size_min(rows, cols), .cols = vitc_size_max(rows, cols)};
-    size_t x = matrix_size(l.rows, l.cols), square = matrix_size(l.rows, l.rows);
-    /* Products: X X^T and A A^T with the rows as tokens, and polynomial * X. */
-    l.weights_size = vitc_size_max(vit_linear_packed_size(gemm, l.rows, l.cols),
-                                   vit_linear_packed_size(gemm, l.cols, l.rows));
-    l.tokens_size = vit_op_linear_packed(gemm, l.rows, l.cols, 1);
-    l.thread_size = vit_op_linear_thread(gemm, l.cols);
-    arena->overflow =
-        arena->overflow || l.weights_size == 0 || l.tokens_size == 0 || l.thread_size == 0;
-    l.zeros = vitc_arena_reserve_array(arena, l.cols, sizeof(float));
+    const size_t weights_size = vit_linear_packed_size(gemm, out, in);
+    const size_t tokens_size = vit_op_linear_packed(gemm, tokens, in, 1);
+    const size_t thread_size = vit_op_linear_thread(gemm, in);
+    e->overflow = e->overflow || weights_size == 0 || tokens_size == 0 || thread_size == 0;
+    e->weights_size = vitc_size_max(e->weights_size, weights_size);
+    e->tokens_size = vitc_size_max(e->tokens_size, tokens_size);
+    e->thread_size = vitc_size_max(e->thread_size, thread_size);
+}
+
+void vit_muon_extend(vit_muon_extent *e, const vit_gemm *gemm, size_t rows, size_t cols)
+{
+    const size_t low = vitc_size_min(rows, cols), high = vitc_size_max(rows, cols);
+    e->rows = vitc_size_max(e->rows, low);
+    e->cols = vitc_size_max(e->cols, high);
+    extend_product(e, gemm, low, low, high); /* X X^T */
+    extend_product(e, gemm, low, low, low);  /* A A^T */
+    extend_product(e, gemm, low, high, low); /* (b A + c A A) X */
+}
+
+vit_muon_layout vit_muon_reserve(vitc_arena *arena, const vit_muon_extent *extent, int threads)
+{
+    vit_muon_layout l = {.extent = *extent};
+    vit_muon_extent *e = &l.extent;
+    size_t x = matrix_size(e->rows, e->cols), square = matrix_size(e->rows, e->rows);
+    arena->overflow = arena->overflow || e->overflow;
+    l.zeros = vitc_arena_reserve_array(arena, e->cols, sizeof(float));
     l.x = reserve(arena, &x, threads);
     l.square = reserve(arena, &square, threads);
     l.polynomial = reserve(arena, &square, threads);
-    l.weights = reserve(arena, &l.weights_size, threads);
-    l.tokens = reserve(arena, &l.tokens_size, threads);
-    l.thread = reserve(arena, &l.thread_size, threads);
+    l.weights = reserve(arena, &e->weights_size, threads);
+    l.tokens = reserve(arena, &e->tokens_size, threads);
+    l.thread = reserve(arena, &e->thread_size, threads);
     return l;
 }
 
 vit_muon vit_muon_bind(const vitc_arena *arena, const vit_gemm *gemm, const vit_rows_f32 *rows,
                        const vit_muon_layout *l, int thread)
 {
-    const size_t x = matrix_size(l->rows, l->cols), square = matrix_size(l->rows, l->rows);
+    const vit_muon_extent *e = &l->extent;
+    const size_t x = matrix_size(e->rows, e->cols), square = matrix_size(e->rows, e->rows);
     vit_muon muon = {.rows = rows,
                      .gemm = *gemm,
                      .x = of_thread(arena, l->x, x, thread),
                      .square = of_thread(arena, l->square, square, thread),
                      .polynomial = of_thread(arena, l->polynomial, square, thread),
                      .zeros = vitc_arena_at(arena, l->zeros),
-                     .weights = of_thread(arena, l->weights, l->weights_size, thread),
-                     .scratch = {.packed = of_thread(arena, l->tokens, l->tokens_size, thread),
-                                 .thread = of_thread(arena, l->thread, l->thread_size, thread),
-                                 .packed_size = l->tokens_size,
-                                 .thread_size = l->thread_size}};
-    memset(muon.zeros, 0, l->cols * sizeof(float));
+                     .weights = of_thread(arena, l->weights, e->weights_size, thread),
+                     .scratch = {.packed = of_thread(arena, l->tokens, e->tokens_size, thread),
+                                 .thread = of_thread(arena, l->thread, e->thread_size, thread),
+                                 .packed_size = e->tokens_size,
+                                 .thread_size = e->thread_size}};
+    memset(muon.zeros, 0, e->cols * sizeof(float));
     return muon;
 }
 
@@ -79,13 +97,14 @@ static void multiply(const vit_muon *muon, float *out, const float *x, const flo
                   muon->rows);
 }
 
-/* x = m / |m|, laid down. */
+/* x = m / |m|, laid down; what is next to nothing stays so, as in torch.optim.Muon. */
 static void normalize(const vit_muon *muon, const float *m, size_t rows, size_t cols)
 {
+    static const double least = 1e-7;
     const size_t count = rows * cols;
     double sum = 0;
     for (size_t i = 0; i < count; i++) sum += (double)m[i] * (double)m[i];
-    const float factor = sum > 0 ? (float)(1 / sqrt(sum)) : 0;
+    const float factor = (float)(1 / fmax(sqrt(sum), least));
     if (rows <= cols) {
         for (size_t i = 0; i < count; i++) muon->x[i] = m[i] * factor;
         return;

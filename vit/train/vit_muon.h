@@ -12,10 +12,17 @@
 #include "vit_ops_backward.h"
 #include "vitc_memory.h"
 
+/* What is large enough for every matrix of some. */
+typedef struct vit_muon_extent {
+    size_t rows, cols; /* of matrices laid down: rows <= cols */
+    size_t weights_size, tokens_size, thread_size;
+    bool overflow;
+} vit_muon_extent;
+
 /* Where everything lies in an arena, and how far apart it is from thread to thread. */
 typedef struct vit_muon_layout {
-    size_t rows, cols, x, square, polynomial, zeros, weights, weights_size, tokens, tokens_size,
-        thread, thread_size;
+    vit_muon_extent extent;
+    size_t x, square, polynomial, zeros, weights, tokens, thread;
 } vit_muon_layout;
 
 /* What one thread works with. */
@@ -29,9 +36,11 @@ typedef struct vit_muon {
     vit_scratch scratch;
 } vit_muon;
 
-/* Reserves memory for matrices of up to rows x cols, for each of `threads` threads. */
-vit_muon_layout vit_muon_reserve(vitc_arena *arena, const vit_gemm *gemm, size_t rows, size_t cols,
-                                 int threads);
+/* Makes it large enough for one more, of rows x cols. A smaller matrix may need more memory for
+ * what is packed of it than a larger one: its runs have more tokens. */
+void vit_muon_extend(vit_muon_extent *extent, const vit_gemm *gemm, size_t rows, size_t cols);
+/* Reserves that memory for each of `threads` threads. */
+vit_muon_layout vit_muon_reserve(vitc_arena *arena, const vit_muon_extent *extent, int threads);
 /* That of thread number `thread`. */
 vit_muon vit_muon_bind(const vitc_arena *arena, const vit_gemm *gemm, const vit_rows_f32 *rows,
                        const vit_muon_layout *layout, int thread);

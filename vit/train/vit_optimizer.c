@@ -146,21 +146,17 @@ static size_t stacked(const vit_param *param)
     return param->id == VIT_QKV_WEIGHT ? 3 : 1;
 }
 
-/* What Muon works on. */
-typedef struct muon_extent {
-    size_t count, rows, cols; /* matrices; of the largest of them, laid down: rows <= cols */
-} muon_extent;
-
-static muon_extent find_extent(const vit_param_table *table)
+/* The matrices of the blocks, and what the largest of them need. */
+static vit_muon_extent find_extent(size_t *count, const vit_param_table *table,
+                                   const vit_gemm *gemm)
 {
-    muon_extent e = {0};
+    vit_muon_extent e = {0};
+    *count = 0;
     for (size_t i = 0; i < table->count; i++) {
         const vit_param *param = &table->params[i];
         if (!vit_param_in_encoder(param->id)) continue;
-        e.count += stacked(param);
-        const size_t rows = param->shape[0] / stacked(param), cols = param->shape[1];
-        e.rows = vitc_size_max(e.rows, vitc_size_min(rows, cols));
-        e.cols = vitc_size_max(e.cols, vitc_size_max(rows, cols));
+        *count += stacked(param);
+        vit_muon_extend(&e, gemm, param->shape[0] / stacked(param), param->shape[1]);
     }
     return e;
 }
@@ -180,12 +176,13 @@ static const vit_gemm *muon_gemm(const vit_kernels *kernels, const vit_optimizer
 
 static void lay_out_muon(layout *l, const vit_param_table *table, const vit_gemm *gemm, int threads)
 {
-    const muon_extent e = find_extent(table);
+    size_t matrices;
+    const vit_muon_extent e = find_extent(&matrices, table, gemm);
     l->muons = vitc_arena_reserve_array(&l->arena, (size_t)threads, sizeof(vit_muon));
-    l->matrices = vitc_arena_reserve_array(&l->arena, e.count, sizeof(muon_matrix));
+    l->matrices = vitc_arena_reserve_array(&l->arena, matrices, sizeof(muon_matrix));
     l->updates =
         vitc_arena_reserve_array(&l->arena, (size_t)threads, e.rows * e.cols * sizeof(float));
-    l->muon = vit_muon_reserve(&l->arena, gemm, e.rows, e.cols, threads);
+    l->muon = vit_muon_reserve(&l->arena, &e, threads);
 }
 
 static layout lay_out(const vit_param_table *table, const vit_optimizer_options *options,
@@ -236,11 +233,10 @@ static uint32_t layer_of(const vit_param *param, uint32_t layers)
 
 static void bind_muon(vit_optimizer *o, const layout *l, const vit_kernels *kernels)
 {
-    const muon_extent e = find_extent(&o->table);
     o->muons = vitc_arena_at(&l->arena, l->muons);
     o->matrices = vitc_arena_at(&l->arena, l->matrices);
     o->updates = vitc_arena_at(&l->arena, l->updates);
-    o->update_size = e.rows * e.cols;
+    o->update_size = l->muon.extent.rows * l->muon.extent.cols;
     for (int i = 0; i < o->threads; i++)
         o->muons[i] =
             vit_muon_bind(&l->arena, muon_gemm(kernels, &o->options), kernels->rows, &l->muon, i);

@@ -39,12 +39,10 @@ vitc_random vit_train_drop_stream(const vit_trainer *t, vitc_random_use use, tra
                                   size_t image, size_t token)
 {
     enum { ROUND_BITS = 24, BRANCHES = 3 };
-    const uint64_t number = t->drop.number;
+    const uint64_t number = t->drop.number + image;
     const uint64_t where = (uint64_t)place.layer * BRANCHES + place.branch;
-    const uint64_t index =
-        ((uint64_t)image * t->config.layers * BRANCHES + where) * vit_config_tokens(&t->config) +
-        token;
-    /* rounds beyond what a name holds take another seed */
+    const uint64_t index = where * vit_config_tokens(&t->config) + token;
+    /* numbers beyond what a name holds take another seed */
     const uint64_t seed = t->drop.seed + 0x9E3779B97F4A7C15u * (number >> ROUND_BITS);
     return vitc_random_start(seed, use, (uint32_t)(number & ((1u << ROUND_BITS) - 1)), index);
 }
