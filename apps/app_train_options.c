@@ -181,7 +181,7 @@ const app_option app_train_options[] = {
     ROW("hue", OPTION_NUMBER, "X", FIELD(hue), 0, 1,
         "Turn the hue by up to X, at most 0.5, of a full circle."),
     ROW("randaugment", OPTION_PAIR, "N,M", FIELD(randaugment), 0, 30,
-        "RandAugment: N operations of strength M (default 9); 0: no operations."),
+        "RandAugment: N operations of strength M, 0 to 30 (default 9); 0: no operations."),
     ROW("erase", OPTION_NUMBER, "P", FIELD(erase), 0, 1,
         "Probability that a rectangle is erased (default 0; from scratch over 150 epochs or more "
         "0.25)."),

@@ -24,6 +24,19 @@ static vit_train_options training_options(const app_train *t, uint64_t batch)
     return app_recipe_trainer(&recipe, &t->weights.config, (int)t->settings->threads);
 }
 
+/* Parameters and their gradients, in a trainer. */
+static size_t numbers_size(const app_train *t)
+{
+    return 2 * t->weights.table.elements * sizeof(float);
+}
+
+/* What a trainer has besides: activations of a batch, and weights as products take them. */
+static size_t activations_size(const app_train *t)
+{
+    const vit_train_options training = training_options(t, t->recipe.batch);
+    return vit_trainer_size(&t->weights.config, &training) - numbers_size(t);
+}
+
 /* All arrays of a run with batches of so many images; 0 when they cannot be created. */
 static uint64_t needed_memory(const app_train *t, uint64_t batch)
 {
@@ -34,7 +47,7 @@ static uint64_t needed_memory(const app_train *t, uint64_t batch)
     const size_t trainer = vit_trainer_size(config, &training);
     const size_t optimizer = vit_optimizer_size(config, &stepping);
     /* On validation images there is a model beside them, with its numbers and those packed. */
-    const size_t model = t->weights.table.elements * 2 * sizeof(float);
+    const size_t model = numbers_size(t);
     size_t sum;
     if (trainer == 0 || optimizer == 0 || !vitc_size_add(trainer, optimizer, &sum) ||
         !vitc_size_add(sum, model, &sum))
@@ -198,7 +211,7 @@ static void tell_data(const app_train *t)
 void app_train_tell_plan(const app_train *t)
 {
     const app_recipe *r = &t->recipe;
-    char memory[32], available[32];
+    char memory[32], activations[32], available[32];
     char cut[64] = "";
     if (t->steps < t->epochs * t->steps_per_epoch)
         snprintf(cut, sizeof cut, " (%" PRIu64 " in all)", t->steps);
@@ -211,8 +224,9 @@ void app_train_tell_plan(const app_train *t)
          vit_optimizer_string((vit_optimizer_kind)r->optimizer), r->lr,
          vit_schedule_string((vit_schedule_kind)r->schedule),
          vit_precision_string((vit_precision)r->precision));
-    tell(t, "memory", "%s and the images, of %s available",
+    tell(t, "memory", "%s, of it %s for activations, and the images, of %s available",
          app_text_bytes(memory, sizeof memory, needed_memory(t, r->batch)),
+         app_text_bytes(activations, sizeof activations, activations_size(t)),
          app_text_bytes(available, sizeof available, vitc_memory_available()));
     tell(t, "threads", "%d, %s", vit_trainer_options(t->trainer)->threads,
          "any number gives the same result");

@@ -131,6 +131,16 @@ apart() {
 check "left out in no epoch" apart whole whole2 0 1e-6
 check "left out in the first epoch" apart whole half 1e-4 1
 check "left out in the second too" apart half parts 1e-4 1
+# And so are images mixed.
+for how in "unmixed 1" "mixed_once 0.5" "mixed 0"; do
+    read -r name off <<<"$how"
+    run train data --out "$name" "${tiny[@]}" --epochs 2 --val-split 0 --optimizer sgd --lr 0.05 \
+        --mixup 0.8 --mix-prob 1 --mix-off "$off"
+    exits 0
+done
+check "mixed in no epoch" apart whole unmixed 0 0
+check "mixed in the first epoch" apart whole mixed_once 1e-4 1
+check "mixed in the second too" apart mixed_once mixed 1e-4 1
 
 # Without an average there are no numbers of one.
 run train data --out plain "${tiny[@]}" --epochs 1 --ema 0 --optimizer sgd --schedule step --json

@@ -80,7 +80,7 @@ size_t vit_op_attention_backward_thread(const vit_gemm *gemm, size_t tokens, siz
 /* Cross-entropy of logits [B, K] against targets [B, K], which are probabilities (labels, smoothed
  * or mixed): returns the sum over the images of -sum_k t_k log softmax(z)_k, and dlogits = scale *
  * (softmax(z) * sum_k t_k - t), which may be logits. By one thread, in double. NaN where a logit is
- * not finite. */
+ * NaN or infinite, but for one of -infinity whose target is 0: such a class takes no part. */
 double vit_loss_cross_entropy(float *dlogits, const float *logits, const float *targets,
                               size_t images, size_t classes, float scale);
 
