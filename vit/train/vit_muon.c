@@ -83,18 +83,45 @@ vit_muon vit_muon_bind(const vitc_arena *arena, const vit_gemm *gemm, const vit_
     return muon;
 }
 
-/* out [rows, n] = x [rows, k] w^T, or with `transposed` x w, where w is [k, n]. */
-static void multiply(const vit_muon *muon, float *out, const float *x, const float *w, size_t rows,
-                     size_t n, size_t k, bool transposed)
+/* out [rows, n] = x [rows, k] w^T, of packed w [n, k] from row `first` on. */
+static void multiply_packed(const vit_muon *muon, float *out, size_t ldo, const float *x,
+                            size_t rows, size_t n, size_t k, size_t first)
 {
-    const vit_linear linear = {
-        .out = n, .in = k, .gemm = &muon->gemm, .packed = muon->weights, .bias = muon->zeros};
-    if (transposed)
-        vit_linear_pack_transposed(&linear, w);
-    else
-        vit_linear_pack(&linear, w, NULL);
-    vit_op_linear(out, n, x, k, rows, NULL, &linear, VIT_EPILOGUE_BIAS, false, &muon->scratch,
+    const vit_gemm *gemm = &muon->gemm;
+    const vit_linear linear = {.out = n - first,
+                               .in = k,
+                               .gemm = gemm,
+                               .packed =
+                                   (unsigned char *)muon->weights +
+                                   first / gemm->weight_panel * vit_gemm_weight_panel_size(gemm, k),
+                               .bias = muon->zeros};
+    vit_op_linear(out, ldo, x, k, rows, NULL, &linear, VIT_EPILOGUE_BIAS, false, &muon->scratch,
                   muon->rows);
+}
+
+/* out [rows, n] = x [rows, k] w, where w is [k, n]. */
+static void multiply(const vit_muon *muon, float *out, const float *x, const float *w, size_t rows,
+                     size_t n, size_t k)
+{
+    const vit_linear linear = {.out = n, .in = k, .gemm = &muon->gemm, .packed = muon->weights};
+    vit_linear_pack_transposed(&linear, w);
+    multiply_packed(muon, out, n, x, rows, n, k, 0);
+}
+
+/* out [n, n] = x x^T of x [n, k]. It is symmetric, so that each quarter of the rows is computed
+ * from about its diagonal on, and the rest is copied. */
+static void multiply_by_itself(const vit_muon *muon, float *out, const float *x, size_t n, size_t k)
+{
+    enum { PARTS = 4 };
+    const vit_linear linear = {.out = n, .in = k, .gemm = &muon->gemm, .packed = muon->weights};
+    const size_t step = vitc_size_round_up(vitc_size_divide_up(n, PARTS), muon->gemm.weight_panel);
+    vit_linear_pack(&linear, x, NULL);
+    for (size_t first = 0; first < n; first += step) {
+        const size_t rows = vitc_size_min(step, n - first);
+        multiply_packed(muon, out + first * n + first, n, x + first * k, rows, n, k, first);
+        for (size_t r = first; r < first + rows; r++)
+            for (size_t c = 0; c < first; c++) out[r * n + c] = out[c * n + r];
+    }
 }
 
 /* x = m / |m|, laid down; what is next to nothing stays so, as in torch.optim.Muon. */
@@ -117,10 +144,10 @@ static void iterate(const vit_muon *muon, float *next, size_t rows, size_t cols)
 {
     const float a = 3.4445f, b = -4.775f, c = 2.0315f;
     float *x = muon->x, *square = muon->square, *polynomial = muon->polynomial;
-    multiply(muon, square, x, x, rows, rows, cols, false);
-    multiply(muon, polynomial, square, square, rows, rows, rows, false);
+    multiply_by_itself(muon, square, x, rows, cols);
+    multiply_by_itself(muon, polynomial, square, rows, rows);
     for (size_t i = 0; i < rows * rows; i++) polynomial[i] = b * square[i] + c * polynomial[i];
-    multiply(muon, next, polynomial, x, rows, cols, rows, true);
+    multiply(muon, next, polynomial, x, rows, cols, rows);
     for (size_t i = 0; i < rows * cols; i++) x[i] = a * x[i] + next[i];
 }
 
