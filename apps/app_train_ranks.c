@@ -176,7 +176,7 @@ static void tell_bad(app_train *t, size_t image)
     char *path = datasets_index_path(t->index, image);
     if (path == NULL) return;
     if (!t->settings->quiet)
-        app_warn("%s: could not be used by another rank; the next image that can be used takes its "
+        app_warn("%s: could not be used by another rank; another image takes its "
                  "place",
                  path);
     app_train_note(t, "warning: %s: could not be used by another rank", path);

@@ -374,10 +374,11 @@ VITC_API void datasets_feed_free(datasets_feed *feed);
  * gives the same bits whatever the batch and the threads. What storage will be asked for next is
  * told to the operating system.
  *
- * An image that cannot be decoded is replaced by the next one of the index that can, with a warning
- * the first time, and counted (datasets_feed_bad); where none can: its status. What stands in for
- * it is augmented by its random numbers. VITC_ERR_ARGUMENT, VITC_ERR_MEMORY: nothing in rows and
- * targets is of use then. One thread calls at a time. */
+ * An image that cannot be decoded is replaced by another of its class, drawn anew in each epoch, or
+ * of any class where its own has none, with a warning the first time (not for more than some), and
+ * counted (datasets_feed_bad); where none can: its status. What stands in for it is augmented by
+ * its random numbers. VITC_ERR_ARGUMENT, VITC_ERR_MEMORY: nothing in rows and targets is of use
+ * then. One thread calls at a time. */
 VITC_API VITC_MUST_CHECK vitc_status datasets_feed_batch(datasets_feed *feed, float *rows,
                                                          size_t image_stride, float *targets,
                                                          uint32_t epoch, uint64_t from,

@@ -13,6 +13,7 @@
 
 #include "datasets_private.h"
 #include "vitc_log.h"
+#include "vitc_random.h"
 #include "vitc_size.h"
 #include "vitc_threads.h"
 
@@ -35,7 +36,9 @@ struct datasets_feed {
     int threads;
     bool mixed;
 
-    uint32_t *order; /* of the epoch, once `ordered` */
+    uint32_t *by_class; /* all images, */
+    size_t *class_from; /* from which place on those of each class; one more than classes */
+    uint32_t *order;    /* of the epoch, once `ordered` */
     uint32_t epoch;
     bool ordered;
     uint64_t last, step; /* where the last batch began, and how far before that the one before it */
@@ -102,6 +105,29 @@ static feed_bad *create_bad(size_t count)
     return bad;
 }
 
+/* Sorts the images by their class. */
+static bool sort_classes(datasets_feed *feed)
+{
+    const datasets_index *index = feed->index;
+    const size_t classes = feed->options.classes;
+    feed->by_class = calloc(feed->count, sizeof *feed->by_class);
+    feed->class_from = calloc(classes + 1, sizeof *feed->class_from);
+    if (feed->by_class == NULL || feed->class_from == NULL) return false;
+    for (size_t i = 0; i < feed->count; i++) feed->class_from[datasets_index_label(index, i)]++;
+    size_t from = 0;
+    for (size_t k = 0; k < classes; k++) {
+        const size_t count = feed->class_from[k];
+        feed->class_from[k] = from;
+        from += count;
+    }
+    for (size_t i = 0; i < feed->count; i++)
+        feed->by_class[feed->class_from[datasets_index_label(index, i)]++] = (uint32_t)i;
+    /* Each beginning has become its end, which is the next one's beginning. */
+    memmove(feed->class_from + 1, feed->class_from, classes * sizeof *feed->class_from);
+    feed->class_from[0] = 0;
+    return true;
+}
+
 vitc_status datasets_feed_create(datasets_feed **feed, const datasets_index *index,
                                  const datasets_feed_options *options, const vitc_log *log)
 {
@@ -127,7 +153,7 @@ vitc_status datasets_feed_create(datasets_feed **feed, const datasets_index *ind
     made->order = calloc(made->count, sizeof *made->order);
     made->bad = create_bad(made->count);
     made->mixed = true;
-    if (made->order == NULL || made->bad == NULL) {
+    if (made->order == NULL || made->bad == NULL || !sort_classes(made)) {
         datasets_feed_free(made);
         return vitc_fail_memory(log, "the order of the images");
     }
@@ -140,6 +166,8 @@ void datasets_feed_free(datasets_feed *feed)
     if (feed == NULL) return;
     if (feed->bad != NULL) pthread_mutex_destroy(&feed->bad->mutex);
     free(feed->bad);
+    free(feed->by_class);
+    free(feed->class_from);
     free(feed->order);
     free(feed);
 }
@@ -163,26 +191,66 @@ void datasets_feed_mix(datasets_feed *feed, bool mixed)
 
 static void tell_bad(const datasets_feed *feed, size_t image, const char *why, const vitc_log *log)
 {
+    enum { WARN_MOST = 20 };
     if (atomic_exchange(&feed->bad->image[image], 1) != 0) return; /* another thread was faster */
-    atomic_fetch_add(&feed->bad->count, 1);
-    vitc_log_write(log, VITC_LOG_WARN, "%s; the next image that can be used takes its place", why);
+    const uint64_t before = atomic_fetch_add(&feed->bad->count, 1);
+    if (before < WARN_MOST)
+        vitc_log_write(log, VITC_LOG_WARN,
+                       "%s; another image takes its place, of its class where there is one", why);
+    else if (before == WARN_MOST)
+        vitc_log_write(log, VITC_LOG_WARN,
+                       "%s; other images that cannot be used are only counted from now on", why);
 }
 
-/* Decodes the image `which`, or the next one that can be; *used says which one that is. */
-static vitc_status fetch(imgio_image *image, size_t *used, const datasets_feed *feed, size_t which,
-                         const vitc_log *log)
+/* Decodes an image unless it is known to be bad; *used becomes which one it is where it is good. */
+static vitc_status try_image(imgio_image *image, size_t *used, const datasets_feed *feed,
+                             size_t which, const vitc_log *log)
 {
-    for (size_t i = 0; i < feed->count; i++) {
-        datasets_message message;
-        const vitc_log keeper = datasets_message_log(&message, log);
-        *used = (which + i) % feed->count;
-        if (atomic_load(&feed->bad->image[*used]) != 0) continue;
-        const vitc_status status =
-            datasets_index_image(image, feed->index, *used, &feed->options.decode, &keeper);
-        if (status == VITC_OK) return VITC_OK;
-        if (status == VITC_ERR_MEMORY) return vitc_fail(log, status, "%s", message.text);
-        tell_bad(feed, *used, message.text, log);
+    datasets_message message;
+    const vitc_log keeper = datasets_message_log(&message, log);
+    if (atomic_load(&feed->bad->image[which]) != 0) return VITC_ERR_UNREADABLE;
+    const vitc_status status =
+        datasets_index_image(image, feed->index, which, &feed->options.decode, &keeper);
+    if (status == VITC_OK)
+        *used = which;
+    else if (status == VITC_ERR_MEMORY)
+        return vitc_fail(log, status, "%s", message.text);
+    else
+        tell_bad(feed, which, message.text, log);
+    return status;
+}
+
+/* The first one that can be used of a list: some are drawn, and then all follow the last of these.
+ * No choice depends on what is known to be bad by now, which threads find out in any order. */
+static vitc_status try_some(imgio_image *image, size_t *used, const datasets_feed *feed,
+                            const uint32_t *list, size_t count, vitc_random *random,
+                            const vitc_log *log)
+{
+    enum { DRAWS = 8 };
+    vitc_status status = VITC_ERR_UNREADABLE;
+    size_t place = 0;
+    for (size_t i = 0; i < DRAWS + count; i++) {
+        place = i < DRAWS ? (size_t)vitc_random_below(random, count) : (place + 1) % count;
+        status = try_image(image, used, feed, list[place], log);
+        if (status == VITC_OK || status == VITC_ERR_MEMORY) break;
     }
+    return status;
+}
+
+/* Decodes the image `which`, or where it cannot be used another of its class, or of any where the
+ * class has none; *used says which one that is. */
+static vitc_status fetch(imgio_image *image, size_t *used, const datasets_feed *feed,
+                         uint32_t epoch, size_t which, const vitc_log *log)
+{
+    const uint32_t label = datasets_index_label(feed->index, which);
+    const size_t from = feed->class_from[label], to = feed->class_from[label + 1];
+    vitc_random random = vitc_random_start(feed->options.seed, VITC_RANDOM_STAND_IN, epoch, which);
+    vitc_status status = try_image(image, used, feed, which, log);
+    if (status != VITC_OK && status != VITC_ERR_MEMORY)
+        status = try_some(image, used, feed, feed->by_class + from, to - from, &random, log);
+    if (status != VITC_OK && status != VITC_ERR_MEMORY)
+        status = try_some(image, used, feed, feed->by_class, feed->count, &random, log);
+    if (status == VITC_OK || status == VITC_ERR_MEMORY) return status;
     *used = which;
     return datasets_index_image(image, feed->index, which, &feed->options.decode, log);
 }
@@ -195,7 +263,7 @@ static vitc_status make_picture(imgio_image *picture, uint32_t *label, const dat
     const datasets_feed_options *options = &feed->options;
     imgio_image image;
     size_t used;
-    VITC_TRY(fetch(&image, &used, feed, which, log));
+    VITC_TRY(fetch(&image, &used, feed, epoch, which, log));
     *label = datasets_index_label(feed->index, used);
     const vitc_status status = datasets_augment_image(picture, &image, &options->augmentation,
                                                       options->seed, epoch, which, log);

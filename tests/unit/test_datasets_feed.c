@@ -5,6 +5,7 @@
 #include "test_datasets_pictures.h"
 #include "test_malloc_fail.h"
 #include "vitc_log.h"
+#include "vitc_random.h"
 
 enum { CLASSES = 5, SIDE = 12, PATCH = 4, GRID = SIDE / PATCH, ROW = 3 * PATCH * PATCH };
 enum { IMAGE = GRID * GRID * ROW, STRIDE = IMAGE + 7, TARGETS = CLASSES, MOST = 32 };
@@ -71,6 +72,30 @@ typedef struct epoch_numbers {
     float rows[MOST][IMAGE], targets[MOST][TARGETS];
 } epoch_numbers;
 
+static bool is_good(const datasets_index *index, const datasets_feed_options *options, size_t which)
+{
+    imgio_image image;
+    if (datasets_index_image(&image, index, which, &options->decode, NULL) != VITC_OK) return false;
+    imgio_image_free(&image);
+    return true;
+}
+
+/* What stands in for a bad image: of its class, or of all (-1), eight are drawn, and then all
+ * follow the last of these. */
+static bool find_stand_in(size_t *used, const datasets_index *index,
+                          const datasets_feed_options *options, int64_t label, vitc_random *random)
+{
+    size_t some[MOST], count = 0, place = 0;
+    for (size_t i = 0; i < datasets_index_count(index); i++)
+        if (label < 0 || datasets_index_label(index, i) == label) some[count++] = i;
+    for (size_t i = 0; i < 8 + count; i++) {
+        place = i < 8 ? vitc_random_below(random, count) : (place + 1) % count;
+        *used = some[place];
+        if (is_good(index, options, *used)) return true;
+    }
+    return false;
+}
+
 /* One image of an epoch by the functions that datasets.h names. */
 static void reference_image(epoch_numbers *all, size_t at, const datasets_index *index,
                             const datasets_feed_options *options, uint32_t epoch, size_t which)
@@ -79,8 +104,11 @@ static void reference_image(epoch_numbers *all, size_t at, const datasets_index 
     imgio_image image, picture;
     patches_levels levels;
     size_t used = which;
-    while (datasets_index_image(&image, index, used, &options->decode, NULL) != VITC_OK)
-        used = (used + 1) % datasets_index_count(index);
+    vitc_random random = vitc_random_start(options->seed, VITC_RANDOM_STAND_IN, epoch, which);
+    if (!is_good(index, options, which) &&
+        !find_stand_in(&used, index, options, datasets_index_label(index, which), &random))
+        assert_true(find_stand_in(&used, index, options, -1, &random));
+    assert_int_equal(datasets_index_image(&image, index, used, &options->decode, NULL), VITC_OK);
     assert_int_equal(datasets_augment_image(&picture, &image, &options->augmentation, options->seed,
                                             epoch, which, NULL),
                      VITC_OK);
@@ -413,12 +441,17 @@ static void bad_images_are_replaced_and_told_once(void **state)
     enum { COUNT = 20 };
     static const size_t sizes[] = {2, 8, 32};
     put_set("set", COUNT);
-    /* Two next to each other, the last one, and one that will be gone. */
+    /* Two next to each other, the last one, one that will be gone, and a whole class. */
     put("set/class1/6.png", "no picture");
     put("set/class1/7.png", "");
     bytes half = picture_encode(19);
     put_bytes("set/class4/19.png", half.data, half.size / 2);
     bytes_free(&half);
+    for (size_t i = 12; i < 16; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "set/class3/%zu.png", i);
+        put(path, "no picture");
+    }
     datasets_index *index = make_index("set");
     assert_int_equal(remove("set/class2/10.png"), 0);
     assert_int_equal(datasets_index_count(index), COUNT);
@@ -431,13 +464,14 @@ static void bad_images_are_replaced_and_told_once(void **state)
             const vitc_log log = said_start(&told);
             datasets_feed *feed = make_feed(index, &options);
             assert_epoch(expected[0], feed, 0, sizes[s], &log);
-            assert_int_equal(datasets_feed_bad(feed), 4);
+            assert_int_equal(datasets_feed_bad(feed), 8);
             assert_epoch(expected[1], feed, 1, sizes[s], &log);
             assert_epoch(expected[0], feed, 0, sizes[s], &log);
-            assert_int_equal(datasets_feed_bad(feed), 4);
-            assert_int_equal(count_lines(told.text, "\n"), 4);
-            assert_int_equal(count_lines(told.text, "warning: set/class"), 4);
-            assert_int_equal(count_lines(told.text, "takes its place\n"), 4);
+            assert_int_equal(datasets_feed_bad(feed), 8);
+            assert_int_equal(count_lines(told.text, "\n"), 8);
+            assert_int_equal(count_lines(told.text, "warning: set/class"), 8);
+            assert_int_equal(
+                count_lines(told.text, "takes its place, of its class where there is one\n"), 8);
             assert_non_null(strstr(told.text, "set/class1/6.png: "));
             assert_non_null(strstr(told.text, "set/class2/10.png: cannot be opened"));
             datasets_feed_free(feed);
@@ -445,6 +479,32 @@ static void bad_images_are_replaced_and_told_once(void **state)
         free(expected[0]);
         free(expected[1]);
     }
+    datasets_index_free(index);
+}
+
+/* Nobody reads a thousand warnings. */
+static void many_bad_images_are_counted(void **state)
+{
+    (void)state;
+    enum { COUNT = 30, TOLD = 20 };
+    char path[64];
+    for (size_t i = 0; i < COUNT; i++) {
+        snprintf(path, sizeof path, "set/class0/%zu.png", i);
+        put(path, "no picture");
+    }
+    picture_put("set/class0/good.png", 1);
+    datasets_index *index = make_index("set");
+    const datasets_feed_options options = make_options(2);
+    datasets_feed *feed = make_feed(index, &options);
+    static float rows[(COUNT + 1) * IMAGE], targets[(COUNT + 1) * TARGETS];
+    said told;
+    const vitc_log log = said_start(&told);
+    assert_int_equal(datasets_feed_batch(feed, rows, IMAGE, targets, 0, 0, COUNT + 1, &log),
+                     VITC_OK);
+    assert_int_equal(datasets_feed_bad(feed), COUNT);
+    assert_int_equal(count_lines(told.text, "warning: "), TOLD + 1);
+    assert_int_equal(count_lines(told.text, "only counted from now on"), 1);
+    datasets_feed_free(feed);
     datasets_index_free(index);
 }
 
@@ -608,6 +668,7 @@ int main(void)
         TEST(pictures_are_erased_and_mixed_as_their_batch),
         TEST(large_photos_are_decoded_as_far_as_crops_need),
         TEST(bad_images_are_replaced_and_told_once),
+        TEST(many_bad_images_are_counted),
         TEST(where_all_are_bad_that_is_an_error),
         TEST(options_are_checked),
         TEST(batches_are_checked),
