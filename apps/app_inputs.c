@@ -62,14 +62,17 @@ static int add_list(app_inputs *inputs, const app_settings *settings)
     if (inputs->list != NULL && size != 0) memcpy(inputs->list, bytes, size);
     free(bytes);
     if (inputs->list == NULL) return no_memory();
+    static const unsigned char mark[] = {0xEF, 0xBB, 0xBF}; /* as some systems begin a text */
     char *const list = inputs->list, *const end = list + size;
     const bool nul = settings->null_separated || (size != 0 && memchr(list, 0, size) != NULL);
     *end = 0;
-    for (char *at = list; at < end && result == APP_EXIT_DONE;) {
+    const bool marked = !nul && size >= sizeof mark && memcmp(list, mark, sizeof mark) == 0;
+    for (char *at = marked ? list + sizeof mark : list; at < end && result == APP_EXIT_DONE;) {
         char *const stop = nul ? at + strlen(at) : at + strcspn(at, "\n");
         *stop = 0;
+        if (!nul && stop > at && stop[-1] == '\r') stop[-1] = 0;
         /* In a list a path is a path: only an operand can mean standard input. */
-        if (stop != at) result = add_path(inputs, strcmp(at, "-") == 0 ? "./-" : at);
+        if (*at != 0) result = add_path(inputs, strcmp(at, "-") == 0 ? "./-" : at);
         at = stop + 1;
     }
     return result;

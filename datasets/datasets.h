@@ -60,8 +60,9 @@ VITC_API datasets_options datasets_options_default(void); /* labelled, all, imgi
 /* Opens what `paths` name together, in their order; of which kind they are is seen by looking:
  *   a folder of class folders    each folder below it is a class, files at any depth below that
  *                                its images; classes and files in natural order (img2, img10)
- *   .csv .tsv .jsonl, file name  columns or keys `path` and `label` (or file_name, filename, file,
- *                                image; class); without a header line the first and second column.
+ *   .csv .tsv .jsonl, file name  columns or keys `path` and `label` (or file_name, filename,
+ *                                filepath, img_path, image_path, file, image; class, class_name,
+ *                                category, target); without a line of names the first and second.
  *                                Paths are relative to the list; one that is there twice counts
  *                                once, with a warning, and with two labels is VITC_ERR_CORRUPT
  *   a tar file (.tar .tar.gz     the class of a file is the folder that holds it; or pairs of one
@@ -293,7 +294,7 @@ typedef struct datasets_mixing {
     double cut;           /* of CutMix rather than mixup where both are not 0, 0.5 */
 } datasets_mixing;
 
-VITC_API datasets_mixing datasets_mixing_default(void); /* timm's, which are those above */
+VITC_API datasets_mixing datasets_mixing_default(void); /* DeiT's, which are those above */
 /* VITC_ERR_ARGUMENT, naming the field: negative or not finite, probabilities above 1. */
 VITC_API VITC_MUST_CHECK vitc_status datasets_mixing_check(const datasets_mixing *mixing,
                                                            const vitc_log *log);

@@ -23,7 +23,8 @@ bool datasets_idx_is(const char *path, const unsigned char *head, size_t size)
     const bool plain = size >= 4 && head[0] == 0 && head[1] == 0 && head[2] >= TYPE_BYTES &&
                        head[2] <= TYPE_LAST && (head[3] == 3 || head[3] == 4);
     const bool gzip = size >= 2 && head[0] == 0x1F && head[1] == 0x8B;
-    return plain || (gzip && strstr(name, "idx") != NULL && strstr(name, "idx1") == NULL);
+    const bool tar = datasets_names_ends(path, ".tar.gz") || datasets_names_ends(path, ".tgz");
+    return plain || (gzip && !tar && strstr(name, "idx") != NULL && strstr(name, "idx1") == NULL);
 }
 
 /* ---- headers ---- */

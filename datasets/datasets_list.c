@@ -7,8 +7,9 @@
  *
  * Columns are found by the names in the first line, keys by theirs: those below, in upper or lower
  * case. A first line that has none of these names is a row, and its first two columns are path and
- * label. A byte order mark before it all is passed over, empty lines are, and so are spaces around
- * a label; everything else is kept as it is, also bytes that are not UTF-8. */
+ * label; but one without a path before one with a path is refused. A byte order mark before it all
+ * is passed over, empty lines are, and so are spaces around a label; everything else is kept as it
+ * is, also bytes that are not UTF-8. */
 #include "datasets_private.h"
 
 #include <errno.h>
@@ -24,8 +25,9 @@
 #include "vitc_log.h"
 
 /* In order of preference; the first ones are those that messages speak of. */
-static const char *const path_names[] = {"path", "file_name", "filename", "file", "image"};
-static const char *const label_names[] = {"label", "class"};
+static const char *const path_names[] = {"path",     "file_name",  "filename", "filepath",
+                                         "img_path", "image_path", "file",     "image"};
+static const char *const label_names[] = {"label", "class", "class_name", "category", "target"};
 enum {
     PATH_NAMES = sizeof path_names / sizeof *path_names,
     LABEL_NAMES = sizeof label_names / sizeof *label_names,
@@ -226,12 +228,28 @@ static bool is_name(const char *text, const char *name)
 static bool find_column(size_t *column, const datasets_list *list, const char *const *names,
                         size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < list->fields; k++)
-            if (is_name(field(list, k), names[i])) {
+    const char *text = list->text;
+    size_t best = count;
+    for (size_t k = 0; k < list->fields; k++, text += strlen(text) + 1)
+        for (size_t i = 0; i < best; i++)
+            if (is_name(text, names[i])) {
+                best = i;
                 *column = k;
-                return true;
             }
+    return best < count;
+}
+
+/* Whether a text looks like the path of an image: it has an ending or a folder. */
+static bool is_path(const char *text)
+{
+    return strpbrk(text, "./") != NULL;
+}
+
+static bool holds_path(const datasets_list *list)
+{
+    const char *text = list->text;
+    for (size_t k = 0; k < list->fields; k++, text += strlen(text) + 1)
+        if (is_path(text)) return true;
     return false;
 }
 
@@ -243,6 +261,11 @@ static vitc_status find_columns(bool *names, datasets_list *list, const vitc_log
     const bool path = find_column(&list->path_field, list, path_names, PATH_NAMES);
     const bool label = find_column(&list->label_field, list, label_names, LABEL_NAMES);
     *names = path || label;
+    if (list->labelled && path != label && is_path(field(list, 0))) {
+        *names = false; /* a row: one of the names is also that of a class */
+        list->path_field = 0;
+        list->label_field = 1;
+    }
     if (*names && !path)
         return fail_row(list, log, "names a column \"%s\", but none \"%s\"",
                         field(list, list->label_field), path_names[0]);
@@ -250,6 +273,25 @@ static vitc_status find_columns(bool *names, datasets_list *list, const vitc_log
         return fail_row(list, log, "names a column \"%s\", but none \"%s\"",
                         field(list, list->path_field), label_names[0]);
     return VITC_OK;
+}
+
+/* Names that nobody knows would be a row of a class of its own. They are told from one by the row
+ * behind them, which has a path. */
+static vitc_status check_first_row(datasets_list *list, const vitc_log *log)
+{
+    char first[64];
+    datasets_row row;
+    bool end;
+    const uint64_t line = list->row_line;
+    if (holds_path(list)) return VITC_OK;
+    snprintf(first, sizeof first, "%s", list->text);
+    /* What is wrong with the next row is told in its turn. */
+    if (read_fields(&row, &end, list, NULL) != VITC_OK || end || !holds_path(list)) return VITC_OK;
+    list->row_line = line;
+    return fail_row(
+        list, log, "\"%s\" is no path; a line of names needs a column \"%s\" (%s, %s, ...)%s%s%s",
+        first, path_names[0], path_names[1], path_names[3], list->labelled ? " and one \"" : "",
+        list->labelled ? label_names[0] : "", list->labelled ? "\" (class, category, ...)" : "");
 }
 
 static vitc_status read_header(datasets_list *list, const vitc_log *log)
@@ -260,6 +302,7 @@ static vitc_status read_header(datasets_list *list, const vitc_log *log)
     VITC_TRY(read_fields(&row, &end, list, log));
     if (!end) VITC_TRY(find_columns(&names, list, log));
     if (names) return VITC_OK;
+    if (!end) VITC_TRY(check_first_row(list, log));
     list->line = 1;
     return datasets_list_seek(list, offset, log);
 }

@@ -173,6 +173,14 @@ vitc_status datasets_tar_reader_next(bool *end, tar_reader *r, const vitc_log *l
     return r->over ? check_end(r, log) : VITC_OK;
 }
 
+/* Reads some of a member's bytes. Where its stored ones end and a hole is left, libarchive says
+ * once that there are none, and then gives the zeros. */
+static la_ssize_t read_some(struct archive *archive, unsigned char *bytes, size_t size)
+{
+    const la_ssize_t got = archive_read_data(archive, bytes, size);
+    return got != 0 ? got : archive_read_data(archive, bytes, size);
+}
+
 /* Reads the member's `size` bytes. Memory grows with what is there and not with what the header
  * says. */
 static vitc_status read_bytes(datasets_item *item, tar_reader *r, size_t size, const vitc_log *log)
@@ -181,7 +189,7 @@ static vitc_status read_bytes(datasets_item *item, tar_reader *r, size_t size, c
     unsigned char *bytes = malloc(capacity);
     r->log = log;
     while (bytes != NULL && used < size) {
-        const la_ssize_t got = archive_read_data(r->archive, bytes + used, capacity - used);
+        const la_ssize_t got = read_some(r->archive, bytes + used, capacity - used);
         if (got <= 0) {
             free(bytes);
             return fail_reader(r, log);

@@ -55,6 +55,12 @@ size=$(sed -n '1s/^ok \([0-9x]*\) \([a-z]*\) .*/\1 \2/p' out)
 sed -i "s/SIZE LABEL/$size/" want
 check "rows of the list" diff -u want out
 cp out from_list
+# As other systems write it.
+printf '\357\273\277%s\r\n\r\n%s\r\n%s\r\n' "plain.jpg" "with space/ a .jpg" "tree/sub" >crlf
+run classify --json -q --files-from crlf
+exits 0
+rows
+check "rows of a list with CRLF" diff -u from_list out
 cp list in
 run classify --json -q --files-from -
 exits 0

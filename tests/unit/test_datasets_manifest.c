@@ -91,7 +91,15 @@ static void columns_are_found_by_name(void **state)
         {"Label, PATH \nx,a\n", "a|x|2;", NULL},
         {"\n\nid,\"class\",\"file_name\"\n7,x,a\n", "a|x|4;", NULL},
         {"file,label,path\nno,x,a\n", "a|x|2;", NULL},
-        {"image,category\na,x\n", "", "line 1: names a column \"image\", but none \"label\""},
+        {"image,kind\na,x\n", "", "line 1: names a column \"image\", but none \"label\""},
+        {"image_path,category\na,x\n", "a|x|2;", NULL},
+        {"id_code,diagnosis\na.png,x\n", "",
+         "line 1: \"id_code\" is no path; a line of names needs a column \"path\" (file_name, "
+         "filepath, ...) and one \"label\" (class, category, ...)"},
+        {"kind,where\nx,a/b\n", "",
+         "line 1: \"kind\" is no path; a line of names needs a column \"path\" (file_name, "
+         "filepath, ...) and one \"label\" (class, category, ...)"},
+        {"a.png,class\nb.png,file\n", "a.png|class|1;b.png|file|2;", NULL},
         {"name,label\na,x\n", "", "line 1: names a column \"label\", but none \"path\""},
         {"paths,labels\n", "paths|labels|1;", NULL},
         {"path,id,label\na,1,x\nb,2\n", "a|x|2;", "line 3: no label"},
@@ -102,6 +110,9 @@ static void columns_are_found_by_name(void **state)
         {"id,path\n1,a\n", "a||2;", NULL},
         {"a\nb,x\n", "a||1;b||2;", NULL},
         {"path\na\n", "a||2;", NULL},
+        {"pictures\na.png\n", "",
+         "line 1: \"pictures\" is no path; a line of names needs a column "
+         "\"path\" (file_name, filepath, ...)"},
         {"label\na\n", "", "line 1: names a column \"label\", but none \"path\""},
     };
     (void)state;

@@ -160,23 +160,23 @@ static void what_is_no_file_is_an_item_with_a_reason(void **state)
                            "4 cat links.tar/cat/5.jpg =five\n"));
 }
 
-/* The sparse file of old GNU tar: of 1536 bytes the middle 512 are in the archive. */
-static void sparse_files_have_zeros_in_their_holes(void **state)
+/* The sparse file of old GNU tar: of 1536 bytes those at `offset`, or none, are in the archive. */
+static void assert_sparse(unsigned offset, unsigned stored)
 {
-    (void)state;
+    enum { SIZE = 1536 };
     bytes tar = {0};
-    unsigned char wanted[1536] = {0};
-    memset(wanted + 512, 'x', 512);
-    tar_add_header(&tar, &(tar_header){.name = "cat/1.jpg", .size = 512, .type = 'S'});
+    unsigned char wanted[SIZE] = {0};
+    memset(wanted + offset, 'x', stored);
+    tar_add_header(&tar, &(tar_header){.name = "cat/1.jpg", .size = stored, .type = 'S'});
     char *header = (char *)tar.data;
     memcpy(header + 257, "ustar  ", 8);
-    snprintf(header + 386, 12, "%011o", 512);
-    snprintf(header + 398, 12, "%011o", 512);
-    snprintf(header + 410, 12, "%011o", 1536);
+    snprintf(header + 386, 12, "%011o", offset);
+    snprintf(header + 398, 12, "%011o", stored);
+    snprintf(header + 410, 12, "%011o", SIZE);
     snprintf(header + 422, 12, "%011o", 0);
-    snprintf(header + 483, 12, "%011o", 1536);
+    snprintf(header + 483, 12, "%011o", SIZE);
     tar_sum(tar.data);
-    tar_add_data(&tar, wanted + 512, 512);
+    if (stored > 0) tar_add_data(&tar, wanted + offset, stored);
     put_tar("sparse.tar", &tar);
     datasets_set *set;
     datasets_item item;
@@ -187,10 +187,30 @@ static void sparse_files_have_zeros_in_their_holes(void **state)
     assert_int_equal(datasets_next(&item, &end, set, NULL), VITC_OK);
     assert_false(end);
     assert_int_equal(item.status, VITC_OK);
-    assert_int_equal(item.size, sizeof wanted);
-    assert_memory_equal(item.bytes, wanted, sizeof wanted);
+    assert_int_equal(item.size, SIZE);
+    assert_memory_equal(item.bytes, wanted, SIZE);
     datasets_item_free(&item);
     datasets_close(set);
+}
+
+static void sparse_files_have_zeros_in_their_holes(void **state)
+{
+    (void)state;
+    assert_sparse(512, 512);
+    assert_sparse(0, 512);
+    assert_sparse(1536, 0);
+}
+
+static void a_tar_file_may_have_idx_in_its_name(void **state)
+{
+    (void)state;
+    listing all;
+    bytes tar = {0};
+    tar_add(&tar, "cat/1.jpg", "one");
+    put_tar("train_idx.tgz", &tar);
+    listing_of(&all, "train_idx.tgz");
+    assert_int_equal(all.status, VITC_OK);
+    assert_string_equal(all.text, "0 cat train_idx.tgz/cat/1.jpg =one\n");
 }
 
 static void without_labels_every_file_is_an_image(void **state)
@@ -937,6 +957,7 @@ int main(void)
         IN_FOLDER(names_of_every_kind_are_read),
         IN_FOLDER(what_is_no_file_is_an_item_with_a_reason),
         IN_FOLDER(sparse_files_have_zeros_in_their_holes),
+        IN_FOLDER(a_tar_file_may_have_idx_in_its_name),
         IN_FOLDER(without_labels_every_file_is_an_image),
         IN_FOLDER(pairs_have_labels_beside_images),
         IN_FOLDER(pairs_that_lack_something_are_items_with_a_reason),

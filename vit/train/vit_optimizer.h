@@ -6,8 +6,8 @@
  * computed once a step, which are double.
  *
  * Functions are called by one thread and share their work among `threads`; the number of threads
- * does not change a bit of the result, nor does the vector length of the machine but for Muon, whose
- * products are those of the kernels chosen. */
+ * does not change a bit of the result, nor does the vector length of the machine but for Muon,
+ * whose products are those of the kernels chosen. */
 #ifndef VIT_OPTIMIZER_H
 #define VIT_OPTIMIZER_H
 
