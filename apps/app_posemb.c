@@ -1,4 +1,5 @@
 /* vitc posemb: looks at a model's position embeddings, and gives it others for another grid. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,7 +69,7 @@ static vitc_status measure(shown *s, const vitc_log *log)
     s->heads = calloc(s->relative.heads, sizeof *s->heads);
     if (s->heads == NULL) return vitc_fail_memory(log, "the heads' positions");
     for (uint32_t h = 0; h < s->relative.heads; h++)
-        VITC_TRY(app_posemb_measure_head(&s->heads[h], table, &s->relative, h, log));
+        app_posemb_measure_head(&s->heads[h], table, &s->relative, h);
     return VITC_OK;
 }
 
@@ -99,26 +100,50 @@ static void print_place(const vit_config *c)
                                                               : ", the same");
 }
 
+/* A share or the like in its column; "-" for NaN. */
+static void put_cell(int width, const char *format, double value)
+{
+    char text[24] = "-";
+    if (value == value) snprintf(text, sizeof text, format, value);
+    printf(" %*s", width, text);
+}
+
+static void print_prefix(const shown *s)
+{
+    printf("\n  %-6s %14s %14s %14s\n", "head", "to patches", "from patches", "between");
+    for (uint32_t h = 0; h < s->relative.heads; h++) {
+        const app_posemb_head *head = &s->heads[h];
+        printf("  %-6u %14.4f %14.4f %14.4f\n", h + 1, head->prefix_to_patch, head->patch_to_prefix,
+               head->prefix_to_prefix);
+    }
+    fputs(
+        "\nBiases of tokens that are no patches (class and the like): when they look to patches,\n"
+        "when patches look to them, and among them.\n",
+        stdout);
+}
+
 static void print_heads(const shown *s)
 {
     printf("\n  %-6s %9s %9s  %-14s %7s %7s  %s\n", "head", "least", "most", "most at", "rows",
            "columns", "with distance");
     for (uint32_t h = 0; h < s->relative.heads; h++) {
         const app_posemb_head *head = &s->heads[h];
-        char at[48];
-        snprintf(at, sizeof at, "%+lld,%+lld", (long long)head->dy, (long long)head->dx);
+        char at[48] = "-";
+        if (head->least < head->most)
+            snprintf(at, sizeof at, "%+lld,%+lld", (long long)head->dy, (long long)head->dx);
         printf("  %-6u %9.4f %9.4f  %-14s", h + 1, head->least, head->most, at);
-        if (head->rows != head->rows)
-            printf(" %7s %7s  %s\n", "-", "-", "-");
-        else
-            printf(" %5.1f %% %5.1f %%  %+.2f\n", 100 * head->rows, 100 * head->columns,
-                   head->distance);
+        put_cell(7, "%.1f %%", 100 * head->rows);
+        put_cell(7, "%.1f %%", 100 * head->columns);
+        put_cell(6, "%+.2f", head->distance);
+        printf("\n");
     }
     fputs("\nBiases on the attention of a patch to another. most at: the offset down,right from "
           "the\npatch that looks to the one looked at. rows, columns: how much of the variance "
           "follows\nfrom one of the two alone. with distance: correlation; -1: the nearer the "
-          "higher.\n",
+          "higher. Of\nthese an offset counts as often as there are pairs of patches so far "
+          "apart.\n",
           stdout);
+    if (s->relative.prefix > 0) print_prefix(s);
 }
 
 static void print_text(const shown *s)
@@ -152,6 +177,12 @@ static void print_text(const shown *s)
               stdout);
 }
 
+static bool set_offset(vitc_json *o, const char *key, const app_posemb_head *head, int64_t offset)
+{
+    return head->least < head->most ? vitc_json_set_integer(o, key, offset)
+                                    : vitc_json_set_number(o, key, NAN);
+}
+
 static bool set_heads(vitc_json *o, const shown *s)
 {
     vitc_json *heads = vitc_json_array();
@@ -162,11 +193,15 @@ static bool set_heads(vitc_json *o, const shown *s)
         ok = one != NULL && vitc_json_set_integer(one, "head", h + 1) &&
              vitc_json_set_number(one, "least", head->least) &&
              vitc_json_set_number(one, "most", head->most) &&
-             vitc_json_set_integer(one, "most_dy", head->dy) &&
-             vitc_json_set_integer(one, "most_dx", head->dx) &&
+             set_offset(one, "most_dy", head, head->dy) &&
+             set_offset(one, "most_dx", head, head->dx) &&
              vitc_json_set_number(one, "rows", head->rows) &&
              vitc_json_set_number(one, "columns", head->columns) &&
              vitc_json_set_number(one, "distance", head->distance);
+        if (ok && s->relative.prefix > 0)
+            ok = vitc_json_set_number(one, "prefix_to_patch", head->prefix_to_patch) &&
+                 vitc_json_set_number(one, "patch_to_prefix", head->patch_to_prefix) &&
+                 vitc_json_set_number(one, "prefix_to_prefix", head->prefix_to_prefix);
         ok = vitc_json_append(heads, one) && ok;
     }
     return vitc_json_set(o, "heads", heads) && ok;
@@ -184,7 +219,9 @@ static bool print_json(const shown *s)
               vitc_json_set_integer(o, "grid_height", c->image_height / c->patch) &&
               vitc_json_set_integer(o, "grid_width", c->image_width / c->patch);
     if (ok && s->position.table != NULL)
-        ok = vitc_json_set_integer(o, "width", s->position.width) &&
+        ok = vitc_json_set_string(
+                 o, "shown", c->position == PATCHES_POSITION_ROPE_2D ? "ones turned" : "table") &&
+             vitc_json_set_integer(o, "width", s->position.width) &&
              vitc_json_set_integer(o, "prefix", s->position.prefix) &&
              vitc_json_set(o, "structure", app_posemb_structure_json(&s->structure)) &&
              vitc_json_set(o, "chance", app_posemb_structure_json(&s->chance)) &&
@@ -213,12 +250,33 @@ static int check_layer(const shown *s)
     return APP_EXIT_DONE;
 }
 
+static bool has_preview(const app_settings *settings)
+{
+    const app_terminal terminal = app_terminal_of(stdout);
+    return terminal.color && terminal.utf8 && !settings->json;
+}
+
+static int check_centred(const shown *s)
+{
+    if (!s->settings->centred) return APP_EXIT_DONE;
+    if (s->config->position == PATCHES_POSITION_RELATIVE) {
+        app_error("--centred is for similarities; the maps of relative positions are biases");
+        return APP_EXIT_USAGE;
+    }
+    if (s->settings->output == NULL && !has_preview(s->settings)) {
+        app_error("--centred is for the maps; --output FILE draws them (the numbers are always of "
+                  "what differs)");
+        return APP_EXIT_USAGE;
+    }
+    return APP_EXIT_DONE;
+}
+
 static int show_files(shown *s)
 {
     const app_settings *settings = s->settings;
     const vitc_log log = app_log(settings);
     const app_terminal terminal = app_terminal_of(stdout);
-    const bool preview = terminal.color && terminal.utf8 && !settings->json;
+    const bool preview = has_preview(settings);
     int result = APP_EXIT_DONE;
     if (settings->output != NULL || preview)
         result = app_exit_status(
@@ -253,6 +311,7 @@ static int show(const app_settings *settings)
                .config = vit_model_describe(model).config,
                .layer = (uint32_t)settings->layer};
     result = check_layer(&s);
+    if (result == APP_EXIT_DONE) result = check_centred(&s);
     if (result == APP_EXIT_DONE) result = app_exit_status(measure(&s, &log));
     if (result == APP_EXIT_DONE) result = show_files(&s);
     if (result == APP_EXIT_DONE) {

@@ -59,6 +59,47 @@ cp out second
 run posemb show model.safetensors
 check "blocks have their own" sh -c '! cmp -s out second'
 
+
+# A chance that says nothing is null; numbers of rope-2d are of what it makes of ones. Biases of the
+# class token are told too.
+json_has() {
+    check "JSON has $1" grep -qF "$1" out
+}
+run posemb show model.safetensors --json
+json_has '"prefix_to_patch": '
+json_has '"patch_to_prefix": '
+json_has '"prefix_to_prefix": '
+run posemb show model.safetensors
+out_has "from patches"
+make rope-2d add every model.safetensors
+run posemb show model.safetensors --json
+json_has '"shown": "ones turned"'
+"$CLI_CHECK" json chance effective_rank <out >value
+check "no chance of the rank" grep -qx null value
+"$CLI_CHECK" json structure rest <out >value
+check "rounding is no rest" grep -qxE '0(\.0)?' value
+
+# Grids that are long and narrow: no side of a picture is very long. Two patches have no verdict.
+side() {
+    od -An -tu1 -j"$2" -N4 "$1" | { read -r a b c d && echo $(((a << 24) + (b << 16) + (c << 8) + d)); }
+}
+make learned-2d add stem model.safetensors
+for grid in 24x2 2x24 24x1 1x24 26x1; do
+    run posemb resize model.safetensors --grid $grid -o long.safetensors
+    exits 0
+    run posemb show long.safetensors -o long.png
+    exits 0
+    check "$grid: not wide" test "$(side long.png 16)" -lt 1500
+    check "$grid: not high" test "$(side long.png 20)" -lt 1500
+done
+run posemb show long.safetensors -o maps.svg
+maps "26 patches, every second" 13
+run posemb resize model.safetensors --grid 1x2 -o long.safetensors
+run posemb show long.safetensors --json
+json_has '"shift": null'
+run posemb show long.safetensors
+check "no verdict on two patches" sh -c '! grep -qE "How alike|Neighbouring|nan" out'
+
 # The built-in model: numbers that are known, by name.
 run posemb show -o maps.png --centred --npy table.npy
 exits 0
@@ -160,6 +201,10 @@ err_has "cannot be its output"
 make relative add every model.safetensors
 wrong show model.safetensors --npy table.npy
 err_has "no table"
+wrong show model.safetensors --centred -o maps.png
+err_has "biases"
+wrong show "$timm" --centred
+err_has "--output FILE draws them"
 run posemb show missing.safetensors
 exits 3
 run posemb show -o /dev/full/maps.png
