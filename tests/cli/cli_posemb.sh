@@ -71,6 +71,15 @@ json_has '"patch_to_prefix": '
 json_has '"prefix_to_prefix": '
 run posemb show model.safetensors
 out_has "from patches"
+# Biases that are all zero, as they are before training, are highest nowhere.
+"$CLI_CHECK" offsets model.safetensors blocks.0.attn.relative_position_bias_table >place
+read -r begin end <place
+dd if=/dev/zero of=model.safetensors bs=1 seek="$begin" count=$((end - begin)) conv=notrunc status=none
+run posemb show model.safetensors
+check "no highest" grep -qE "^  1 +0.0000 +0.0000  - +- +- +-$" out
+run posemb show model.safetensors --json
+json_has '"most_dy": null'
+json_has '"rows": null'
 make rope-2d add every model.safetensors
 run posemb show model.safetensors --json
 json_has '"shown": "ones turned"'
@@ -78,6 +87,21 @@ json_has '"shown": "ones turned"'
 check "no chance of the rank" grep -qx null value
 "$CLI_CHECK" json structure rest <out >value
 check "rounding is no rest" grep -qxE '0(\.0)?' value
+
+# Where all is one offset, pictures say what hides the rest.
+make learned-1d add stem model.safetensors
+run posemb show model.safetensors -o maps.svg
+check "no common offset" sh -c '! grep -q "common offset" maps.svg'
+"$CLI_CHECK" offsets model.safetensors pos_embed >place
+read -r begin end <place
+for _ in $(seq $(((end - begin) / 4))); do printf '\0\0\200?'; done >ones
+dd if=ones of=model.safetensors bs=1 seek="$begin" conv=notrunc status=none
+run posemb show model.safetensors -o maps.svg
+exits 0
+out_has "All patches have the same numbers"
+check "a common offset" grep -q "mostly a common offset; --centred shows the rest" maps.svg
+run posemb show model.safetensors -o maps.svg --centred
+check "the rest" sh -c '! grep -q "common offset" maps.svg'
 
 # Grids that are long and narrow: no side of a picture is very long. Two patches have no verdict.
 side() {
