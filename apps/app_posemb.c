@@ -146,7 +146,14 @@ static void print_heads(const shown *s)
     if (s->relative.prefix > 0) print_prefix(s);
 }
 
-static void print_text(const shown *s)
+/* Whether each block has learned positions of its own. */
+static bool has_blocks(const vit_config *c)
+{
+    return c->position_at == PATCHES_POSITION_EVERY && c->position != PATCHES_POSITION_NONE &&
+           c->position != PATCHES_POSITION_ROPE_2D && c->position != PATCHES_POSITION_SINCOS_2D;
+}
+
+static void print_model(const shown *s)
 {
     const vit_config *c = s->config;
     const uint32_t height = c->image_height / c->patch, width = c->image_width / c->patch;
@@ -156,15 +163,20 @@ static void print_text(const shown *s)
     printf("positions  %s", patches_position_string(c->position));
     print_place(c);
     printf("grid       %ux%u patches of %ux%u pixels\n", height, width, c->patch, c->patch);
-    if (c->position_at == PATCHES_POSITION_EVERY && c->position != PATCHES_POSITION_ROPE_2D &&
-        c->position != PATCHES_POSITION_SINCOS_2D)
-        printf("block      %u of 0 to %u\n", s->layer, c->layers - 1);
+}
+
+static void print_text(const shown *s)
+{
+    const vit_config *c = s->config;
+    print_model(s);
+    if (has_blocks(c)) printf("block      %u of 0 to %u\n", s->layer, c->layers - 1);
     if (s->position.table != NULL) {
         if (c->position == PATCHES_POSITION_ROPE_2D)
             printf("shown      vectors of ones, turned as a head's %u numbers are\n",
                    s->position.width);
         else
-            printf("table      %u rows of %u numbers", height * width, s->position.width);
+            printf("table      %u rows of %u numbers",
+                   s->position.grid_height * s->position.grid_width, s->position.width);
         if (s->position.prefix > 0)
             printf(", and %u for tokens that are no patches", s->position.prefix);
         if (c->position != PATCHES_POSITION_ROPE_2D) printf("\n");
@@ -207,20 +219,27 @@ static bool set_heads(vitc_json *o, const shown *s)
     return vitc_json_set(o, "heads", heads) && ok;
 }
 
-static bool print_json(const shown *s)
+static vitc_json *model_json(const shown *s)
 {
     const vit_config *c = s->config;
     vitc_json *o = vitc_json_object();
-    bool ok = o != NULL && vitc_json_set_string(o, "model", app_model_origin(s->settings)) &&
-              vitc_json_set_string(o, "position", patches_position_string(c->position)) &&
-              vitc_json_set_string(o, "op", patches_position_op_string(c->position_op)) &&
-              vitc_json_set_string(o, "at", patches_position_at_string(c->position_at)) &&
-              vitc_json_set_integer(o, "layer", s->layer) &&
-              vitc_json_set_integer(o, "grid_height", c->image_height / c->patch) &&
-              vitc_json_set_integer(o, "grid_width", c->image_width / c->patch);
+    if (o != NULL && vitc_json_set_string(o, "model", app_model_origin(s->settings)) &&
+        vitc_json_set_string(o, "position", patches_position_string(c->position)) &&
+        vitc_json_set_string(o, "op", patches_position_op_string(c->position_op)) &&
+        vitc_json_set_string(o, "at", patches_position_at_string(c->position_at)) &&
+        vitc_json_set_integer(o, "grid_height", c->image_height / c->patch) &&
+        vitc_json_set_integer(o, "grid_width", c->image_width / c->patch))
+        return o;
+    vitc_json_free(o);
+    return NULL;
+}
+
+static bool set_numbers(vitc_json *o, const shown *s)
+{
+    const char *what = s->config->position == PATCHES_POSITION_ROPE_2D ? "ones turned" : "table";
+    bool ok = vitc_json_set_integer(o, "layer", s->layer);
     if (ok && s->position.table != NULL)
-        ok = vitc_json_set_string(
-                 o, "shown", c->position == PATCHES_POSITION_ROPE_2D ? "ones turned" : "table") &&
+        ok = vitc_json_set_string(o, "shown", what) &&
              vitc_json_set_integer(o, "width", s->position.width) &&
              vitc_json_set_integer(o, "prefix", s->position.prefix) &&
              vitc_json_set(o, "structure", app_posemb_structure_json(&s->structure)) &&
@@ -228,12 +247,34 @@ static bool print_json(const shown *s)
              vitc_json_set(o, "limit", app_posemb_structure_json(&s->limit)) &&
              vitc_json_set_integer(o, "shuffles", SHUFFLES);
     if (ok && s->heads != NULL) ok = set_heads(o, s);
+    return ok;
+}
+
+static bool print_json(const shown *s)
+{
+    vitc_json *o = model_json(s);
+    const bool ok = o != NULL && set_numbers(o, s);
     return app_text_print_json(o, ok, 2, 9, "\n");
+}
+
+static int check_all(const shown *s)
+{
+    if (!has_blocks(s->config)) {
+        app_error("--layer all: this model's blocks have no positions of their own");
+        return APP_EXIT_USAGE;
+    }
+    if (s->settings->output != NULL || s->settings->npy != NULL || s->settings->centred) {
+        app_error("--layer all gives numbers alone; --output, --npy and --centred are for one "
+                  "block, --layer N");
+        return APP_EXIT_USAGE;
+    }
+    return APP_EXIT_DONE;
 }
 
 static int check_layer(const shown *s)
 {
     const vit_config *c = s->config;
+    if (s->settings->layer == APP_LAYER_ALL) return check_all(s);
     const bool only_first = patches_position_has_table(c->position) &&
                             c->position_at == PATCHES_POSITION_STEM && s->layer > 0;
     if (s->settings->layer >= c->layers) {
@@ -296,9 +337,71 @@ static int show_files(shown *s)
     return result;
 }
 
+static int show_one(shown *s)
+{
+    const vitc_log log = app_log(s->settings);
+    int result = app_exit_status(measure(s, &log));
+    if (result == APP_EXIT_DONE) result = show_files(s);
+    if (result == APP_EXIT_DONE && !s->settings->json) print_text(s);
+    if (result == APP_EXIT_DONE && s->settings->json && !print_json(s))
+        result = app_exit_status(vitc_fail_memory(&log, "the answer"));
+    return result;
+}
+
+static void forget(shown *s)
+{
+    free(s->made);
+    free(s->heads);
+    s->made = NULL;
+    s->heads = NULL;
+}
+
+static void print_block(const shown *s)
+{
+    if (s->heads != NULL) {
+        printf("\nblock      %u of 0 to %u\n", s->layer, s->config->layers - 1);
+        print_heads(s);
+        return;
+    }
+    if (s->layer == 0) app_posemb_print_blocks_heading(stdout);
+    app_posemb_print_block(stdout, s->layer, &s->structure, &s->limit);
+    if (s->layer + 1 == s->config->layers) app_posemb_print_blocks_meaning(stdout);
+}
+
+static vitc_status append_block(vitc_json *blocks, const shown *s, const vitc_log *log)
+{
+    vitc_json *one = vitc_json_object();
+    const bool ok = one != NULL && set_numbers(one, s);
+    return vitc_json_append(blocks, one) && ok ? VITC_OK : vitc_fail_memory(log, "the answer");
+}
+
+static int show_all(shown *s)
+{
+    const bool json = s->settings->json;
+    const vitc_log log = app_log(s->settings);
+    vitc_json *o = json ? model_json(s) : NULL, *blocks = json ? vitc_json_array() : NULL;
+    vitc_status status =
+        json && (o == NULL || blocks == NULL) ? vitc_fail_memory(&log, "the answer") : VITC_OK;
+    if (!json) print_model(s);
+    for (s->layer = 0; s->layer < s->config->layers && status == VITC_OK; s->layer++) {
+        status = measure(s, &log);
+        if (status == VITC_OK && json) status = append_block(blocks, s, &log);
+        if (status == VITC_OK && !json) print_block(s);
+        forget(s);
+    }
+    if (status != VITC_OK || !json) {
+        vitc_json_free(o);
+        vitc_json_free(blocks);
+        return app_exit_status(status);
+    }
+    const bool ok = vitc_json_set(o, "blocks", blocks);
+    return app_text_print_json(o, ok, 2, 9, "\n")
+               ? APP_EXIT_DONE
+               : app_exit_status(vitc_fail_memory(&log, "the answer"));
+}
+
 static int show(const app_settings *settings)
 {
-    const vitc_log log = app_log(settings);
     vit_model *model = NULL;
     if (settings->output != NULL && !app_posemb_is_picture(settings->output)) {
         app_error("%s: a picture of positions is a .png or .svg file", settings->output);
@@ -312,17 +415,10 @@ static int show(const app_settings *settings)
                .layer = (uint32_t)settings->layer};
     result = check_layer(&s);
     if (result == APP_EXIT_DONE) result = check_centred(&s);
-    if (result == APP_EXIT_DONE) result = app_exit_status(measure(&s, &log));
-    if (result == APP_EXIT_DONE) result = show_files(&s);
-    if (result == APP_EXIT_DONE) {
-        if (!settings->json)
-            print_text(&s);
-        else if (!print_json(&s))
-            result = app_exit_status(vitc_fail_memory(&log, "the answer"));
-    }
+    if (result == APP_EXIT_DONE)
+        result = settings->layer == APP_LAYER_ALL ? show_all(&s) : show_one(&s);
     free(s.maps.values);
-    free(s.made);
-    free(s.heads);
+    forget(&s);
     vit_model_free(model);
     return result;
 }

@@ -58,6 +58,11 @@ void app_posemb_preview(FILE *out, const app_posemb_maps *maps, size_t columns);
 void app_posemb_print_structure(FILE *out, const patches_structure *structure,
                                 const patches_structure *chance, const patches_structure *limit,
                                 const patches_position *position);
+/* The same of many blocks, shorter: a heading, a line for each, and what they mean. */
+void app_posemb_print_blocks_heading(FILE *out);
+void app_posemb_print_block(FILE *out, uint32_t layer, const patches_structure *structure,
+                            const patches_structure *limit);
+void app_posemb_print_blocks_meaning(FILE *out);
 /* {"rows": ..., "effective_rank": ...}; NULL without memory. */
 vitc_json *app_posemb_structure_json(const patches_structure *structure);
 

@@ -243,3 +243,46 @@ void app_posemb_print_structure(FILE *out, const patches_structure *s,
     put_direction_words(out, s, limit);
     put_common_words(out, s);
 }
+
+/* ---- many blocks ---- */
+
+void app_posemb_print_blocks_heading(FILE *out)
+{
+    fprintf(out, "\n  %-6s%9s%9s%9s%9s%9s%9s%9s%9s\n", "block", "rows", "columns", "next r.",
+            "next c.", "shift", "radial", "rank", "common");
+}
+
+/* A star where a number is beyond its limit. */
+static void put_marked(FILE *out, double value, double limit, bool share)
+{
+    char text[24] = "- ";
+    if (fabs(value) < 1e-6) value = 0;
+    if (!isnan(value))
+        snprintf(text, sizeof text, share ? "%.1f %%%s" : "%.3f%s", share ? 100 * value : value,
+                 is_beyond(value, limit) ? "*" : " ");
+    fprintf(out, "%9s", text);
+}
+
+void app_posemb_print_block(FILE *out, uint32_t layer, const patches_structure *s,
+                            const patches_structure *limit)
+{
+    fprintf(out, "  %-6u", layer);
+    put_marked(out, s->rows, limit->rows, true);
+    put_marked(out, s->columns, limit->columns, true);
+    put_marked(out, s->row_neighbours, limit->row_neighbours, false);
+    put_marked(out, s->column_neighbours, limit->column_neighbours, false);
+    put_marked(out, s->shift, limit->shift, true);
+    put_marked(out, s->radial, limit->radial, true);
+    put_number(out, s->effective_rank, false);
+    put_number(out, s->common, true);
+    fputc('\n', out);
+}
+
+void app_posemb_print_blocks_meaning(FILE *out)
+{
+    fputc('\n', out);
+    app_options_wrap(out,
+                     "* beyond the limit of chance. --layer N says what the numbers of a block "
+                     "mean, and what chance gives.",
+                     0, 0);
+}

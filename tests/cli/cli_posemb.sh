@@ -193,6 +193,22 @@ exits 2
 err_has "int8"
 check "nothing is left" test ! -e other8.safetensors
 
+# All blocks: a line each, and the numbers that each has alone.
+make learned-1d add every model.safetensors
+run posemb show model.safetensors --layer all
+exits 0
+check "two lines" sh -c 'test "$(grep -cE "^  [01] +[0-9.]+ %" out)" -eq 2'
+run posemb show model.safetensors --layer all --json
+exits 0
+cp out every
+run posemb show model.safetensors --layer 1 --json
+"$CLI_CHECK" json structure shift <out >value
+check "the numbers of block 1" grep -qF "\"shift\": $(cat value)" every
+check "two blocks" sh -c 'test "$(grep -c "\"layer\"" every)" -eq 2'
+make relative add every model.safetensors
+run posemb show model.safetensors --layer all
+check "heads of two blocks" sh -c 'test "$(grep -c "with distance$" out)" -eq 2'
+
 # Wrong usage, and files that would be written over.
 wrong() {
     run posemb "$@"
@@ -204,6 +220,12 @@ err_has "posemb show and posemb resize"
 wrong show --grid 4
 wrong show "$timm" --layer 99
 err_has "blocks 0 to"
+wrong show "$timm" --layer all
+err_has "of their own"
+wrong show "$timm" --layer any
+err_has "or all"
+wrong show model.safetensors --layer all -o maps.png
+err_has "--layer N"
 wrong show "$timm" --layer 1
 err_has "layer 0"
 wrong resize "$timm" -o out.safetensors
