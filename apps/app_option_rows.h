@@ -10,7 +10,7 @@ typedef enum app_option_kind {
     OPTION_FLAG,   /* bool */
     OPTION_TEXT,   /* const char *, not empty */
     OPTION_LIST,   /* app_list: a text each time that it is given */
-    OPTION_COUNT,  /* uint64_t, from minimum to maximum */
+    OPTION_COUNT,  /* uint64_t, from minimum to maximum; of "N|all" the word is the maximum */
     OPTION_SHARE,  /* double, above 0 and below 1, or up to 1 where that is the maximum */
     OPTION_NUMBER, /* double, from minimum to maximum, both included */
     OPTION_PAIR,   /* app_pair: "A,B", each from minimum to maximum; "A" alone: B is NaN */

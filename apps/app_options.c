@@ -154,8 +154,9 @@ static const app_option shared_options[] = {
      "float32, a row for each place, those of prefix tokens first."},
     {"posemb", 0, "centred", OPTION_FLAG, NULL, FIELD(centred), 0, 0, NULL,
      "show: draw the maps of what differs between patches, without what all have in common."},
-    {"posemb", 0, "layer", OPTION_COUNT, "N", FIELD(layer), 0, UINT32_MAX, NULL,
-     "show: of a model with positions in every block, those of block N (default 0, the first)."},
+    {"posemb", 0, "layer", OPTION_COUNT, "N|all", FIELD(layer), 0, APP_LAYER_ALL, NULL,
+     "show: of a model with positions in every block, those of block N (default 0, the first), or "
+     "the numbers of all."},
     {"posemb", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL, "show: one JSON object."},
     {"posemb", 0, "grid", OPTION_SIZE, "N|HxW", FIELD(grid), 0, 0, NULL,
      "resize: to N x N, or H x W, patches."},
@@ -311,16 +312,23 @@ static bool unknown_long(const app_command *command, const char *name, size_t le
 static bool set_count(app_settings *settings, const app_option *row, const char *shown,
                       const char *value)
 {
+    const char *word = strchr(row->argument, '|');
+    uint64_t *count = (uint64_t *)(void *)((char *)settings + row->offset);
     char *end;
     errno = 0;
     const unsigned long long number = strtoull(value, &end, 10);
+    if (word != NULL && strcmp(value, word + 1) == 0) {
+        *count = row->maximum;
+        return true;
+    }
     if (value[0] < '0' || value[0] > '9' || *end != 0 || errno != 0 || number < row->minimum ||
         number > row->maximum) {
-        app_error("%s takes a number from %llu to %llu, not \"%s\"", shown,
-                  (unsigned long long)row->minimum, (unsigned long long)row->maximum, value);
+        app_error("%s takes a number from %llu to %llu%s%s, not \"%s\"", shown,
+                  (unsigned long long)row->minimum, (unsigned long long)row->maximum,
+                  word != NULL ? " or " : "", word != NULL ? word + 1 : "", value);
         return false;
     }
-    *(uint64_t *)(void *)((char *)settings + row->offset) = number;
+    *count = number;
     return true;
 }
 

@@ -25,6 +25,8 @@ enum {
 /* Whose directory convert writes. */
 typedef enum app_library { APP_LIBRARY_NONE = 0, APP_LIBRARY_HF, APP_LIBRARY_TIMM } app_library;
 
+#define APP_LAYER_ALL UINT32_MAX /* --layer all */
+
 /* The value of every option; a command looks at those that its rows name. */
 typedef struct app_settings {
     const char *model;      /* NULL: the bundled model */
@@ -40,11 +42,11 @@ typedef struct app_settings {
     app_list models;                            /* of eval; none: the bundled one */
     uint64_t threads;                           /* 0: chosen by the library */
     uint64_t batch, top, max_pixels, warmup;
-    app_size image_size; /* that the model is to take */
-    const char *npy;     /* of posemb */
-    app_size grid;       /* patches, of posemb */
-    int filter;          /* patches_position_filter */
-    uint64_t layer;
+    app_size image_size;    /* that the model is to take */
+    const char *npy;        /* of posemb */
+    app_size grid;          /* patches, of posemb */
+    int filter;             /* patches_position_filter */
+    uint64_t layer;         /* or APP_LAYER_ALL */
     double crop;            /* the part of the resized picture that it sees; 0: as the model says */
     int views;              /* vit_views */
     int precision;          /* vit_precision */

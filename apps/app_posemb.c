@@ -1,4 +1,5 @@
 /* vitc posemb: looks at a model's position embeddings, and gives it others for another grid. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,7 +69,7 @@ static vitc_status measure(shown *s, const vitc_log *log)
     s->heads = calloc(s->relative.heads, sizeof *s->heads);
     if (s->heads == NULL) return vitc_fail_memory(log, "the heads' positions");
     for (uint32_t h = 0; h < s->relative.heads; h++)
-        VITC_TRY(app_posemb_measure_head(&s->heads[h], table, &s->relative, h, log));
+        app_posemb_measure_head(&s->heads[h], table, &s->relative, h);
     return VITC_OK;
 }
 
@@ -99,29 +100,60 @@ static void print_place(const vit_config *c)
                                                               : ", the same");
 }
 
+/* A share or the like in its column; "-" for NaN. */
+static void put_cell(int width, const char *format, double value)
+{
+    char text[24] = "-";
+    if (value == value) snprintf(text, sizeof text, format, value);
+    printf(" %*s", width, text);
+}
+
+static void print_prefix(const shown *s)
+{
+    printf("\n  %-6s %14s %14s %14s\n", "head", "to patches", "from patches", "between");
+    for (uint32_t h = 0; h < s->relative.heads; h++) {
+        const app_posemb_head *head = &s->heads[h];
+        printf("  %-6u %14.4f %14.4f %14.4f\n", h + 1, head->prefix_to_patch, head->patch_to_prefix,
+               head->prefix_to_prefix);
+    }
+    fputs(
+        "\nBiases of tokens that are no patches (class and the like): when they look to patches,\n"
+        "when patches look to them, and among them.\n",
+        stdout);
+}
+
 static void print_heads(const shown *s)
 {
     printf("\n  %-6s %9s %9s  %-14s %7s %7s  %s\n", "head", "least", "most", "most at", "rows",
            "columns", "with distance");
     for (uint32_t h = 0; h < s->relative.heads; h++) {
         const app_posemb_head *head = &s->heads[h];
-        char at[48];
-        snprintf(at, sizeof at, "%+lld,%+lld", (long long)head->dy, (long long)head->dx);
+        char at[48] = "-";
+        if (head->least < head->most)
+            snprintf(at, sizeof at, "%+lld,%+lld", (long long)head->dy, (long long)head->dx);
         printf("  %-6u %9.4f %9.4f  %-14s", h + 1, head->least, head->most, at);
-        if (head->rows != head->rows)
-            printf(" %7s %7s  %s\n", "-", "-", "-");
-        else
-            printf(" %5.1f %% %5.1f %%  %+.2f\n", 100 * head->rows, 100 * head->columns,
-                   head->distance);
+        put_cell(7, "%.1f %%", 100 * head->rows);
+        put_cell(7, "%.1f %%", 100 * head->columns);
+        put_cell(6, "%+.2f", head->distance);
+        printf("\n");
     }
     fputs("\nBiases on the attention of a patch to another. most at: the offset down,right from "
           "the\npatch that looks to the one looked at. rows, columns: how much of the variance "
           "follows\nfrom one of the two alone. with distance: correlation; -1: the nearer the "
-          "higher.\n",
+          "higher. Of\nthese an offset counts as often as there are pairs of patches so far "
+          "apart.\n",
           stdout);
+    if (s->relative.prefix > 0) print_prefix(s);
 }
 
-static void print_text(const shown *s)
+/* Whether each block has learned positions of its own. */
+static bool has_blocks(const vit_config *c)
+{
+    return c->position_at == PATCHES_POSITION_EVERY && c->position != PATCHES_POSITION_NONE &&
+           c->position != PATCHES_POSITION_ROPE_2D && c->position != PATCHES_POSITION_SINCOS_2D;
+}
+
+static void print_model(const shown *s)
 {
     const vit_config *c = s->config;
     const uint32_t height = c->image_height / c->patch, width = c->image_width / c->patch;
@@ -131,15 +163,20 @@ static void print_text(const shown *s)
     printf("positions  %s", patches_position_string(c->position));
     print_place(c);
     printf("grid       %ux%u patches of %ux%u pixels\n", height, width, c->patch, c->patch);
-    if (c->position_at == PATCHES_POSITION_EVERY && c->position != PATCHES_POSITION_ROPE_2D &&
-        c->position != PATCHES_POSITION_SINCOS_2D)
-        printf("block      %u of 0 to %u\n", s->layer, c->layers - 1);
+}
+
+static void print_text(const shown *s)
+{
+    const vit_config *c = s->config;
+    print_model(s);
+    if (has_blocks(c)) printf("block      %u of 0 to %u\n", s->layer, c->layers - 1);
     if (s->position.table != NULL) {
         if (c->position == PATCHES_POSITION_ROPE_2D)
             printf("shown      vectors of ones, turned as a head's %u numbers are\n",
                    s->position.width);
         else
-            printf("table      %u rows of %u numbers", height * width, s->position.width);
+            printf("table      %u rows of %u numbers",
+                   s->position.grid_height * s->position.grid_width, s->position.width);
         if (s->position.prefix > 0)
             printf(", and %u for tokens that are no patches", s->position.prefix);
         if (c->position != PATCHES_POSITION_ROPE_2D) printf("\n");
@@ -152,6 +189,12 @@ static void print_text(const shown *s)
               stdout);
 }
 
+static bool set_offset(vitc_json *o, const char *key, const app_posemb_head *head, int64_t offset)
+{
+    return head->least < head->most ? vitc_json_set_integer(o, key, offset)
+                                    : vitc_json_set_number(o, key, NAN);
+}
+
 static bool set_heads(vitc_json *o, const shown *s)
 {
     vitc_json *heads = vitc_json_array();
@@ -162,41 +205,76 @@ static bool set_heads(vitc_json *o, const shown *s)
         ok = one != NULL && vitc_json_set_integer(one, "head", h + 1) &&
              vitc_json_set_number(one, "least", head->least) &&
              vitc_json_set_number(one, "most", head->most) &&
-             vitc_json_set_integer(one, "most_dy", head->dy) &&
-             vitc_json_set_integer(one, "most_dx", head->dx) &&
+             set_offset(one, "most_dy", head, head->dy) &&
+             set_offset(one, "most_dx", head, head->dx) &&
              vitc_json_set_number(one, "rows", head->rows) &&
              vitc_json_set_number(one, "columns", head->columns) &&
              vitc_json_set_number(one, "distance", head->distance);
+        if (ok && s->relative.prefix > 0)
+            ok = vitc_json_set_number(one, "prefix_to_patch", head->prefix_to_patch) &&
+                 vitc_json_set_number(one, "patch_to_prefix", head->patch_to_prefix) &&
+                 vitc_json_set_number(one, "prefix_to_prefix", head->prefix_to_prefix);
         ok = vitc_json_append(heads, one) && ok;
     }
     return vitc_json_set(o, "heads", heads) && ok;
 }
 
-static bool print_json(const shown *s)
+static vitc_json *model_json(const shown *s)
 {
     const vit_config *c = s->config;
     vitc_json *o = vitc_json_object();
-    bool ok = o != NULL && vitc_json_set_string(o, "model", app_model_origin(s->settings)) &&
-              vitc_json_set_string(o, "position", patches_position_string(c->position)) &&
-              vitc_json_set_string(o, "op", patches_position_op_string(c->position_op)) &&
-              vitc_json_set_string(o, "at", patches_position_at_string(c->position_at)) &&
-              vitc_json_set_integer(o, "layer", s->layer) &&
-              vitc_json_set_integer(o, "grid_height", c->image_height / c->patch) &&
-              vitc_json_set_integer(o, "grid_width", c->image_width / c->patch);
+    if (o != NULL && vitc_json_set_string(o, "model", app_model_origin(s->settings)) &&
+        vitc_json_set_string(o, "position", patches_position_string(c->position)) &&
+        vitc_json_set_string(o, "op", patches_position_op_string(c->position_op)) &&
+        vitc_json_set_string(o, "at", patches_position_at_string(c->position_at)) &&
+        vitc_json_set_integer(o, "grid_height", c->image_height / c->patch) &&
+        vitc_json_set_integer(o, "grid_width", c->image_width / c->patch))
+        return o;
+    vitc_json_free(o);
+    return NULL;
+}
+
+static bool set_numbers(vitc_json *o, const shown *s)
+{
+    const char *what = s->config->position == PATCHES_POSITION_ROPE_2D ? "ones turned" : "table";
+    bool ok = vitc_json_set_integer(o, "layer", s->layer);
     if (ok && s->position.table != NULL)
-        ok = vitc_json_set_integer(o, "width", s->position.width) &&
+        ok = vitc_json_set_string(o, "shown", what) &&
+             vitc_json_set_integer(o, "width", s->position.width) &&
              vitc_json_set_integer(o, "prefix", s->position.prefix) &&
              vitc_json_set(o, "structure", app_posemb_structure_json(&s->structure)) &&
              vitc_json_set(o, "chance", app_posemb_structure_json(&s->chance)) &&
              vitc_json_set(o, "limit", app_posemb_structure_json(&s->limit)) &&
              vitc_json_set_integer(o, "shuffles", SHUFFLES);
     if (ok && s->heads != NULL) ok = set_heads(o, s);
+    return ok;
+}
+
+static bool print_json(const shown *s)
+{
+    vitc_json *o = model_json(s);
+    const bool ok = o != NULL && set_numbers(o, s);
     return app_text_print_json(o, ok, 2, 9, "\n");
+}
+
+static int check_all(const shown *s)
+{
+    if (!has_blocks(s->config)) {
+        app_error("--layer all: this model's blocks have no positions of their own");
+        return APP_EXIT_USAGE;
+    }
+    if (s->settings->output != NULL || s->settings->npy != NULL || s->settings->centred) {
+        app_error("--layer all gives numbers alone; --output, --npy and --centred are for one "
+                  "block, --layer N");
+        return APP_EXIT_USAGE;
+    }
+    return APP_EXIT_DONE;
 }
 
 static int check_layer(const shown *s)
 {
     const vit_config *c = s->config;
+    if (s->settings->layer == APP_LAYER_ALL) return check_all(s);
     const bool only_first = patches_position_has_table(c->position) &&
                             c->position_at == PATCHES_POSITION_STEM && s->layer > 0;
     if (s->settings->layer >= c->layers) {
@@ -213,12 +291,33 @@ static int check_layer(const shown *s)
     return APP_EXIT_DONE;
 }
 
+static bool has_preview(const app_settings *settings)
+{
+    const app_terminal terminal = app_terminal_of(stdout);
+    return terminal.color && terminal.utf8 && !settings->json;
+}
+
+static int check_centred(const shown *s)
+{
+    if (!s->settings->centred) return APP_EXIT_DONE;
+    if (s->config->position == PATCHES_POSITION_RELATIVE) {
+        app_error("--centred is for similarities; the maps of relative positions are biases");
+        return APP_EXIT_USAGE;
+    }
+    if (s->settings->output == NULL && !has_preview(s->settings)) {
+        app_error("--centred is for the maps; --output FILE draws them (the numbers are always of "
+                  "what differs)");
+        return APP_EXIT_USAGE;
+    }
+    return APP_EXIT_DONE;
+}
+
 static int show_files(shown *s)
 {
     const app_settings *settings = s->settings;
     const vitc_log log = app_log(settings);
     const app_terminal terminal = app_terminal_of(stdout);
-    const bool preview = terminal.color && terminal.utf8 && !settings->json;
+    const bool preview = has_preview(settings);
     int result = APP_EXIT_DONE;
     if (settings->output != NULL || preview)
         result = app_exit_status(
@@ -238,9 +337,71 @@ static int show_files(shown *s)
     return result;
 }
 
+static int show_one(shown *s)
+{
+    const vitc_log log = app_log(s->settings);
+    int result = app_exit_status(measure(s, &log));
+    if (result == APP_EXIT_DONE) result = show_files(s);
+    if (result == APP_EXIT_DONE && !s->settings->json) print_text(s);
+    if (result == APP_EXIT_DONE && s->settings->json && !print_json(s))
+        result = app_exit_status(vitc_fail_memory(&log, "the answer"));
+    return result;
+}
+
+static void forget(shown *s)
+{
+    free(s->made);
+    free(s->heads);
+    s->made = NULL;
+    s->heads = NULL;
+}
+
+static void print_block(const shown *s)
+{
+    if (s->heads != NULL) {
+        printf("\nblock      %u of 0 to %u\n", s->layer, s->config->layers - 1);
+        print_heads(s);
+        return;
+    }
+    if (s->layer == 0) app_posemb_print_blocks_heading(stdout);
+    app_posemb_print_block(stdout, s->layer, &s->structure, &s->limit);
+    if (s->layer + 1 == s->config->layers) app_posemb_print_blocks_meaning(stdout);
+}
+
+static vitc_status append_block(vitc_json *blocks, const shown *s, const vitc_log *log)
+{
+    vitc_json *one = vitc_json_object();
+    const bool ok = one != NULL && set_numbers(one, s);
+    return vitc_json_append(blocks, one) && ok ? VITC_OK : vitc_fail_memory(log, "the answer");
+}
+
+static int show_all(shown *s)
+{
+    const bool json = s->settings->json;
+    const vitc_log log = app_log(s->settings);
+    vitc_json *o = json ? model_json(s) : NULL, *blocks = json ? vitc_json_array() : NULL;
+    vitc_status status =
+        json && (o == NULL || blocks == NULL) ? vitc_fail_memory(&log, "the answer") : VITC_OK;
+    if (!json) print_model(s);
+    for (s->layer = 0; s->layer < s->config->layers && status == VITC_OK; s->layer++) {
+        status = measure(s, &log);
+        if (status == VITC_OK && json) status = append_block(blocks, s, &log);
+        if (status == VITC_OK && !json) print_block(s);
+        forget(s);
+    }
+    if (status != VITC_OK || !json) {
+        vitc_json_free(o);
+        vitc_json_free(blocks);
+        return app_exit_status(status);
+    }
+    const bool ok = vitc_json_set(o, "blocks", blocks);
+    return app_text_print_json(o, ok, 2, 9, "\n")
+               ? APP_EXIT_DONE
+               : app_exit_status(vitc_fail_memory(&log, "the answer"));
+}
+
 static int show(const app_settings *settings)
 {
-    const vitc_log log = app_log(settings);
     vit_model *model = NULL;
     if (settings->output != NULL && !app_posemb_is_picture(settings->output)) {
         app_error("%s: a picture of positions is a .png or .svg file", settings->output);
@@ -253,17 +414,11 @@ static int show(const app_settings *settings)
                .config = vit_model_describe(model).config,
                .layer = (uint32_t)settings->layer};
     result = check_layer(&s);
-    if (result == APP_EXIT_DONE) result = app_exit_status(measure(&s, &log));
-    if (result == APP_EXIT_DONE) result = show_files(&s);
-    if (result == APP_EXIT_DONE) {
-        if (!settings->json)
-            print_text(&s);
-        else if (!print_json(&s))
-            result = app_exit_status(vitc_fail_memory(&log, "the answer"));
-    }
+    if (result == APP_EXIT_DONE) result = check_centred(&s);
+    if (result == APP_EXIT_DONE)
+        result = settings->layer == APP_LAYER_ALL ? show_all(&s) : show_one(&s);
     free(s.maps.values);
-    free(s.made);
-    free(s.heads);
+    forget(&s);
     vit_model_free(model);
     return result;
 }

@@ -12,12 +12,14 @@
 
 /* Pixels, or user units. */
 enum {
-    ACROSS = 560, /* about the width of all maps together */
+    SIDE = 560, /* about the larger side of all maps together */
+    CELL = 2,   /* at least, of a cell, though they become larger than SIDE */
     MARGIN = 12,
     SCALE = 2, /* of letters in PNG files */
     LETTER = SCALE * APP_CANVAS_LETTER_WIDTH,
     LINE = SCALE * (APP_CANVAS_LETTER_HEIGHT + 2),
     BAR = 18, /* width of the color scale */
+    MARK = 6, /* length of the marks beside a head's offset 0 */
     LEVEL = 9 /* zlib's */
 };
 
@@ -26,15 +28,16 @@ static const app_color paper = {255, 255, 255}, ink = {32, 32, 32};
 /* ---- colors ---- */
 
 enum { STOPS = 5 };
-static const app_color stops[STOPS] = {
-    {28, 20, 84}, {44, 84, 146}, {34, 146, 140}, {124, 198, 88}, {252, 232, 66}};
+static const app_color stops[2][STOPS] = {
+    {{28, 20, 84}, {44, 84, 146}, {34, 146, 140}, {124, 198, 88}, {252, 232, 66}},
+    {{20, 64, 136}, {104, 158, 208}, {240, 240, 240}, {226, 142, 98}, {150, 32, 34}}};
 
-app_color app_posemb_color(double share)
+app_color app_posemb_color(double share, bool diverging)
 {
     const double at = fmin(fmax(share, 0), 1) * (STOPS - 1);
     const int below = at < STOPS - 1 ? (int)at : STOPS - 2;
     const double part = at - below;
-    const app_color a = stops[below], b = stops[below + 1];
+    const app_color a = stops[diverging][below], b = stops[diverging][below + 1];
     return (app_color){(uint8_t)lround(a.r + part * (b.r - a.r)),
                        (uint8_t)lround(a.g + part * (b.g - a.g)),
                        (uint8_t)lround(a.b + part * (b.b - a.b))};
@@ -43,7 +46,7 @@ app_color app_posemb_color(double share)
 static app_color color_of(const app_posemb_maps *m, uint32_t map, uint32_t y, uint32_t x)
 {
     const double value = m->values[((size_t)map * m->height + y) * m->width + x];
-    return app_posemb_color((value - m->low) / (m->high - m->low));
+    return app_posemb_color((value - m->low) / (m->high - m->low), m->heads);
 }
 
 /* One map, a pixel for a cell. */
@@ -65,7 +68,8 @@ typedef struct layout {
     uint32_t map_height, step_y;
     uint32_t left, top; /* of the first map */
     uint32_t plot_width, plot_height;
-    uint32_t width, height; /* of the picture */
+    uint32_t bar_left, bar_height, ticks; /* of the color scale */
+    uint32_t width, height;               /* of the picture */
 } layout;
 
 static uint32_t larger(uint32_t a, uint32_t b)
@@ -73,23 +77,65 @@ static uint32_t larger(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
+enum { TICK_SIZE = 16 };
+
+/* What a place on the scale stands for, in digits enough to tell its ticks apart. */
+static void write_tick(char text[TICK_SIZE], const app_posemb_maps *m, double share)
+{
+    const double most = fmax(fabs(m->low), fabs(m->high));
+    const double value = m->low + share * (m->high - m->low);
+    const int digits = most > 0 ? 2 - (int)floor(log10(most)) : 2;
+    if (fabs(value) < 1e-9 * most)
+        snprintf(text, TICK_SIZE, "0");
+    else if (digits > 5)
+        snprintf(text, TICK_SIZE, "%.1e", value);
+    else
+        snprintf(text, TICK_SIZE, "%.*f", digits < 0 ? 0 : digits, value);
+}
+
+/* Letters of the longest tick. */
+static uint32_t longest_tick(const app_posemb_maps *m, uint32_t ticks)
+{
+    uint32_t longest = 0;
+    for (uint32_t i = 0; i <= ticks; i++) {
+        char text[TICK_SIZE];
+        write_tick(text, m, (double)i / ticks);
+        longest = larger(longest, (uint32_t)strlen(text));
+    }
+    return longest;
+}
+
+static const char rows_name[] = "patch row", columns_name[] = "patch column";
+
+/* Beside the maps, and beside the name of their rows, which may be wider. */
+static void arrange_bar(layout *l, const app_posemb_maps *m)
+{
+    const uint32_t name = (uint32_t)strlen(rows_name) * LETTER;
+    l->bar_left = larger(l->left + l->plot_width, MARGIN + name) + 2 * MARGIN;
+    l->bar_height = larger(l->plot_height - (m->heads ? LINE : 0), 4 * LINE);
+    l->ticks = l->bar_height >= 8 * LINE ? 4 : 2;
+    const uint32_t letters = larger(7, longest_tick(m, l->ticks) + 2);
+    const uint32_t scale = (uint32_t)strlen(m->scale) * LETTER + MARGIN;
+    l->width = l->bar_left + larger(BAR + letters * LETTER, scale);
+}
+
 static layout arrange(const app_posemb_maps *m)
 {
-    layout l = {.factor = larger(1, ACROSS / (m->columns * m->width))};
-    l.gap = l.factor < 2 ? 2 : l.factor > MARGIN ? MARGIN : l.factor;
+    const uint32_t cells = larger(m->columns * m->width, m->rows * m->height);
+    layout l = {.factor = larger(CELL, SIDE / cells)};
+    l.gap = l.factor > MARGIN || m->heads ? MARGIN : l.factor;
     l.map_width = m->width * l.factor;
     l.map_height = m->height * l.factor;
-    if (m->heads) l.gap = MARGIN;
     l.step_x = l.map_width + l.gap;
     l.step_y = l.map_height + l.gap + (m->heads ? LINE : 0);
     l.left = MARGIN + 3 * LETTER + MARGIN;
     l.top = MARGIN + 2 * LINE + LINE + 2 * MARGIN;
     l.plot_width = m->columns * l.step_x - l.gap;
     l.plot_height = m->rows * l.step_y - l.gap;
-    const uint32_t beside = 2 * MARGIN + BAR + 7 * LETTER;
+    arrange_bar(&l, m);
     const size_t longest = larger((uint32_t)strlen(m->title), (uint32_t)strlen(m->subtitle));
-    l.width = larger(l.left + l.plot_width + beside, (uint32_t)longest * LETTER + 2 * MARGIN);
-    l.height = l.top + l.plot_height + 2 * LINE + 2 * MARGIN;
+    l.width = larger(l.width, (uint32_t)longest * LETTER + 2 * MARGIN);
+    l.height = l.top + larger(l.plot_height + 2 * LINE, l.bar_height) + 2 * MARGIN;
     return l;
 }
 
@@ -134,33 +180,47 @@ static void put_patch_axes(const target *t, const app_posemb_maps *m, const layo
 {
     const uint32_t every_x = larger(1, (3 * LETTER + l->step_x - 1) / l->step_x);
     const uint32_t every_y = larger(1, (LINE + l->step_y - 1) / l->step_y);
+    const double middle = l->left + l->plot_width / 2.0;
+    const double half = (double)(strlen(columns_name) * LETTER) / 2;
     for (uint32_t i = 0; i < m->columns; i += every_x)
         put_place(t, l->left + i * l->step_x + l->map_width / 2.0, l->top + l->plot_height + 6,
-                  AT_MIDDLE, i * m->step + 1);
+                  AT_MIDDLE, i * m->every_x + 1);
     for (uint32_t i = 0; i < m->rows; i += every_y)
         put_place(t, l->left - 6, l->top + i * l->step_y + l->map_height / 2.0 - LINE / 2.0 + 2,
-                  AT_END, i * m->step + 1);
-    put_text(t, MARGIN, l->top - LINE - 10, AT_START, "tick", "patch row");
-    put_text(t, l->left + l->plot_width / 2.0, l->top + l->plot_height + LINE + 6, AT_MIDDLE,
-             "tick", "patch column");
+                  AT_END, i * m->every_y + 1);
+    put_text(t, MARGIN, l->top - LINE - 10, AT_START, "tick", rows_name);
+    put_text(t, fmax(middle, MARGIN + half), l->top + l->plot_height + LINE + 6, AT_MIDDLE, "tick",
+             columns_name);
 }
 
+static void put_mark(const target *t, uint32_t x, uint32_t y, uint32_t width, uint32_t height)
+{
+    if (t->file != NULL)
+        app_html_put(t->file,
+                     "<rect class=\"mark\" x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\"/>\n", x, y,
+                     width, height);
+    else
+        app_canvas_fill(t->canvas, x, y, width, height, ink);
+}
+
+/* And marks in the gaps above and to the left of a map, in line with its middle. */
 static void put_head_names(const target *t, const app_posemb_maps *m, const layout *l)
 {
     char text[32];
     for (uint32_t i = 0; i < m->count; i++) {
+        const uint32_t x = l->left + i % m->columns * l->step_x;
+        const uint32_t y = l->top + i / m->columns * l->step_y;
         snprintf(text, sizeof text, l->map_width >= 8 * LETTER ? "head %u" : "%u", i + 1);
-        put_text(t, l->left + i % m->columns * l->step_x + l->map_width / 2.0,
-                 l->top + i / m->columns * l->step_y + l->map_height + 3.0, AT_MIDDLE, "tick",
-                 text);
+        put_text(t, x + l->map_width / 2.0, y + l->map_height + 3.0, AT_MIDDLE, "tick", text);
+        put_mark(t, x + l->map_width / 2 - 1, y - MARK - 2, 2, MARK);
+        put_mark(t, x - MARK - 2, y + l->map_height / 2 - 1, MARK, 2);
     }
 }
 
 static void put_bar(const target *t, const app_posemb_maps *m, const layout *l)
 {
-    const uint32_t x = l->left + l->plot_width + 2 * MARGIN;
-    const uint32_t tall = l->plot_height - (m->heads ? LINE : 0);
-    char text[32];
+    const uint32_t x = l->bar_left, tall = l->bar_height;
+    char text[TICK_SIZE];
     if (t->file != NULL)
         app_html_put(t->file,
                      "<rect x=\"%u\" y=\"%u\" width=\"%d\" height=\"%u\" fill=\"url(#scale)\"/>\n",
@@ -168,15 +228,14 @@ static void put_bar(const target *t, const app_posemb_maps *m, const layout *l)
     else
         for (uint32_t y = 0; y < tall; y++)
             app_canvas_fill(t->canvas, x, l->top + y, BAR, 1,
-                            app_posemb_color(1 - (y + 0.5) / tall));
-    const int ticks = tall >= 8 * LINE ? 4 : 2;
-    for (int i = 0; i <= ticks; i++) {
-        const double share = (double)i / ticks;
-        snprintf(text, sizeof text, "%.2f", m->low + share * (m->high - m->low));
+                            app_posemb_color(1 - (y + 0.5) / tall, m->heads));
+    for (uint32_t i = 0; i <= l->ticks; i++) {
+        const double share = (double)i / l->ticks;
+        write_tick(text, m, share);
         put_text(t, x + BAR + 6, l->top + (1 - share) * tall - LINE / 2.0 + 2, AT_START, "tick",
                  text);
     }
-    put_text(t, x + BAR, l->top - LINE - 10, AT_MIDDLE, "tick", m->scale);
+    put_text(t, x, l->top - LINE - 10, AT_START, "tick", m->scale);
 }
 
 static vitc_status put_map(const target *t, const app_posemb_maps *m, const layout *l, uint32_t i,
@@ -230,13 +289,16 @@ static vitc_status draw_svg(const char *path, const app_posemb_maps *m, const la
                  "viewBox=\"0 0 %u %u\" font-family=\"sans-serif\" font-size=\"14\" role=\"img\">\n"
                  "<title>%s</title>\n"
                  "<style>.page{fill:#fff}text{fill:#18202b}.head{font-size:17px;font-weight:bold}"
-                 "image{image-rendering:pixelated}@media(prefers-color-scheme:dark){"
-                 ".page{fill:#1a1f26}text{fill:#e6eaf0}}</style>\n"
+                 "image{image-rendering:pixelated}.mark{fill:#18202b}"
+                 "@media(prefers-color-scheme:dark){"
+                 ".page{fill:#1a1f26}text,.mark{fill:#e6eaf0}}</style>\n"
                  "<defs><linearGradient id=\"scale\" x1=\"0\" y1=\"1\" x2=\"0\" y2=\"0\">",
                  l->width, l->height, l->width, l->height, m->title);
-    for (int i = 0; i < STOPS; i++)
+    for (int i = 0; i < STOPS; i++) {
+        const app_color c = stops[m->heads][i];
         app_html_put(&file, "<stop offset=\"%g\" stop-color=\"#%02x%02x%02x\"/>",
-                     (double)i / (STOPS - 1), stops[i].r, stops[i].g, stops[i].b);
+                     (double)i / (STOPS - 1), c.r, c.g, c.b);
+    }
     app_html_put(&file, "</linearGradient></defs>\n"
                         "<rect class=\"page\" width=\"100%%\" height=\"100%%\"/>\n");
     const target t = {.file = &file};

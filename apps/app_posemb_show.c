@@ -7,11 +7,20 @@
 #include "vitc_log.h"
 #include "vitc_size.h"
 
-enum { MAPS_MOST = 24 }; /* maps across or down: of larger grids every second patch has one, ... */
+/* Cells of all maps together, across or down: of larger grids every second row or column of patches
+ * has maps, or every third, ... */
+enum { CELLS_MOST = 600 };
 
 static uint32_t divide_up(uint32_t a, uint32_t b)
 {
     return (a + b - 1) / b;
+}
+
+static uint32_t every_of(uint32_t length)
+{
+    uint32_t every = 1;
+    while (every < length && (uint64_t)divide_up(length, every) * length > CELLS_MOST) every++;
+    return every;
 }
 
 /* ---- a row for each place ---- */
@@ -44,7 +53,7 @@ static vitc_status make_turned(patches_position *position, float **made, const v
                           false);
     free(angles);
     *made = turned;
-    *position = (patches_position){.kind = PATCHES_POSITION_LEARNED_1D,
+    *position = (patches_position){.kind = PATCHES_POSITION_LEARNED_2D,
                                    .grid_height = height,
                                    .grid_width = width,
                                    .width = depth,
@@ -86,7 +95,8 @@ static void set_scale(app_posemb_maps *maps)
     if (!maps->heads) { /* cosines, of which a patch with itself has 1 */
         maps->low = fmax(-1, floor(low * 5 + 1e-6) / 5);
         maps->high = 1;
-        if (maps->low >= 0.8) maps->low = 0;
+        maps->narrow = maps->low >= 0.8;
+        if (maps->narrow) maps->low = 0;
         return;
     }
     /* Biases: as far below 0 as above. */
@@ -104,9 +114,10 @@ static vitc_status map_patches(app_posemb_maps *maps, const patches_position *po
     double *cosines = NULL;
     maps->height = height;
     maps->width = width;
-    maps->step = divide_up(height > width ? height : width, MAPS_MOST);
-    maps->rows = divide_up(height, maps->step);
-    maps->columns = divide_up(width, maps->step);
+    maps->every_y = every_of(height);
+    maps->every_x = every_of(width);
+    maps->rows = divide_up(height, maps->every_y);
+    maps->columns = divide_up(width, maps->every_x);
     maps->count = maps->rows * maps->columns;
     if (vitc_size_mul3(n, n, sizeof *cosines, &size)) cosines = malloc(size);
     vitc_status status =
@@ -114,8 +125,8 @@ static vitc_status map_patches(app_posemb_maps *maps, const patches_position *po
     if (status == VITC_OK) status = patches_position_similarity(cosines, position, centred, log);
     if (status == VITC_OK) status = allocate(maps, log);
     for (uint32_t i = 0; i < maps->count && status == VITC_OK; i++) {
-        const size_t y = (size_t)(i / maps->columns) * maps->step;
-        const size_t x = (size_t)(i % maps->columns) * maps->step;
+        const size_t y = (size_t)(i / maps->columns) * maps->every_y;
+        const size_t x = (size_t)(i % maps->columns) * maps->every_x;
         memcpy(maps->values + i * n, cosines + (y * width + x) * n, n * sizeof *cosines);
     }
     free(cosines);
@@ -135,7 +146,7 @@ static vitc_status map_heads(app_posemb_maps *maps, const float *table, const pa
                              const vitc_log *log)
 {
     maps->heads = true;
-    maps->step = 1;
+    maps->every_y = maps->every_x = 1;
     maps->height = 2 * r->grid_height - 1;
     maps->width = 2 * r->grid_width - 1;
     maps->count = r->heads;
@@ -160,7 +171,8 @@ static void set_titles(app_posemb_maps *maps, const vit_config *c, uint32_t laye
              c->image_width / c->patch, block);
     maps->scale = maps->heads ? "bias" : centred ? "cosine, centred" : "cosine";
     snprintf(maps->subtitle, sizeof maps->subtitle, "%s",
-             maps->heads ? "attention bias by offset to the key; middle: itself"
+             maps->heads                ? "attention bias by offset to the key; marks: offset 0"
+             : maps->narrow && !centred ? "mostly a common offset; --centred shows the rest"
              : c->position == PATCHES_POSITION_ROPE_2D
                  ? "similarity of a vector of ones turned"
                  : "similarity of each patch with all others");
@@ -194,78 +206,97 @@ vitc_status app_posemb_maps_make(app_posemb_maps *maps, const vit_model *model, 
 
 /* ---- numbers of a head ---- */
 
-/* Pearson's, of the values by offset and the offset's length. */
-static double correlate(const double *values, const patches_relative *r)
+/* Pairs of patches that far apart. */
+static double pairs_at(const patches_relative *r, int64_t dy, int64_t dx)
 {
-    const int64_t height = r->grid_height, width = r->grid_width;
-    const double n = (double)(2 * height - 1) * (double)(2 * width - 1);
-    double v = 0, d = 0, vv = 0, dd = 0, vd = 0;
-    for (int pass = 0; pass < 2; pass++) { /* means, then what is about them */
-        const double *value = values;
-        const double mean_v = v / n, mean_d = d / n;
-        for (int64_t dy = 1 - height; dy < height; dy++)
-            for (int64_t dx = 1 - width; dx < width; dx++, value++) {
-                const double length = sqrt((double)(dy * dy + dx * dx));
-                if (pass == 0) {
-                    v += *value;
-                    d += length;
-                    continue;
-                }
-                vv += (*value - mean_v) * (*value - mean_v);
-                dd += (length - mean_d) * (length - mean_d);
-                vd += (*value - mean_v) * (length - mean_d);
-            }
-    }
-    return vd / sqrt(vv * dd);
+    return (double)(r->grid_height - llabs(dy)) * (double)(r->grid_width - llabs(dx));
 }
 
-static void find_ends(app_posemb_head *head, const double *values, const patches_relative *r)
+static void find_ends(app_posemb_head *head, const float *table, const patches_relative *r,
+                      uint32_t which)
 {
     const int64_t height = r->grid_height, width = r->grid_width;
-    *head = (app_posemb_head){.least = INFINITY, .most = -INFINITY};
+    head->least = INFINITY;
+    head->most = -INFINITY;
     for (int64_t dy = 1 - height; dy < height; dy++)
-        for (int64_t dx = 1 - width; dx < width; dx++, values++) {
-            head->least = fmin(head->least, *values);
-            if (*values <= head->most) continue;
-            head->most = *values;
+        for (int64_t dx = 1 - width; dx < width; dx++) {
+            const double value = bias_at(table, r, which, dy, dx);
+            head->least = fmin(head->least, value);
+            if (value <= head->most) continue;
+            head->most = value;
             head->dy = dy;
             head->dx = dx;
         }
 }
 
-vitc_status app_posemb_measure_head(app_posemb_head *head, const float *table,
-                                    const patches_relative *r, uint32_t which, const vitc_log *log)
+/* Of biases and lengths of offsets, over all pairs. */
+typedef struct moments {
+    double bias, length;                    /* means */
+    double biases, lengths, biases_lengths; /* sums about them */
+} moments;
+
+static moments find_moments(const float *table, const patches_relative *r, uint32_t which)
 {
     const int64_t height = r->grid_height, width = r->grid_width;
-    const patches_position offsets = {.kind = PATCHES_POSITION_LEARNED_1D,
-                                      .grid_height = 2 * r->grid_height - 1,
-                                      .grid_width = 2 * r->grid_width - 1,
-                                      .width = 1};
-    const size_t count = (size_t)offsets.grid_height * offsets.grid_width;
-    double *values = calloc(count, sizeof *values);
-    float *column = calloc(count, sizeof *column);
-    patches_structure structure;
-    vitc_status status = values != NULL && column != NULL
-                             ? VITC_OK
-                             : vitc_fail_memory(log, "a head's relative positions");
-    if (status == VITC_OK) {
-        size_t i = 0;
+    const double all = (double)(height * height) * (double)(width * width);
+    moments m = {0};
+    for (int pass = 0; pass < 2; pass++)
         for (int64_t dy = 1 - height; dy < height; dy++)
-            for (int64_t dx = 1 - width; dx < width; dx++, i++) {
-                values[i] = bias_at(table, r, which, dy, dx);
-                column[i] = (float)values[i];
+            for (int64_t dx = 1 - width; dx < width; dx++) {
+                const double pairs = pairs_at(r, dy, dx);
+                const double bias = bias_at(table, r, which, dy, dx) - m.bias * pass;
+                const double length = sqrt((double)(dy * dy + dx * dx)) - m.length * pass;
+                if (pass == 0) {
+                    m.bias += pairs / all * bias;
+                    m.length += pairs / all * length;
+                    continue;
+                }
+                m.biases += pairs * bias * bias;
+                m.lengths += pairs * length * length;
+                m.biases_lengths += pairs * bias * length;
             }
-        patches_position view = offsets;
-        view.table = column;
-        status = patches_position_structure(&structure, NULL, NULL, &view, 0, 0, log);
+    return m;
+}
+
+/* The part of the sum of squares that lies between the means of rows of offsets, dy being `outer`
+ * and dx `inner`, or between those of columns, the other way round. */
+static double between_lines(const float *table, const patches_relative *r, uint32_t which,
+                            double mean, bool rows)
+{
+    const int64_t outer = rows ? r->grid_height : r->grid_width;
+    const int64_t inner = rows ? r->grid_width : r->grid_height;
+    double all = 0;
+    for (int64_t a = 1 - outer; a < outer; a++) {
+        double sum = 0, pairs = 0;
+        for (int64_t b = 1 - inner; b < inner; b++) {
+            const int64_t dy = rows ? a : b, dx = rows ? b : a;
+            sum += pairs_at(r, dy, dx) * (bias_at(table, r, which, dy, dx) - mean);
+            pairs += pairs_at(r, dy, dx);
+        }
+        all += sum * sum / pairs;
     }
-    if (status == VITC_OK) {
-        find_ends(head, values, r);
-        head->rows = structure.rows;
-        head->columns = structure.columns;
-        head->distance = correlate(values, r);
+    return all;
+}
+
+void app_posemb_measure_head(app_posemb_head *head, const float *table, const patches_relative *r,
+                             uint32_t which)
+{
+    *head = (app_posemb_head){.rows = NAN, .columns = NAN, .distance = NAN};
+    find_ends(head, table, r, which);
+    if (head->least < head->most) {
+        const moments m = find_moments(table, r, which);
+        head->distance = m.biases_lengths / sqrt(m.biases * m.lengths);
+        if (r->grid_height > 1 && r->grid_width > 1) {
+            head->rows = between_lines(table, r, which, m.bias, true) / m.biases;
+            head->columns = between_lines(table, r, which, m.bias, false) / m.biases;
+        }
+    } else {
+        head->dy = head->dx = 0;
     }
-    free(values);
-    free(column);
-    return status;
+    if (r->prefix == 0) return;
+    const uint32_t patch = r->prefix;
+    const float *of_head = table + which;
+    head->prefix_to_patch = (double)of_head[patches_relative_index(r, 0, patch) * r->heads];
+    head->patch_to_prefix = (double)of_head[patches_relative_index(r, patch, 0) * r->heads];
+    head->prefix_to_prefix = (double)of_head[patches_relative_index(r, 0, 0) * r->heads];
 }

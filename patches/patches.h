@@ -362,29 +362,43 @@ VITC_API VITC_MUST_CHECK vitc_status patches_position_similarity(double *cosines
                                                                  const patches_position *position,
                                                                  bool centred, const vitc_log *log);
 
-/* How much of the grid a table holds, in numbers; NaN where one is not defined: all of them for a
- * table whose rows are all the same, anisotropy for a grid of one row or one column. */
+/* How much of the grid a table holds, in numbers; NaN where one is not defined, which is said of
+ * each. Of a table whose rows are all the same only `common` is defined. */
 typedef struct patches_structure {
     /* Shares of the variance of E = mean + row + column + rest, a two-way decomposition without
      * interaction: 0.5, 0.5, 0 for sincos-2d on a square grid; (g-1)/(g^2-1) twice and what is left
-     * for random numbers on g x g. Their sum is 1. */
+     * for random numbers on g x g. Their sum is 1. Of a grid of one row the columns have all. */
     double rows, columns, rest;
     /* Shares of the variance of the centred cosines of two different patches (R^2) that follow from
-     * their offset (dy, dx) alone, and from its length alone. */
+     * their offset (dy, dx) alone, and from its length alone. NaN where all pairs are equally
+     * alike, as the one pair of two patches is. */
     double shift, radial;
+    /* The mean cosine of one row with the next, each the mean of its patches less that of all, and
+     * of one column with the next. NaN where there is but one, or all are the same. */
+    double row_neighbours, column_neighbours;
     /* The mean centred cosine of neighbours in a row less that of neighbours in a column: above 0,
-     * the table tells rows apart more sharply than columns. */
+     * the table tells rows apart more sharply than columns. NaN for one row or one column. */
     double anisotropy;
     /* (sum s^2)^2 / sum s^4, s being the singular values of the centred table: in how many
      * directions it spreads. */
     double effective_rank;
+    /* The share of the sum of squares, not centred, that the mean row has, which says nothing of
+     * where a patch is. NaN for zeros. */
+    double common;
 } patches_structure;
 
+/* True for the kinds whose tables are a part of the row and a part of the column, one beside the
+ * other or added, whatever their numbers: LEARNED_2D, FACTORIZED, SINCOS_2D. */
+VITC_API bool patches_position_is_separable(patches_position_kind kind);
+
 /* `chance` and `limit` (both NULL, or neither) get what is to be expected of a table without
- * structure: those of the same table with its patches shuffled, `shuffles` times (a multiple of 20
- * less one is exact: 99), from `seed`. `chance` is their mean; what lies beyond `limit` (of
- * anisotropy: in size) is found in fewer than 1 of 20. VITC_ERR_ARGUMENT for a position without a
- * table, or no shuffles; VITC_ERR_MEMORY. */
+ * structure: those of the same table with its patches shuffled, of separable kinds with its rows
+ * shuffled and its columns, `shuffles` times (a multiple of 20 less one is exact: 99), from `seed`.
+ * `chance` is their mean; what lies beyond `limit` (of anisotropy: in size) is found in fewer than
+ * 1 of 20. Both are NaN for numbers that are the same in any order, and so are no sign of
+ * structure: effective_rank and common; of separable kinds, and of one row or one column, rows,
+ * columns and rest too. VITC_ERR_ARGUMENT for a position without a table, or no shuffles;
+ * VITC_ERR_MEMORY. */
 VITC_API VITC_MUST_CHECK vitc_status patches_position_structure(
     patches_structure *structure, patches_structure *chance, patches_structure *limit,
     const patches_position *position, uint32_t shuffles, uint64_t seed, const vitc_log *log);

@@ -8,11 +8,15 @@
 #include "vitc_random.h"
 #include "vitc_size.h"
 
+/* What is smaller in shares and cosines, double sums of a table in float32, is rounding. */
+static const double rounding = 1e-10;
+
 /* Inner products of all patches' rows, and their cosines: [n, n] each. */
 typedef struct products {
     uint32_t height, width; /* of the grid */
     size_t n;
     double *gram, *cosines;
+    double trace;          /* of gram */
     double mean, variance; /* of the cosines of two different patches: sum of (cosine - mean)^2 */
 } products;
 
@@ -124,6 +128,7 @@ static vitc_status products_create(products *s, const patches_position *position
     VITC_TRY(make_gram(s->gram, position, s->n, true, log));
     make_cosines(s->cosines, s->gram, s->n);
     measure_pairs(s);
+    for (size_t p = 0; p < s->n; p++) s->trace += s->gram[p * s->n + p];
     return VITC_OK;
 }
 
@@ -204,40 +209,79 @@ static double bin_mean(const bins *b, size_t bin)
     return b->sum[bin] / b->count[bin];
 }
 
-/* Shares of the trace: |sum over a row's patches|^2 / Gw, over rows, and the same of columns. */
-static void measure_shares(patches_structure *out, const products *s, const uint32_t *order)
+/* The inner product of the sums of two lines of `count` patches, which begin in slots a and b and
+ * go on in steps. */
+static double multiply_lines(const products *s, const uint32_t *order, size_t a, size_t b,
+                             size_t step, size_t count)
 {
-    double trace = 0, rows = 0, columns = 0;
-    for (size_t p = 0; p < s->n; p++) {
-        const double *with = s->gram + order[p] * s->n;
-        const size_t y = p / s->width, x = p % s->width;
-        trace += with[order[p]];
-        for (size_t u = 0; u < s->width; u++) rows += with[order[y * s->width + u]];
-        for (size_t v = 0; v < s->height; v++) columns += with[order[v * s->width + x]];
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        const double *with = s->gram + order[a + i * step] * s->n;
+        for (size_t j = 0; j < count; j++) sum += with[order[b + j * step]];
     }
-    out->rows = rows / s->width / trace;
-    out->columns = columns / s->height / trace;
-    out->rest = 1 - out->rows - out->columns;
+    return sum;
+}
+
+/* Of `lines` rows, or columns, `apart` slots from each other: their share of the trace, |sum over a
+ * line|^2 / count, and the mean cosine of one line's sum with the next. */
+static void measure_lines(double *share, double *neighbours, const products *s,
+                          const uint32_t *order, size_t lines, size_t apart, size_t step,
+                          size_t count)
+{
+    double squares = 0, cosines = 0, last = 0;
+    for (size_t i = 0, at = 0; i < lines; i++, at += apart) {
+        const double own = multiply_lines(s, order, at, at, step, count);
+        const double norms = i > 0 ? sqrt(last) * sqrt(own) : 0;
+        if (norms > 0) cosines += multiply_lines(s, order, at - apart, at, step, count) / norms;
+        squares += own;
+        last = own;
+    }
+    *share = squares / (double)count / s->trace;
+    *neighbours = lines > 1 && *share > rounding ? cosines / (double)(lines - 1) : NAN;
 }
 
 static void measure(patches_structure *out, const products *s, bins *b, const uint32_t *order)
 {
-    const size_t centre = b->size / 2, across = 2 * (size_t)s->width - 1;
-    measure_shares(out, s, order);
+    const size_t centre = b->size / 2, height = s->height, width = s->width;
+    const double pairs = (double)s->n * (double)(s->n - 1);
+    const bool all_alike = s->variance <= rounding * rounding * pairs;
+    measure_lines(&out->rows, &out->row_neighbours, s, order, height, width, 1, width);
+    measure_lines(&out->columns, &out->column_neighbours, s, order, width, 1, width, height);
+    out->rest = 1 - out->rows - out->columns;
+    if (fabs(out->rest) < rounding) out->rest = 0;
     fill_bins(b, s, order);
-    out->shift = between(b->sum, b->count, b->size, s->mean) / s->variance;
-    out->radial = between(b->radial_sum, b->radial_count, b->radial_size, s->mean) / s->variance;
-    out->anisotropy = s->width > 1 && s->height > 1
-                          ? bin_mean(b, centre + 1) - bin_mean(b, centre + across)
+    const double offset = between(b->sum, b->count, b->size, s->mean);
+    const double length = between(b->radial_sum, b->radial_count, b->radial_size, s->mean);
+    out->shift = all_alike ? NAN : offset / s->variance;
+    out->radial = all_alike ? NAN : length / s->variance;
+    out->anisotropy = width > 1 && height > 1
+                          ? bin_mean(b, centre + 1) - bin_mean(b, centre + 2 * width - 1)
                           : NAN;
 }
 
 static double effective_rank(const products *s)
 {
-    double trace = 0, squares = 0;
-    for (size_t p = 0; p < s->n; p++) trace += s->gram[p * s->n + p];
+    double squares = 0;
     for (size_t i = 0; i < s->n * s->n; i++) squares += s->gram[i] * s->gram[i];
-    return trace * trace / squares;
+    return s->trace * s->trace / squares;
+}
+
+/* n |mean|^2 of the sum of all squares. */
+static double share_in_common(const patches_position *position, size_t n)
+{
+    const size_t width = position->width;
+    const float *table = position->table + position->prefix * width;
+    double means = 0, squares = 0;
+    for (size_t d = 0; d < width; d++) {
+        double sum = 0;
+        for (size_t p = 0; p < n; p++) {
+            const double value = (double)table[p * width + d];
+            sum += value;
+            squares += value * value;
+        }
+        means += sum * sum / (double)n;
+    }
+    return squares > 0 ? means / squares : NAN;
 }
 
 static bool is_flat(const products *s)
@@ -249,12 +293,13 @@ static bool is_flat(const products *s)
 
 /* ---- shuffled tables ---- */
 
-enum { NUMBERS = 7 };
+enum { NUMBERS = 8 };
 
 static double *number(patches_structure *s, int i)
 {
-    double *const numbers[NUMBERS] = {&s->rows,   &s->columns,    &s->rest,          &s->shift,
-                                      &s->radial, &s->anisotropy, &s->effective_rank};
+    double *const numbers[NUMBERS] = {
+        &s->rows,           &s->columns,           &s->rest,      &s->shift, &s->radial,
+        &s->row_neighbours, &s->column_neighbours, &s->anisotropy};
     return numbers[i];
 }
 
@@ -264,7 +309,7 @@ static int compare(const void *a, const void *b)
     return (p > q) - (p < q);
 }
 
-/* Mean and limit of each number over the shuffled tables. */
+/* Mean and limit of each number over the shuffled tables; those that no order changes have none. */
 static void summarize(patches_structure *chance, patches_structure *limit,
                       patches_structure *shuffled, double *values, uint32_t shuffles)
 {
@@ -275,7 +320,9 @@ static void summarize(patches_structure *chance, patches_structure *limit,
             sum += values[k];
             if (number(&shuffled[k], i) == &shuffled[k].anisotropy) values[k] = fabs(values[k]);
         }
+        if (isnan(sum)) continue;
         qsort(values, shuffles, sizeof *values, compare);
+        if (values[shuffles - 1] - values[0] <= rounding) continue;
         /* Of shuffles + 1 tables alike, fewer than 1 in 20 is beyond this one. */
         const uint32_t beyond = (shuffles + 1) / 20;
         *number(chance, i) = sum / shuffles;
@@ -283,30 +330,50 @@ static void summarize(patches_structure *chance, patches_structure *limit,
     }
 }
 
+/* What a table without structure could be: any order of the patches; of one that is made of rows
+ * and columns, which every such table is, any order of those. `lines` [height + width]. */
+static void shuffle(uint32_t *order, uint32_t *lines, const products *s, bool separable,
+                    vitc_random *random)
+{
+    uint32_t *columns = lines + s->height;
+    if (!separable) {
+        vitc_random_permutation(order, s->n, random);
+        return;
+    }
+    vitc_random_permutation(lines, s->height, random);
+    vitc_random_permutation(columns, s->width, random);
+    for (size_t p = 0; p < s->n; p++)
+        order[p] = lines[p / s->width] * s->width + columns[p % s->width];
+}
+
+static const patches_structure no_numbers = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+
 static vitc_status measure_shuffled(patches_structure *chance, patches_structure *limit,
-                                    const products *s, bins *b, uint32_t *order, double rank,
+                                    const products *s, bins *b, uint32_t *order, bool separable,
                                     uint32_t shuffles, uint64_t seed, const vitc_log *log)
 {
     patches_structure *shuffled = calloc(shuffles, sizeof *shuffled);
     double *values = calloc(shuffles, sizeof *values);
-    vitc_status status = shuffled != NULL && values != NULL
+    uint32_t *lines = calloc((size_t)s->height + s->width, sizeof *lines);
+    vitc_status status = shuffled != NULL && values != NULL && lines != NULL
                              ? VITC_OK
                              : vitc_fail_memory(log, "shuffled tables of positions");
     for (uint32_t k = 0; k < shuffles && status == VITC_OK; k++) {
         vitc_random random = vitc_random_start(seed, VITC_RANDOM_POSITION, 0, k);
-        vitc_random_permutation(order, s->n, &random);
+        shuffle(order, lines, s, separable, &random);
         measure(&shuffled[k], s, b, order);
-        shuffled[k].effective_rank = rank; /* which no order changes */
     }
+    *chance = *limit = no_numbers;
     if (status == VITC_OK) summarize(chance, limit, shuffled, values, shuffles);
     free(shuffled);
     free(values);
+    free(lines);
     return status;
 }
 
 static vitc_status measure_all(patches_structure *structure, patches_structure *chance,
-                               patches_structure *limit, const products *s, uint32_t shuffles,
-                               uint64_t seed, const vitc_log *log)
+                               patches_structure *limit, const products *s, bool separable,
+                               uint32_t shuffles, uint64_t seed, const vitc_log *log)
 {
     bins b = {0};
     uint32_t *order = calloc(s->n, sizeof *order);
@@ -317,12 +384,16 @@ static vitc_status measure_all(patches_structure *structure, patches_structure *
         measure(structure, s, &b, order);
         structure->effective_rank = effective_rank(s);
         if (chance != NULL)
-            status = measure_shuffled(chance, limit, s, &b, order, structure->effective_rank,
-                                      shuffles, seed, log);
+            status = measure_shuffled(chance, limit, s, &b, order, separable, shuffles, seed, log);
     }
     bins_free(&b);
     free(order);
     return status;
+}
+
+bool patches_position_is_separable(patches_position_kind kind)
+{
+    return patches_position_has_axes(kind) || kind == PATCHES_POSITION_SINCOS_2D;
 }
 
 vitc_status patches_position_structure(patches_structure *structure, patches_structure *chance,
@@ -335,13 +406,14 @@ vitc_status patches_position_structure(patches_structure *structure, patches_str
     if ((chance == NULL) != (limit == NULL) || (chance != NULL && shuffles == 0))
         return vitc_fail(log, VITC_ERR_ARGUMENT, "%s: chance without limit, or no shuffles", name);
     vitc_status status = products_create(&s, position, log);
+    *structure = no_numbers;
     if (status == VITC_OK && is_flat(&s)) {
-        const patches_structure none = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-        *structure = none;
-        if (chance != NULL) *chance = *limit = none;
+        if (chance != NULL) *chance = *limit = no_numbers;
     } else if (status == VITC_OK) {
-        status = measure_all(structure, chance, limit, &s, shuffles, seed, log);
+        status = measure_all(structure, chance, limit, &s,
+                             patches_position_is_separable(position->kind), shuffles, seed, log);
     }
+    structure->common = share_in_common(position, s.n);
     products_free(&s);
     return status;
 }

@@ -227,13 +227,17 @@ _vitc() {
         _vitc_words "hf timm"
         return
         ;;
+    --layer)
+        _vitc_words "all"
+        return
+        ;;
     --enlarge-filter)
         _vitc_words "nearest lanczos bilinear bicubic box hamming"
         return
         ;;
     -k | --top-k | --batch | --threads | --max-pixels | --seconds | --warmup | --distance | \
         --val-split | --seed | --max-bad | --img-size | --crop | --min-score | --enlarge | \
-        --layer | --grid | \
+        --grid | \
         --name | --checkpoint-minutes | --val-every | --patch | --dim | --depth | --heads | \
         --mlp | --pos-std | --epochs | --accumulate | --max-steps | --lr | --min-lr | \
         --step-epochs | --step-factor | --weight-decay | --beta2 | --momentum | --clip | \

@@ -59,6 +59,71 @@ cp out second
 run posemb show model.safetensors
 check "blocks have their own" sh -c '! cmp -s out second'
 
+
+# A chance that says nothing is null; numbers of rope-2d are of what it makes of ones. Biases of the
+# class token are told too.
+json_has() {
+    check "JSON has $1" grep -qF "$1" out
+}
+run posemb show model.safetensors --json
+json_has '"prefix_to_patch": '
+json_has '"patch_to_prefix": '
+json_has '"prefix_to_prefix": '
+run posemb show model.safetensors
+out_has "from patches"
+# Biases that are all zero, as they are before training, are highest nowhere.
+"$CLI_CHECK" offsets model.safetensors blocks.0.attn.relative_position_bias_table >place
+read -r begin end <place
+dd if=/dev/zero of=model.safetensors bs=1 seek="$begin" count=$((end - begin)) conv=notrunc status=none
+run posemb show model.safetensors
+check "no highest" grep -qE "^  1 +0.0000 +0.0000  - +- +- +-$" out
+run posemb show model.safetensors --json
+json_has '"most_dy": null'
+json_has '"rows": null'
+make rope-2d add every model.safetensors
+run posemb show model.safetensors --json
+json_has '"shown": "ones turned"'
+"$CLI_CHECK" json chance effective_rank <out >value
+check "no chance of the rank" grep -qx null value
+"$CLI_CHECK" json structure rest <out >value
+check "rounding is no rest" grep -qxE '0(\.0)?' value
+
+# Where all is one offset, pictures say what hides the rest.
+make learned-1d add stem model.safetensors
+run posemb show model.safetensors -o maps.svg
+check "no common offset" sh -c '! grep -q "common offset" maps.svg'
+"$CLI_CHECK" offsets model.safetensors pos_embed >place
+read -r begin end <place
+for _ in $(seq $(((end - begin) / 4))); do printf '\0\0\200?'; done >ones
+dd if=ones of=model.safetensors bs=1 seek="$begin" conv=notrunc status=none
+run posemb show model.safetensors -o maps.svg
+exits 0
+out_has "All patches have the same numbers"
+check "a common offset" grep -q "mostly a common offset; --centred shows the rest" maps.svg
+run posemb show model.safetensors -o maps.svg --centred
+check "the rest" sh -c '! grep -q "common offset" maps.svg'
+
+# Grids that are long and narrow: no side of a picture is very long. Two patches have no verdict.
+side() {
+    od -An -tu1 -j"$2" -N4 "$1" | { read -r a b c d && echo $(((a << 24) + (b << 16) + (c << 8) + d)); }
+}
+make learned-2d add stem model.safetensors
+for grid in 24x2 2x24 24x1 1x24 26x1; do
+    run posemb resize model.safetensors --grid $grid -o long.safetensors
+    exits 0
+    run posemb show long.safetensors -o long.png
+    exits 0
+    check "$grid: not wide" test "$(side long.png 16)" -lt 1500
+    check "$grid: not high" test "$(side long.png 20)" -lt 1500
+done
+run posemb show long.safetensors -o maps.svg
+maps "26 patches, every second" 13
+run posemb resize model.safetensors --grid 1x2 -o long.safetensors
+run posemb show long.safetensors --json
+json_has '"shift": null'
+run posemb show long.safetensors
+check "no verdict on two patches" sh -c '! grep -qE "How alike|Neighbouring|nan" out'
+
 # The built-in model: numbers that are known, by name.
 run posemb show -o maps.png --centred --npy table.npy
 exits 0
@@ -128,6 +193,22 @@ exits 2
 err_has "int8"
 check "nothing is left" test ! -e other8.safetensors
 
+# All blocks: a line each, and the numbers that each has alone.
+make learned-1d add every model.safetensors
+run posemb show model.safetensors --layer all
+exits 0
+check "two lines" sh -c 'test "$(grep -cE "^  [01] +[0-9.]+ %" out)" -eq 2'
+run posemb show model.safetensors --layer all --json
+exits 0
+cp out every
+run posemb show model.safetensors --layer 1 --json
+"$CLI_CHECK" json structure shift <out >value
+check "the numbers of block 1" grep -qF "\"shift\": $(cat value)" every
+check "two blocks" sh -c 'test "$(grep -c "\"layer\"" every)" -eq 2'
+make relative add every model.safetensors
+run posemb show model.safetensors --layer all
+check "heads of two blocks" sh -c 'test "$(grep -c "with distance$" out)" -eq 2'
+
 # Wrong usage, and files that would be written over.
 wrong() {
     run posemb "$@"
@@ -139,6 +220,12 @@ err_has "posemb show and posemb resize"
 wrong show --grid 4
 wrong show "$timm" --layer 99
 err_has "blocks 0 to"
+wrong show "$timm" --layer all
+err_has "of their own"
+wrong show "$timm" --layer any
+err_has "or all"
+wrong show model.safetensors --layer all -o maps.png
+err_has "--layer N"
 wrong show "$timm" --layer 1
 err_has "layer 0"
 wrong resize "$timm" -o out.safetensors
@@ -160,6 +247,10 @@ err_has "cannot be its output"
 make relative add every model.safetensors
 wrong show model.safetensors --npy table.npy
 err_has "no table"
+wrong show model.safetensors --centred -o maps.png
+err_has "biases"
+wrong show "$timm" --centred
+err_has "--output FILE draws them"
 run posemb show missing.safetensors
 exits 3
 run posemb show -o /dev/full/maps.png

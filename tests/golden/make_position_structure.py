@@ -45,6 +45,12 @@ def cosines_of(rows):
     return unit @ unit.T
 
 
+def neighbours(lines):
+    """The mean cosine of each line with the next."""
+    cosines = cosines_of(lines)
+    return numpy.mean([cosines[i, i + 1] for i in range(len(lines) - 1)])
+
+
 def measure(table):
     height, width, depth = table.shape
     centred = table - table.mean(axis=(0, 1))
@@ -72,8 +78,11 @@ def measure(table):
         "rest": 1 - row - column,
         "shift": explained(values, offsets),
         "radial": explained(values, lengths),
+        "row_neighbours": neighbours(centred.mean(axis=1)),
+        "column_neighbours": neighbours(centred.mean(axis=0)),
         "anisotropy": numpy.mean(across) - numpy.mean(down),
         "effective_rank": (singular**2).sum() ** 2 / (singular**4).sum(),
+        "common": 1 - total / (table**2).sum(),
         "cosine": cosines_of(table.reshape(-1, depth))[0, -1],
         "centred_cosine": cosines[0, -1],
     }
