@@ -199,8 +199,11 @@ static void show_run(const facts *f)
          (long long)vitc_json_integer(vitc_json_get(results, "epoch"), 0),
          (long long)vitc_json_integer(vitc_json_get(recipe, "epochs"), 0),
          vitc_json_string(vitc_json_get(results, "weights"), "?"));
+    const int64_t images = vitc_json_integer(vitc_json_get(results, "validation_images"), 0);
+    char number[32] = "the";
+    if (images > 0) app_text_number(number, sizeof number, (uint64_t)images);
     if (!isnan(accuracy))
-        line("accuracy", "%.2f %% top-1: on the validation images", 100 * accuracy);
+        line("accuracy", "%.2f %% top-1: on %s validation images", 100 * accuracy, number);
 }
 
 static void show_card(const facts *f)

@@ -119,7 +119,7 @@ static int open_run(app_train *t)
     if (result == APP_EXIT_DONE) app_train_tell_plan(t);
     if (result == APP_EXIT_DONE && t->validated) result = app_train_check_validation(t);
     if (result != APP_EXIT_DONE || !app_ranks_first()) return result;
-    if (!t->resumed) result = begin(t);
+    result = t->resumed ? app_train_try_exports(t) : begin(t);
     return result != APP_EXIT_DONE
                ? result
                : app_train_metrics_open(&t->metrics, t->folder.path, t->settings->resume,
@@ -150,12 +150,14 @@ static int prepare(app_train *t)
 static void tell_result(const app_train *t)
 {
     const app_train_progress *p = &t->progress;
-    char text[512];
+    char text[512], images[64] = "validation images";
+    if (t->validation_images > 0) /* else nothing was left to do */
+        snprintf(images, sizeof images, "%" PRIu64 " validation images", t->validation_images);
     if (isnan(p->best.accuracy))
         snprintf(text, sizeof text, "done: %s, which nothing was measured of", t->folder.last);
     else
-        snprintf(text, sizeof text, "done: %s, %.2f %% on the validation images (epoch %u, %s)",
-                 t->folder.best, 100 * p->best.accuracy, p->best_epoch,
+        snprintf(text, sizeof text, "done: %s, %.2f %% on the %s (epoch %u, %s)", t->folder.best,
+                 100 * p->best.accuracy, images, p->best_epoch,
                  p->best_average ? "running average of the weights" : "the weights as trained");
     app_train_note(t, "%s", text);
     if (t->settings->quiet || t->settings->json) return;
@@ -227,6 +229,7 @@ static void close_run(app_train *t)
     vit_weights_free(&t->weights);
     vitc_json_free(t->description);
     vitc_json_free(t->told);
+    vitc_json_free(t->moved);
     free((void *)t->data);
     free((void *)t->val_data);
     free(t->targets);

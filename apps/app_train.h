@@ -86,7 +86,9 @@ typedef struct app_train {
     /* data */
     const char **data, **val_data; /* paths; val_data NULL: a part of `data`, or none */
     size_t data_count, val_count;
+    vitc_json *moved;           /* those of a state that begin elsewhere, as seen from here */
     char val_fingerprint[65];   /* of val_data; "" where there is none */
+    uint64_t validation_images; /* measured the last time; 0 before it */
     bool validated;             /* there are validation images */
     bool told_set, told_images; /* what is strange about the set of them; about single ones */
     datasets_index *index;
@@ -95,6 +97,7 @@ typedef struct app_train {
     /* model */
     vit_weights weights; /* its numbers are the trainer's once there is one */
     char *base;          /* what it was fine-tuned from; NULL */
+    bool new_head;       /* of that, when it begins */
 
     uint64_t steps_per_epoch, steps, epochs; /* the last epoch may be cut short */
     vit_schedule schedule;

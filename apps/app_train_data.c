@@ -2,12 +2,15 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 
 #include "app_model.h"
 #include "app_progress.h"
 #include "app_report.h"
 #include "app_stop.h"
 #include "app_train.h"
+#include "vitc_file.h"
 
 static bool note_images(void *user, uint64_t images)
 {
@@ -50,6 +53,28 @@ static void warn_of_classes(const app_train *t, const class_sizes *sizes, uint64
         app_warn("and %zu more classes: %s", found - SHOWN, what);
 }
 
+static bool is_part_of_set(const char *name)
+{
+    static const char *const names[] = {"train", "training",   "val",  "valid",
+                                        "dev",   "validation", "test", "testing"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcasecmp(name, names[i]) == 0) return true;
+    return false;
+}
+
+/* Folders of one set's parts look like class folders, and a model of them would tell the parts from
+ * each other. */
+static int check_names(const app_train *t)
+{
+    const size_t count = datasets_index_classes(t->index);
+    for (size_t i = 0; i < count; i++)
+        if (!is_part_of_set(datasets_index_class(t->index, i))) return APP_EXIT_DONE;
+    app_error("%s: its classes are \"%s\" and \"%s\", which are parts of a set and not classes; "
+              "give them one by one: vitc train DATA/train --val DATA/val",
+              t->data[0], datasets_index_class(t->index, 0), datasets_index_class(t->index, 1));
+    return APP_EXIT_USAGE;
+}
+
 static int check_classes(const app_train *t)
 {
     class_sizes sizes;
@@ -63,7 +88,7 @@ static int check_classes(const app_train *t)
         warn_of_classes(t, &sizes, 1,
                         "has a single image to train on, which is too little to learn it from");
         free(sizes.images);
-        return APP_EXIT_DONE;
+        return check_names(t);
     }
     if (datasets_index_count(t->index) == 0)
         app_error("%s: no labelled images to train on%s", path,
@@ -119,6 +144,39 @@ static int describe_validation(app_train *t)
     return APP_EXIT_MODEL;
 }
 
+/* A run inside of what is read as images would be trained on itself, at the latest when it goes on.
+ */
+static int check_folder(const app_train *t, const char *const *paths, size_t count)
+{
+    char *run = realpath(t->folder.path, NULL);
+    bool inside = false;
+    for (size_t i = 0; i < count && run != NULL && !inside; i++) {
+        struct stat status;
+        char *set = realpath(paths[i], NULL);
+        const size_t length = set != NULL ? strlen(set) : 0;
+        inside = length > 0 && stat(set, &status) == 0 && S_ISDIR(status.st_mode) &&
+                 strncmp(run, set, length) == 0 && (run[length] == '/' || run[length] == 0);
+        if (inside)
+            app_error("--out %s: lies in %s, where all is taken for images, the run's own pictures "
+                      "too; give a folder elsewhere",
+                      t->folder.path, paths[i]);
+        free(set);
+    }
+    free(run);
+    return inside ? APP_EXIT_USAGE : APP_EXIT_DONE;
+}
+
+static void warn_of_same(const app_train *t)
+{
+    for (size_t i = 0; i < t->val_count && !t->settings->quiet; i++)
+        for (size_t k = 0; k < t->data_count; k++)
+            if (vitc_file_is_same(t->val_data[i], t->data[k]))
+                app_warn(
+                    "--val %s: is trained on, too; what is measured there tells how well it is "
+                    "remembered, not how well others are recognized",
+                    t->val_data[i]);
+}
+
 int app_train_open_data(app_train *t)
 {
     if (isnan(t->recipe.val_split)) t->recipe.val_split = t->val_count > 0 ? 0 : 0.15;
@@ -132,7 +190,10 @@ int app_train_open_data(app_train *t)
     }
     if (t->recipe.seed == UINT64_MAX) t->recipe.seed = 0;
     t->validated = t->val_count > 0 || t->recipe.val_split > 0;
-    int result = open_index(t);
+    int result = check_folder(t, t->data, t->data_count);
+    if (result == APP_EXIT_DONE) result = check_folder(t, t->val_data, t->val_count);
+    if (result == APP_EXIT_DONE) result = open_index(t);
+    if (result == APP_EXIT_DONE) warn_of_same(t);
     if (result == APP_EXIT_DONE && t->val_count > 0) result = describe_validation(t);
     return result == APP_EXIT_DONE ? check_classes(t) : result;
 }

@@ -39,6 +39,8 @@ static bool put_results(vitc_json *card, const app_train *t, bool average,
         vitc_json_set_string(o, "weights", average ? "running average" : "as trained") &&
         put_number(o, "validation_accuracy", score->accuracy) &&
         put_number(o, "validation_loss", score->loss) &&
+        (t->validation_images == 0 ||
+         vitc_json_set_integer(o, "validation_images", (int64_t)t->validation_images)) &&
         put_number(o, "training_loss", record->loss) &&
         vitc_json_set_integer(o, "bad_images", (int64_t)record->bad_images) &&
         (t->validated || vitc_json_set_bool(o, "validated", false));
@@ -176,13 +178,15 @@ static int export_all(const app_train *t)
     const vitc_status status = vit_weights_read(&best, t->folder.best, NULL, &t->log);
     if (status != VITC_OK) return app_exit_status(status);
     int result = APP_EXIT_DONE;
-    for (size_t i = 0; i < t->exports.count && result == APP_EXIT_DONE; i++) {
+    for (size_t i = 0; i < t->exports.count; i++) { /* one that fails does not stop the next */
         char *folder = vitc_path_join(t->folder.path, t->exports.items[i]);
+        int written = APP_EXIT_DONE;
         if (folder == NULL)
-            result = no_memory();
+            written = no_memory();
         else if (access(folder, F_OK) != 0)
-            result = export_one(t, &best, t->exports.items[i], folder);
+            written = export_one(t, &best, t->exports.items[i], folder);
         free(folder);
+        if (written != APP_EXIT_DONE) result = written;
     }
     vit_weights_free(&best);
     return result;
@@ -208,8 +212,10 @@ static int write_report(const app_train *t)
     app_evaluation evaluation;
     (void)unlink(t->folder.rows); /* of a run that was killed here */
     int result = app_measure_run(&measure, &evaluation);
-    if (result <= APP_EXIT_INPUTS && evaluation.stopped == NULL)
-        result = app_evaluation_report(t->folder.report, &evaluation);
+    if (result <= APP_EXIT_INPUTS && evaluation.stopped == NULL) {
+        const int written = app_evaluation_report(t->folder.report, &evaluation);
+        if (written != APP_EXIT_DONE) result = written;
+    }
     app_measure_free(&measure);
     (void)unlink(t->folder.rows);
     return result;
@@ -217,7 +223,7 @@ static int write_report(const app_train *t)
 
 int app_train_finish(app_train *t)
 {
-    int result = export_all(t);
-    if (result == APP_EXIT_DONE && t->validated) result = write_report(t);
-    return result;
+    const int result = t->validated ? write_report(t) : APP_EXIT_DONE;
+    const int exported = result <= APP_EXIT_INPUTS ? export_all(t) : APP_EXIT_DONE;
+    return exported != APP_EXIT_DONE ? exported : result;
 }

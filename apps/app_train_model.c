@@ -157,10 +157,10 @@ static int read_base(app_train *t, const char *const *labels)
         app_error("this program was built without a model; name one with -m PATH");
         return APP_EXIT_MODEL;
     }
-    if (status == VITC_OK)
-        status = vit_weights_new_head(&t->weights, labels,
-                                      (uint32_t)datasets_index_classes(t->index), &t->log);
-    return app_exit_status(status);
+    if (status != VITC_OK) return app_exit_status(status);
+    const uint32_t classes = (uint32_t)datasets_index_classes(t->index);
+    t->new_head = !vit_weights_has_classes(&t->weights, labels, classes);
+    return app_exit_status(vit_weights_new_head(&t->weights, labels, classes, &t->log));
 }
 
 /* ---- both ---- */

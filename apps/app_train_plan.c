@@ -194,12 +194,42 @@ static void tell_model(const app_train *t)
          app_text_number(number, sizeof number, vit_config_parameters(c)));
 }
 
+/* What the classes are, and what is trained of the model: so that a mistake is seen before hours.
+ */
+static void tell_classes(const app_train *t)
+{
+    enum { SHOWN = 10 };
+    char text[400] = "";
+    const size_t count = datasets_index_classes(t->index);
+    for (size_t i = 0, used = 0; i < count && i < SHOWN && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%.30s", i > 0 ? ", " : "",
+                                 datasets_index_class(t->index, i));
+    tell(t, "classes", "%s%s", text, count > SHOWN ? ", ..." : "");
+}
+
+static void tell_trained(const app_train *t)
+{
+    char trained[32], all[32];
+    size_t count, numbers = 0;
+    const vit_optimizer_rule *rules = vit_optimizer_rules(t->optimizer, &count);
+    for (size_t i = 0; i < count; i++)
+        if (rules[i].trained) numbers += t->weights.table.params[i].count;
+    if (t->base != NULL || numbers < t->weights.table.elements)
+        tell(t, "trained", "%s of %s parameters%s",
+             app_text_number(trained, sizeof trained, numbers),
+             app_text_number(all, sizeof all, t->weights.table.elements),
+             t->base == NULL || t->resumed ? ""
+             : t->new_head                 ? ", with a new head"
+                                           : ", with the model's own head, of the same classes");
+}
+
 static void tell_data(const app_train *t)
 {
     char number[32];
     tell(t, "data", "%s images of %zu classes: %s%s",
          app_text_number(number, sizeof number, datasets_index_count(t->index)),
          datasets_index_classes(t->index), t->data[0], t->data_count > 1 ? " ..." : "");
+    tell_classes(t);
     if (t->val_count > 0)
         tell(t, "validation", "%s%s", t->val_data[0], t->val_count > 1 ? " ..." : "");
     else if (t->validated)
@@ -216,6 +246,7 @@ void app_train_tell_plan(const app_train *t)
     if (t->steps < t->epochs * t->steps_per_epoch)
         snprintf(cut, sizeof cut, " (%" PRIu64 " in all)", t->steps);
     tell_model(t);
+    tell_trained(t);
     tell_data(t);
     tell(t, "recipe",
          "%" PRIu64 " epochs of %" PRIu64 " steps%s of up to %" PRIu64

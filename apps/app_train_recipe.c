@@ -273,6 +273,7 @@ static void choice(int *field, int otherwise)
 typedef struct situation {
     bool scratch, head; /* from random weights; the head alone */
     uint64_t epochs;    /* that there will be, the last one perhaps in part */
+    size_t images;      /* to train on */
     bool small;         /* the model's images */
     bool mixed, deep;   /* long enough for strong regularization */
 } situation;
@@ -284,7 +285,7 @@ static void complete_optimization(app_recipe *r, const situation *s)
     choice(&r->schedule, VIT_SCHEDULE_COSINE);
     choice(&r->precision, VIT_PRECISION_F32);
     const bool adam = r->optimizer != VIT_OPTIMIZER_SGD;
-    const double images = (double)r->batch * (double)r->accumulate;
+    const double images = fmin((double)r->batch * (double)r->accumulate, (double)s->images);
     static const double rates[VIT_OPTIMIZER_KIND_COUNT][3] = {
         [VIT_OPTIMIZER_ADAMW] = {0.001, 0.0003, 0.003},
         [VIT_OPTIMIZER_SGD] = {0.05, 0.01, 0.1},
@@ -387,6 +388,7 @@ static int check(const app_recipe *r, const vit_config *config, size_t images)
         return refuse("--randaugment N,M: N is a whole number of operations, at most 14");
     if (r->warmup > (double)r->epochs)
         return refuse("--warmup: more epochs than there are in all (--epochs)");
+    if (r->lr == 0) return refuse("--lr 0 changes nothing; without it there is a default");
     if (r->min_lr > r->lr) return refuse("--min-lr is above --lr");
     if (images < 2) return refuse("training needs two images at least");
     return check_freeze(r, config);
@@ -419,6 +421,7 @@ int app_recipe_complete(app_recipe *r, const vit_config *config, size_t images)
         config->image_height > config->image_width ? config->image_height : config->image_width;
     situation s = {.scratch = r->model == NULL,
                    .head = r->freeze != NULL && strcmp(r->freeze, "head") == 0,
+                   .images = images,
                    .small = most <= 64};
     count(&r->epochs, s.scratch ? 100 : 20);
     count(&r->batch, default_batch(&s, images));

@@ -204,11 +204,20 @@ static app_train_progress read_progress(const vitc_json *o)
         .best = read_score(vitc_json_get(o, "best"))};
 }
 
+/* Where relative paths begin. */
+static bool put_directory(vitc_json *o)
+{
+    char *directory = getcwd(NULL, 0);
+    const bool good = directory == NULL || vitc_json_set_string(o, "directory", directory);
+    free(directory);
+    return good;
+}
+
 int app_train_write_state(app_train *t)
 {
     vitc_json *o = vitc_json_object();
     const bool good = o != NULL && vitc_json_set_string(o, "name", t->name) &&
-                      vitc_json_set_string(o, "kernels", t->kernels) &&
+                      vitc_json_set_string(o, "kernels", t->kernels) && put_directory(o) &&
                       vitc_json_set_integer(o, "ranks", app_ranks_size()) &&
                       put_paths(o, "exports", t->exports.items, t->exports.count) &&
                       put_description(o, t) &&
@@ -306,6 +315,25 @@ static bool read_paths(const char ***paths, size_t *count, const vitc_json *list
     return true;
 }
 
+/* A relative path of the state begins where the run was begun: there is what is not here. */
+static bool find_paths(const char **paths, size_t count, app_train *t)
+{
+    const char *directory = vitc_json_string(vitc_json_get(t->told, "directory"), NULL);
+    if (t->moved == NULL && (t->moved = vitc_json_array()) == NULL) return false;
+    for (size_t i = 0; i < count && directory != NULL; i++) {
+        if (paths[i][0] == '/' || access(paths[i], F_OK) == 0) continue;
+        char *path = vitc_path_join(directory, paths[i]);
+        if (path == NULL) return false;
+        const bool there = access(path, F_OK) == 0;
+        const bool kept = !there || vitc_json_append_string(t->moved, path);
+        free(path);
+        if (!kept) return false;
+        if (there)
+            paths[i] = vitc_json_string(vitc_json_at(t->moved, vitc_json_size(t->moved) - 1), "");
+    }
+    return true;
+}
+
 static void read_exports(app_train *t, const vitc_json *list)
 {
     for (size_t i = 0; i < vitc_json_size(list) && t->settings->exports.count == 0; i++)
@@ -400,6 +428,8 @@ int app_train_resume_begin(app_train *t)
         app_error("%s: is a state that this vitc cannot go on from", t->folder.state);
         return APP_EXIT_MODEL;
     }
+    if (!find_paths(t->data, t->data_count, t) || !find_paths(t->val_data, t->val_count, t))
+        return no_memory();
     read_exports(t, vitc_json_get(t->told, "exports"));
     t->progress = read_progress(vitc_json_get(t->told, "progress"));
     t->resumed = true;

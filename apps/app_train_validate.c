@@ -158,6 +158,7 @@ int app_train_validate(app_train *t, app_train_measure *measure, bool average)
                                            .top5 = results.top5,
                                            .ece = results.ece};
         t->told_images = true;
+        t->validation_images = measure->images;
     }
     end(&p);
     return result;

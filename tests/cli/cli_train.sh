@@ -150,14 +150,28 @@ check "an object for each epoch" test "$("$CLI_CHECK" json epoch <out)" = 1
 run train data --out muon "${tiny[@]}" --epochs 1 --optimizer muon --precision bf16 --pos rope-2d \
     --pool avg --val data
 exits 0
+err_has "--val data: is trained on, too"
 run info -m muon/best.safetensors
 out_has "rope-2d"
+out_has "on 64 validation images"
+
+# Validation images that cannot be used are an exit status, like others.
+mkdir -p half/dark half/bright
+cp data/dark/0*.pgm half/dark
+cp data/bright/0*.pgm half/bright
+echo "no image" >half/dark/bad.jpg
+run train data --val half --out halfbad "${tiny[@]}" --epochs 1
+exits 1
+out_has "on the 8 validation images"
+check "a report all the same" test -s halfbad/report.html
 
 # ---- fine-tuning and exports ----
 tuned=$GOLDEN/checkpoints/hf_vit_eps1e_6_noqkvbias
 run train data --out tuned -m "$tuned" --epochs 1 --batch 16 --export hf --export timm
 exits 0
 out_has "fine-tuned from hf_vit_eps1e_6_noqkvbias"
+out_has "with a new head"
+out_has "bright, dark"
 check "for transformers" test -s tuned/hf/config.json -a -s tuned/hf/model.safetensors
 check "for timm" test -s tuned/timm/config.json -a -s tuned/timm/model.safetensors
 run classify -m tuned/best.safetensors data --json --logits
@@ -194,6 +208,9 @@ for tensor in pos_embed patch_embed.proj.weight blocks.0.mlp.fc1.weight; do
     check "all trained: $tensor moves" other_tensor tuned $tensor
 done
 check "head alone: the last block stays" equal_tensor head blocks.1.mlp.fc1.weight
+run train data --out again -m tuned/best.safetensors --epochs 1 --batch 16 --freeze head
+exits 0
+out_has "with the model's own head"
 check "first block frozen: the last block moves" other_tensor block blocks.1.mlp.fc1.weight
 run train data --out bundled -m bundled --img-size 64 --max-steps 1 --batch 4
 exits 0
@@ -236,6 +253,13 @@ refused 2 "leaves none to train on" data --out none --val-split 1
 refused 2 "more epochs than there are" data --out none --epochs 2 --warmup 3
 refused 2 "--min-lr is above --lr" data --out none --lr 0.1 --min-lr 1
 refused 2 "--lr takes a number from 0" data --out none --lr fast
+refused 2 "--lr 0 changes nothing" data --out none --lr 0
+refused 2 "--out data/none: lies in data" data --out data/none
+check "nothing is left in the data" test ! -e data/none
+mkdir -p parts/train parts/val
+cp -r data/dark data/bright parts/train
+cp -r data/dark data/bright parts/val
+refused 2 "parts of a set and not classes" parts --out none
 refused 2 "--export takes one of hf|timm" data --out none --export onnx
 refused 2 "with -m the model says" data --out none -m "$model" --dim 64
 refused 2 "with -m the model says" data --out none -m "$model" --pos none
@@ -258,6 +282,20 @@ refused 4 "too little for any batch" data --out none --dim 32768 --heads 8 --dep
 run train data --out run "${tiny[@]}"
 exits 2
 err_has "run: is not empty"
+
+# A run that goes on learns what cannot be exported before it trains; and it is found from elsewhere.
+run train --out run --resume --export hf
+exits 0
+run train data --out pooled "${tiny[@]}" --pool avg --epochs 2 --max-steps 5
+exits 0
+run train --out pooled --resume --export hf
+exits 3
+err_has "cannot be what is asked for"
+mkdir elsewhere
+cd elsewhere || exit 1
+run train --out ../pooled --resume
+exits 0
+cd .. || exit 1
 mkdir others
 echo '{"model_type": "vit"}' >others/config.json
 echo work >others/work.tmp

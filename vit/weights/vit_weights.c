@@ -221,8 +221,8 @@ vitc_status vit_weights_reshape(vit_weights *weights, const vit_config *config, 
     return VITC_OK;
 }
 
-/* Whether the one head gives scores to these very classes, in this order. */
-static bool has_classes(const vit_weights *weights, const char *const *labels, uint32_t classes)
+bool vit_weights_has_classes(const vit_weights *weights, const char *const *labels,
+                             uint32_t classes)
 {
     const vit_config *config = &weights->config;
     const vit_description *d = &weights->description;
@@ -238,7 +238,7 @@ vitc_status vit_weights_new_head(vit_weights *weights, const char *const *labels
                                  const vitc_log *log)
 {
     vit_config config = weights->config;
-    const bool kept = has_classes(weights, labels, classes);
+    const bool kept = vit_weights_has_classes(weights, labels, classes);
     char **copy;
     config.classes = classes;
     config.distilled_head = false;

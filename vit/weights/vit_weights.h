@@ -59,6 +59,9 @@ void vit_weights_forget_measurements(vit_weights *weights);
 VITC_MUST_CHECK vitc_status vit_weights_reshape(vit_weights *weights, const vit_config *config,
                                                 const vitc_log *log);
 
+/* Whether the one head gives scores to these very classes, in this order. */
+bool vit_weights_has_classes(const vit_weights *weights, const char *const *labels,
+                             uint32_t classes);
 /* Fine-tuning: a head of other classes, of zeros, whose scores are a softmax; a second head (of a
  * distilled model) is left out, the token that it read stays. A head of these very labels keeps its
  * numbers. The labels become these (NULL: none).
