@@ -25,7 +25,8 @@ typedef enum vitc_random_use {
     VITC_RANDOM_DROP_PATH,  /* residual branches */
     VITC_RANDOM_DROP_PATCH, /* patches */
     VITC_RANDOM_TEST,
-    VITC_RANDOM_POSITION /* the slots of a table of positions; index: which shuffle */
+    VITC_RANDOM_POSITION /* the slots of a table of positions; round: 0 for what it holds, 1 for two
+                            compared; index: which shuffle */
 } vitc_random_use;
 
 typedef struct vitc_random {
