@@ -4,13 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app_bundled.h"
+#include "app_model.h"
 #include "app_report.h"
 #include "app_text.h"
 #include "app_train.h"
 #include "vitc_log.h"
-
-#define BUNDLED "bundled"
 
 static int no_memory(void)
 {
@@ -84,6 +82,9 @@ static int configure(vit_config *config, const app_train *t)
         config->class_token = false;
     }
     set_positions(config, r);
+    /* Files may say so, as it changes nothing; who asks for it expects that it does. */
+    if (config->position == PATCHES_POSITION_NONE && r->position_at > PATCHES_POSITION_STEM)
+        return refuse("--pos none leaves nothing that --pos-at could give to every block");
     if (!isnan(r->position_std) && (!patches_position_has_table(config->position) ||
                                     config->position == PATCHES_POSITION_SINCOS_2D))
         return refuse(
@@ -143,20 +144,9 @@ static int read_base(app_train *t, const char *const *labels)
     const vit_load_options options = {.threads = (int)t->settings->threads,
                                       .image_width = r->image_size.width,
                                       .image_height = r->image_size.height};
-    size_t size;
-    const void *bundled = app_bundled_model(&size);
-    int result = check_fine_tuning(r);
+    const int result = check_fine_tuning(r);
     if (result != APP_EXIT_DONE) return result;
-    vitc_status status;
-    if (strcmp(r->model, BUNDLED) != 0) {
-        status = vit_weights_read(&t->weights, r->model, &options, &t->log);
-    } else if (bundled != NULL) {
-        status =
-            vit_weights_read_memory(&t->weights, bundled, size, "bundled model", &options, &t->log);
-    } else {
-        app_error("this program was built without a model; name one with -m PATH");
-        return APP_EXIT_MODEL;
-    }
+    vitc_status status = app_model_read_weights(&t->weights, r->model, &options, &t->log);
     if (status == VITC_OK)
         status = vit_weights_new_head(&t->weights, labels,
                                       (uint32_t)datasets_index_classes(t->index), &t->log);
