@@ -72,12 +72,18 @@ static vitc_status write_file(vit_weights *weights, const char *card,
                               const vit_load_options *options, const app_settings *settings,
                               const vitc_log *log)
 {
-    vitc_status status =
-        vit_weights_check_output(settings->operands[0], settings->output, options, log);
+    vitc_status status = VITC_OK;
+    if (!app_model_is_bundled(settings->model))
+        status = vit_weights_check_output(settings->model, settings->output, options, log);
     if (status == VITC_OK && card != NULL) status = vit_weights_set_card(weights, card, log);
     if (status != VITC_OK) return status;
     app_guard_output(settings->output);
-    return vit_weights_write(weights, settings->output, (vit_dtype)settings->dtype, log);
+    status = vit_weights_write(weights, settings->output, (vit_dtype)settings->dtype, log);
+    if (status == VITC_OK)
+        vit_weights_tell_forgotten(settings->output,
+                                   weights->description.forgot_accuracy && card == NULL,
+                                   weights->description.forgot_temperature, log);
+    return status;
 }
 
 /* By way of numbers in memory, for what changes them or writes another kind of file. */
@@ -85,7 +91,7 @@ static vitc_status convert_weights(const char *card, const vit_load_options *opt
                                    const app_settings *settings, const vitc_log *log)
 {
     vit_weights weights;
-    vitc_status status = vit_weights_read(&weights, settings->operands[0], options, log);
+    vitc_status status = app_model_read_weights(&weights, settings->model, options, log);
     if (status == VITC_OK && settings->enlarge > 0) {
         const imgio_filter filter = settings->enlarge_filter > 0
                                         ? (imgio_filter)(settings->enlarge_filter - 1)
@@ -106,19 +112,22 @@ static vitc_status convert(const char *card, const vit_load_options *options,
     if (settings->enlarge > 0 || settings->export_for != APP_LIBRARY_NONE)
         return convert_weights(card, options, settings, log);
     app_guard_output(settings->output);
-    return vit_model_convert(settings->operands[0], settings->output, (vit_dtype)settings->dtype,
-                             card, options, log);
+    return app_model_convert(settings->model, settings->output, (vit_dtype)settings->dtype, card,
+                             options, log);
 }
 
 int app_convert_run(const app_settings *settings)
 {
     const vitc_log log = app_log(settings);
+    app_settings own = *settings;
+    int result = app_model_named(&own.model, 0, settings);
+    if (result != APP_EXIT_DONE) return result;
     if (!check_options(settings)) return APP_EXIT_USAGE;
     vit_load_options options = {0};
     char *card = NULL, *spec = NULL;
-    int result = read_card(&card, settings);
+    result = read_card(&card, settings);
     if (result == APP_EXIT_DONE) result = app_model_read_options(&options, &spec, settings);
-    if (result == APP_EXIT_DONE) result = app_exit_status(convert(card, &options, settings, &log));
+    if (result == APP_EXIT_DONE) result = app_exit_status(convert(card, &options, &own, &log));
     struct stat status;
     if (result == APP_EXIT_DONE && settings->verbose && stat(settings->output, &status) == 0) {
         char size[32];

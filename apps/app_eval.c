@@ -132,7 +132,7 @@ static int write_calibrated(const app_evaluation *e)
     int result = note != NULL ? app_model_read_options(&options, &spec, settings) : no_memory();
     if (result == APP_EXIT_DONE) {
         app_guard_output(settings->calibrate);
-        result = app_exit_status(settings->model != NULL
+        result = app_exit_status(!app_model_is_bundled(settings->model)
                                      ? vit_model_calibrate(settings->model, settings->calibrate,
                                                            temperature, note, &options, &log)
                                      : vit_model_calibrate_memory(bundled, size, "bundled model",

@@ -5,6 +5,7 @@
 
 #include "app_commands.h"
 #include "app_model.h"
+#include "app_position.h"
 #include "app_report.h"
 #include "app_text.h"
 #include "vitc_json.h"
@@ -126,35 +127,11 @@ static void show_tokens(const facts *f)
          c->image_height / c->patch, c->image_width / c->patch, c->patch, c->patch);
 }
 
-/* What is done with positions, and where: "added at the stem". */
-static void describe_position(char *text, size_t size, const vit_config *c)
-{
-    const bool table = patches_position_has_table(c->position);
-    const bool multiplies = c->position_op == PATCHES_POSITION_MUL;
-    const bool learned =
-        c->position != PATCHES_POSITION_SINCOS_2D && c->position != PATCHES_POSITION_ROPE_2D;
-    const char *place = "at the stem";
-    if (c->position_at == PATCHES_POSITION_EVERY)
-        place = learned ? "in every block, each its own" : "in every block";
-    if (c->position_at == PATCHES_POSITION_EVERY_SHARED)
-        place = learned ? "in every block, all the same" : "in every block";
-    snprintf(text, size, "%s%s", !table ? "" : multiplies ? "multiplied " : "added ", place);
-}
-
 static void show_positions(const facts *f)
 {
-    const vit_config *c = f->config;
-    char text[64], slots[32] = "";
-    if (c->position == PATCHES_POSITION_NONE) {
-        line("positions", "none");
-        return;
-    }
-    describe_position(text, sizeof text, c);
-    if (c->position == PATCHES_POSITION_LEARNED_1D) /* others have none for tokens before patches */
-        snprintf(slots, sizeof slots, ", %u prefix slot%s", f->prefix_slots,
-                 f->prefix_slots == 1 ? "" : "s");
-    line("positions", "%s, %ux%u grid%s, %s", patches_position_string(c->position),
-         c->image_height / c->patch, c->image_width / c->patch, slots, text);
+    char text[APP_POSITION_TEXT];
+    app_position_describe(text, f->config);
+    line("positions", "%s", text);
 }
 
 static void show_variants(const facts *f)
@@ -280,7 +257,7 @@ static void show_model(const facts *f)
          c->width, c->heads, c->width / c->heads, c->mlp, vit_activation_string(c->activation),
          (double)c->norm_eps);
     show_variants(f);
-    line("image", "%ux%u pixels", c->image_width, c->image_height);
+    line("image", "%ux%u pixels", c->image_height, c->image_width);
     show_tokens(f);
     show_positions(f);
     line("pooling", "%s", pool_text(c->pool));

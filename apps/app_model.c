@@ -10,6 +10,7 @@
 #include "app_bundled.h"
 #include "app_report.h"
 #include "vitc_file.h"
+#include "vitc_log.h"
 
 enum { MAX_TEXT = 16 << 20 }; /* bytes of a JSON file given by option */
 
@@ -65,6 +66,88 @@ static void tell_precision(const vit_model *model, const app_settings *settings)
               info.precision_reason);
 }
 
+bool app_model_is_bundled(const char *model)
+{
+    return model == NULL || strcmp(model, "bundled") == 0;
+}
+
+int app_model_named(const char **model, size_t index, const app_settings *settings)
+{
+    const char *command = settings->argv[1];
+    const char *operand = settings->operand_count > index ? settings->operands[index] : NULL;
+    *model = operand != NULL ? operand : settings->model;
+    if (operand != NULL && settings->model != NULL) {
+        app_error("%s: MODEL is given twice, as %s and by --model %s", command, operand,
+                  settings->model);
+        return APP_EXIT_USAGE;
+    }
+    if (*model == NULL) {
+        app_error("%s needs MODEL (the one built into this program is \"bundled\"); see vitc %s "
+                  "--help",
+                  command, command);
+        return APP_EXIT_USAGE;
+    }
+    return APP_EXIT_DONE;
+}
+
+/* ---- the built-in model or another ---- */
+
+#define BUNDLED_NAME "bundled model" /* in messages */
+
+static vitc_status find_bundled(const void **data, size_t *size, const vitc_log *log)
+{
+    *data = app_bundled_model(size);
+    if (*data != NULL) return VITC_OK;
+    return vitc_fail(log, VITC_ERR_UNREADABLE,
+                     "this program was built without a model; name one with --model PATH");
+}
+
+vitc_status app_model_open(vit_model **model, const char *name, const vit_load_options *options,
+                           const vitc_log *log)
+{
+    const void *data;
+    size_t size;
+    if (!app_model_is_bundled(name)) return vit_model_load(model, name, options, log);
+    VITC_TRY(find_bundled(&data, &size, log));
+    return vit_model_load_memory(model, data, size, BUNDLED_NAME, options, log);
+}
+
+vitc_status app_model_convert(const char *name, const char *out, vit_dtype dtype, const char *card,
+                              const vit_load_options *options, const vitc_log *log)
+{
+    const void *data;
+    size_t size;
+    if (!app_model_is_bundled(name)) return vit_model_convert(name, out, dtype, card, options, log);
+    VITC_TRY(find_bundled(&data, &size, log));
+    return vit_model_convert_memory(data, size, BUNDLED_NAME, out, dtype, card, options, log);
+}
+
+vitc_status app_model_quantize(const char *name, const char *out, vit_dtype dtype,
+                               const char *measurement, const vit_load_options *options,
+                               const vitc_log *log)
+{
+    const void *data;
+    size_t size;
+    if (!app_model_is_bundled(name))
+        return vit_model_quantize(name, out, dtype, measurement, options, log);
+    VITC_TRY(find_bundled(&data, &size, log));
+    return vit_model_quantize_memory(data, size, BUNDLED_NAME, out, dtype, measurement, options,
+                                     log);
+}
+
+vitc_status app_model_read_weights(vit_weights *weights, const char *name,
+                                   const vit_load_options *options, const vitc_log *log)
+{
+    const void *data;
+    size_t size;
+    if (!app_model_is_bundled(name)) return vit_weights_read(weights, name, options, log);
+    *weights = (vit_weights){0};
+    VITC_TRY(find_bundled(&data, &size, log));
+    return vit_weights_read_memory(weights, data, size, BUNDLED_NAME, options, log);
+}
+
+/* ---- loading ---- */
+
 int app_model_load(vit_model **model, const app_settings *settings)
 {
     const vitc_log log = app_log(settings);
@@ -73,17 +156,7 @@ int app_model_load(vit_model **model, const app_settings *settings)
     *model = NULL;
     const int result = app_model_read_options(&options, &spec, settings);
     if (result != APP_EXIT_DONE) return result;
-    vitc_status status;
-    size_t size;
-    const void *bundled = app_bundled_model(&size);
-    if (settings->model != NULL) {
-        status = vit_model_load(model, settings->model, &options, &log);
-    } else if (bundled != NULL) {
-        status = vit_model_load_memory(model, bundled, size, "bundled model", &options, &log);
-    } else {
-        app_error("this program was built without a model; name one with --model PATH");
-        status = VITC_ERR_UNREADABLE;
-    }
+    const vitc_status status = app_model_open(model, settings->model, &options, &log);
     free(spec);
     if (status == VITC_OK) tell_precision(*model, settings);
     return app_exit_status(status);
@@ -151,7 +224,7 @@ int app_model_hash(char hash[VITC_SHA256_TEXT_SIZE], const app_settings *setting
     vitc_sha256 sum = vitc_sha256_start();
     struct stat status;
     int result = APP_EXIT_DONE;
-    if (settings->model == NULL) {
+    if (app_model_is_bundled(settings->model)) {
         size_t size;
         const void *bundled = app_bundled_model(&size);
         vitc_sha256_add(&sum, bundled, size);
@@ -166,7 +239,7 @@ int app_model_hash(char hash[VITC_SHA256_TEXT_SIZE], const app_settings *setting
 
 int app_model_check_path(const char *path)
 {
-    if (path == NULL || access(path, R_OK) == 0) return APP_EXIT_DONE;
+    if (app_model_is_bundled(path) || access(path, R_OK) == 0) return APP_EXIT_DONE;
     app_error("%s: cannot be opened: %s", path, strerror(errno));
     return APP_EXIT_MODEL;
 }
@@ -189,5 +262,5 @@ int app_model_check_output(const char *out)
 
 const char *app_model_origin(const app_settings *settings)
 {
-    return settings->model != NULL ? settings->model : "built into this program";
+    return app_model_is_bundled(settings->model) ? "built into this program" : settings->model;
 }

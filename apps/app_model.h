@@ -4,10 +4,34 @@
 
 #include "app_options.h"
 #include "vit.h"
+#include "vit_weights.h"
 #include "vitc_sha256.h"
+
+/* Whether the built-in model is meant: by NULL, or by the name "bundled". A file or folder of that
+ * name is ./bundled. */
+bool app_model_is_bundled(const char *model);
+
+/* MODEL of a command that takes it as operand number `index` or by -m: an exit status, after a
+ * message where there is neither, or both. */
+int app_model_named(const char **model, size_t index, const app_settings *settings);
 
 /* Loads it. APP_EXIT_DONE, or another exit status after a message. */
 int app_model_load(vit_model **model, const app_settings *settings);
+
+/* vit_model_load, vit_model_convert, vit_model_quantize and vit_weights_read for any model that can
+ * be named, the built-in one too. */
+VITC_MUST_CHECK vitc_status app_model_open(vit_model **model, const char *name,
+                                           const vit_load_options *options, const vitc_log *log);
+VITC_MUST_CHECK vitc_status app_model_convert(const char *name, const char *out, vit_dtype dtype,
+                                              const char *card, const vit_load_options *options,
+                                              const vitc_log *log);
+VITC_MUST_CHECK vitc_status app_model_quantize(const char *name, const char *out, vit_dtype dtype,
+                                               const char *measurement,
+                                               const vit_load_options *options,
+                                               const vitc_log *log);
+VITC_MUST_CHECK vitc_status app_model_read_weights(vit_weights *weights, const char *name,
+                                                   const vit_load_options *options,
+                                                   const vitc_log *log);
 
 /* What the options say of loading; *text is what options->preprocess points into, for the caller to
  * free. APP_EXIT_DONE, or another exit status after a message. */

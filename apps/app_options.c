@@ -20,6 +20,9 @@ static const app_option shared_options[] = {
     {"classify info bench preprocess", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
      "The model: a Hugging Face directory, a timm directory, or one .safetensors file written by "
      "vitc convert. Default: the model built into this program."},
+    {"convert quantize posemb", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
+     "MODEL, which is then no operand: as in vitc classify, or bundled, the one built into this "
+     "program."},
     {"eval", 'm', "model", OPTION_LIST, "PATH", FIELD(models), 0, 0, NULL,
      "The model, as in vitc classify. Given several times, all of them are measured on the same "
      "images and compared with the first. Default: the model built into this program."},
@@ -125,9 +128,10 @@ static const app_option shared_options[] = {
     {"convert", 'o', "output", OPTION_TEXT, "FILE", FIELD(output), 0, 0, NULL,
      "The file, or with --export the directory, to write (required). It appears complete or not at "
      "all."},
-    {"convert posemb", 0, "dtype", OPTION_CHOICE, "f32|bf16", FIELD(dtype), VIT_DTYPE_F32, 0,
+    {"convert", 0, "dtype", OPTION_CHOICE, "f32|bf16", FIELD(dtype), VIT_DTYPE_F32, 0,
      "int8 is what vitc quantize makes",
-     "How weight matrices are stored (default f32); the rest is always float32."},
+     "How weight matrices are stored (default f32, of a bf16 file too); the rest is always "
+     "float32."},
     {"convert", 0, "export", OPTION_CHOICE, "hf|timm", FIELD(export_for), APP_LIBRARY_HF, 0, NULL,
      "Write a directory for another library that loads it with the same logits: transformers' "
      "ViTForImageClassification, or timm.create_model(\"local-dir:...\"). What the library cannot "
@@ -149,15 +153,29 @@ static const app_option shared_options[] = {
     {"posemb", 'o', "output", OPTION_TEXT, "FILE", FIELD(output), 0, 0, NULL,
      "show: draw the maps, as .png or .svg. resize: the model to write (required). It appears "
      "complete or not at all."},
+    {"posemb", 0, "dtype", OPTION_CHOICE, "f32|bf16", FIELD(new_dtype), 1 + VIT_DTYPE_F32, 0,
+     "int8 weights stay int8 without it",
+     "resize: how weight matrices are stored (default: as in MODEL, int8 too); the rest is always "
+     "float32."},
     {"posemb", 0, "npy", OPTION_TEXT, "FILE.npy", FIELD(npy), 0, 0, NULL,
      "Write the table of positions for other tools (resize: that of the new model): NumPy format, "
-     "float32, a row for each place, those of prefix tokens first."},
+     "float32, a row for each place, those of prefix tokens first. Positions that no such table "
+     "can "
+     "express are told, or refused by resize."},
     {"posemb", 0, "centred", OPTION_FLAG, NULL, FIELD(centred), 0, 0, NULL,
      "show: draw the maps of what differs between patches, without what all have in common."},
+<<<<<<< HEAD
     {"posemb", 0, "layer", OPTION_COUNT, "N|all", FIELD(layer), 0, APP_LAYER_ALL, NULL,
      "show: of a model with positions in every block, those of block N (default 0, the first), or "
      "the numbers of all."},
     {"posemb", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL, "show: one JSON object."},
+=======
+    {"posemb", 0, "layer", OPTION_COUNT, "N", FIELD(layer), 0, UINT32_MAX, NULL,
+     "show, compare: of models with positions in every block, those of block N (default 0, the "
+     "first)."},
+    {"posemb", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
+     "show, compare: one JSON object."},
+>>>>>>> wt_b
     {"posemb", 0, "grid", OPTION_SIZE, "N|HxW", FIELD(grid), 0, 0, NULL,
      "resize: to N x N, or H x W, patches."},
     {"posemb", 0, "img-size", OPTION_SIZE, "N|HxW", FIELD(image_size), 0, 0, NULL,
@@ -165,7 +183,7 @@ static const app_option shared_options[] = {
     {"posemb", 0, "filter", OPTION_CHOICE,
      "bicubic-aa|bicubic|bilinear-aa|bilinear|bilinear-corners", FIELD(filter),
      PATCHES_POSITION_BICUBIC_ANTIALIAS, 0, NULL,
-     "resize: how learned tables are resampled. bicubic-aa is timm's way, bicubic Hugging "
+     "resize, compare: how learned tables are resampled. bicubic-aa is timm's way, bicubic Hugging "
      "Face's, bilinear-corners that of the originals in JAX. Default: that of the model's family."},
     {"check", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
      "Also say which labels this model doubts: images that it takes for another class with more "
@@ -203,8 +221,8 @@ static const app_option shared_options[] = {
      "The most images computed together (default 8). Results do not depend on it."},
     {"info", 0, "batch", OPTION_COUNT, "N", FIELD(batch), 1, 4096, NULL,
      "Show the memory for batches of N images (default 8)."},
-    {"classify eval info quantize check train", 0, "threads", OPTION_COUNT, "N", FIELD(threads), 1,
-     1024, NULL,
+    {"classify eval info preprocess convert quantize posemb check train", 0, "threads",
+     OPTION_COUNT, "N", FIELD(threads), 1, 1024, NULL,
      "Threads (default: VITC_THREADS, OMP_NUM_THREADS, or the CPUs this process may use). Results "
      "do not depend on it."},
     {"classify", 'q', "quiet", OPTION_FLAG, NULL, FIELD(quiet), 0, 0, NULL,

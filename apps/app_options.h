@@ -51,6 +51,7 @@ typedef struct app_settings {
     int views;              /* vit_views */
     int precision;          /* vit_precision */
     int dtype;              /* vit_dtype */
+    int new_dtype;          /* of posemb: 1 + vit_dtype; 0: as stored */
     uint64_t enlarge;       /* of convert: factor; 0: none */
     int enlarge_filter;     /* 1 + imgio_filter; 0: the model's own */
     int export_for;         /* app_library */

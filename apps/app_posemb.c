@@ -8,17 +8,11 @@
 #include "app_model.h"
 #include "app_npy.h"
 #include "app_posemb.h"
+#include "app_posemb_compare.h"
+#include "app_position.h"
 #include "app_report.h"
+#include "vit_weights.h"
 #include "vitc_log.h"
-
-/* The words of --filter, in the order of patches_position_filter. */
-static const char *const filter_words[PATCHES_POSITION_FILTER_COUNT] = {
-    [PATCHES_POSITION_FILTER_DEFAULT] = "bicubic-aa",
-    [PATCHES_POSITION_BICUBIC_ANTIALIAS] = "bicubic-aa",
-    [PATCHES_POSITION_BICUBIC] = "bicubic",
-    [PATCHES_POSITION_BILINEAR_ANTIALIAS] = "bilinear-aa",
-    [PATCHES_POSITION_BILINEAR] = "bilinear",
-    [PATCHES_POSITION_BILINEAR_CORNERS] = "bilinear-corners"};
 
 /* ---- --npy ---- */
 
@@ -29,16 +23,29 @@ static int write_table(const char *path, const vit_model *model, uint32_t layer,
     const vitc_log log = app_log(settings);
     patches_position position;
     const vit_config *config = vit_model_describe(model).config;
+    const char *kind = patches_position_string(config->position);
+    const char *why = vit_weights_inexpressible_position(config);
     if (!vit_model_position(&position, model, layer)) {
         app_error("%s: %s positions%s are no table of numbers for each place; nothing to write",
-                  path, patches_position_string(config->position),
+                  path, kind,
                   patches_position_has_table(config->position) ? " after the first block" : "");
         return APP_EXIT_USAGE;
     }
     const size_t slots =
         position.prefix + (size_t)position.grid_height * (size_t)position.grid_width;
     const size_t shape[] = {slots, position.width};
-    return app_exit_status(app_npy_write(path, position.table, shape, 2, &log));
+    const int result = app_exit_status(app_npy_write(path, position.table, shape, 2, &log));
+    if (result != APP_EXIT_DONE) return result;
+    if (why != NULL && !settings->quiet)
+        app_warn("%s: positions of kind %s %s, which no table of other tools can express: this one "
+                 "is only to be looked at",
+                 path, kind, why);
+    char *shown = app_text_printable(path);
+    if (!settings->json)
+        printf("%s: shape (%zu, %u), %u prefix row%s\n", shown != NULL ? shown : "?", slots,
+               position.width, position.prefix, position.prefix == 1 ? "" : "s");
+    free(shown);
+    return APP_EXIT_DONE;
 }
 
 /* ---- show ---- */
@@ -446,26 +453,22 @@ static int find_size(app_size *size, const vit_config *config, const app_setting
 /* What was written is read again: the table for others is that of the file. */
 static int tell_resized(const vit_config *before, const app_settings *settings)
 {
-    const char *kind = patches_position_string(before->position);
-    app_settings written = *settings;
+    const vitc_log log = app_log(settings);
+    char resized[APP_POSITION_TEXT];
     vit_model *model;
-    written.model = settings->output;
-    int result = app_model_load(&model, &written);
+    int result = app_exit_status(vit_model_load(&model, settings->output, NULL, &log));
     if (result != APP_EXIT_DONE) return result;
-    const vit_config *after = vit_model_describe(model).config;
+    const vit_model_info info = vit_model_describe(model);
+    const vit_config *after = info.config;
     if (settings->npy != NULL) result = write_table(settings->npy, model, 0, settings);
     if (result == APP_EXIT_DONE) {
         char *path = app_text_printable(settings->output);
-        printf("%s: %s positions of %ux%u patches", path != NULL ? path : "?", kind,
-               before->image_height / before->patch, before->image_width / before->patch);
+        app_position_describe_resized(resized, after, before->image_height, before->image_width);
+        printf("%s: positions %s%s%s; images of %ux%u; weights stored as %s\n",
+               path != NULL ? path : "?", patches_position_string(after->position),
+               resized[0] != 0 ? ", " : "", resized, after->image_height, after->image_width,
+               info.weights_dtype);
         free(path);
-        printf(" for %ux%u", after->image_height / after->patch, after->image_width / after->patch);
-        if (before->position == PATCHES_POSITION_SINCOS_2D ||
-            before->position == PATCHES_POSITION_ROPE_2D)
-            printf(", made anew");
-        else if (before->position != PATCHES_POSITION_NONE)
-            printf(", %s", filter_words[after->position_filter]);
-        printf("; images of %ux%u\n", after->image_width, after->image_height);
     }
     vit_model_free(model);
     return result;
@@ -473,12 +476,41 @@ static int tell_resized(const vit_config *before, const app_settings *settings)
 
 static int check_resize(const app_settings *settings)
 {
-    if (settings->output == NULL || settings->model == NULL) {
-        app_error("posemb resize needs MODEL, and --output FILE, the file to write");
+    if (settings->output == NULL) {
+        app_error("posemb resize needs --output FILE, the file to write");
         return APP_EXIT_USAGE;
     }
     if (settings->json || settings->centred || settings->layer != 0) {
         app_error("--json, --centred and --layer are for posemb show");
+        return APP_EXIT_USAGE;
+    }
+    return APP_EXIT_DONE;
+}
+
+/* What goes with the positions that the model has. */
+static int check_kind(const vit_config *config, const app_settings *settings)
+{
+    const char *kind = patches_position_string(config->position);
+    const char *why = vit_weights_inexpressible_position(config);
+    const bool table = patches_position_has_table(config->position);
+    if (settings->filter != 0 && config->position == PATCHES_POSITION_NONE) {
+        app_error("--filter: the model has no positions to resample");
+        return APP_EXIT_USAGE;
+    }
+    if (settings->filter != 0 && app_position_is_fixed(config->position)) {
+        app_error("--filter: %s positions are made anew for the new grid, not resampled", kind);
+        return APP_EXIT_USAGE;
+    }
+    if (settings->npy != NULL && !table) {
+        app_error("--npy %s: %s positions are no table of numbers for each place; nothing was "
+                  "written",
+                  settings->npy, kind);
+        return APP_EXIT_USAGE;
+    }
+    if (settings->npy != NULL && why != NULL) {
+        app_error("--npy %s: positions of kind %s %s, which no table of other tools can express; "
+                  "nothing was written",
+                  settings->npy, kind, why);
         return APP_EXIT_USAGE;
     }
     return APP_EXIT_DONE;
@@ -499,40 +531,50 @@ static int resize(const app_settings *settings)
     const vit_config before = *vit_model_describe(model).config;
     vit_model_free(model);
     result = find_size(&size, &before, settings);
-    if (result == APP_EXIT_DONE && settings->npy != NULL &&
-        !patches_position_has_table(before.position)) {
-        app_error(
-            "--npy %s: %s positions are no table of numbers for each place; nothing was written",
-            settings->npy, patches_position_string(before.position));
-        result = APP_EXIT_USAGE;
-    }
+    if (result == APP_EXIT_DONE) result = check_kind(&before, settings);
     if (result != APP_EXIT_DONE) return result;
     options.image_width = size.width;
     options.image_height = size.height;
     options.position_filter = (patches_position_filter)settings->filter;
-    result = app_exit_status(vit_model_convert(settings->model, settings->output,
-                                               (vit_dtype)settings->dtype, NULL, &options, &log));
+    const vit_dtype dtype =
+        settings->new_dtype > 0 ? (vit_dtype)(settings->new_dtype - 1) : VIT_DTYPE_STORED;
+    result = app_exit_status(
+        app_model_convert(settings->model, settings->output, dtype, NULL, &options, &log));
     stored.output = settings->output;
     return result == APP_EXIT_DONE ? tell_resized(&before, &stored) : result;
 }
 
 /* ---- the command ---- */
 
+static bool check_show(const app_settings *settings)
+{
+    if (settings->grid.width == 0 && settings->image_size.width == 0 && settings->filter == 0 &&
+        settings->new_dtype == 0)
+        return true;
+    app_error("--grid, --img-size, --filter and --dtype are for posemb resize");
+    return false;
+}
+
 int app_posemb_run(const app_settings *settings)
 {
     app_settings own = *settings;
     const char *verb = settings->operands[0];
-    if (settings->operand_count > 1) own.model = settings->operands[1];
     const bool shows = strcmp(verb, "show") == 0;
+    if (strcmp(verb, "compare") == 0) return app_posemb_compare(settings);
     if (!shows && strcmp(verb, "resize") != 0) {
-        app_error("posemb %s is not known; there are posemb show and posemb resize", verb);
+        app_error("posemb %s is not known; there are posemb show, posemb resize and posemb compare",
+                  verb);
         return APP_EXIT_USAGE;
     }
-    if (shows &&
-        (own.grid.width != 0 || own.image_size.width != 0 || own.filter != 0 || own.dtype != 0)) {
-        app_error("--grid, --img-size, --filter and --dtype are for posemb resize");
+    if (settings->operand_count > 2) {
+        app_error("posemb %s takes one MODEL, not \"%s\" too", verb, settings->operands[2]);
         return APP_EXIT_USAGE;
     }
+    if (!shows || settings->operand_count > 1) { /* without any, the built-in one is shown */
+        const int result = app_model_named(&own.model, 1, settings);
+        if (result != APP_EXIT_DONE) return result;
+    }
+    if (shows && !check_show(settings)) return APP_EXIT_USAGE;
     app_guard_output(own.output);
     app_guard_output(own.npy);
     return shows ? show(&own) : resize(&own);

@@ -154,10 +154,10 @@ static void report_human(const seen *s, const app_settings *settings, const vit_
     free(path);
     if (s->info.orientation != 1)
         snprintf(orientation, sizeof orientation, ", EXIF orientation %d", s->info.orientation);
-    snprintf(text, sizeof text, "%s, %ux%u%s", imgio_format_string(s->info.format), s->info.width,
-             s->info.height, orientation);
+    snprintf(text, sizeof text, "%s, %u wide, %u high%s", imgio_format_string(s->info.format),
+             s->info.width, s->info.height, orientation);
     report_line("stored", text);
-    snprintf(text, sizeof text, "%ux%u RGB", s->image.width, s->image.height);
+    snprintf(text, sizeof text, "RGB, %u wide, %u high", s->image.width, s->image.height);
     report_line("decoded", text);
     patches_spec_describe(vit_model_describe(model).preprocess, text, sizeof text);
     report_line("preprocessing", text);

@@ -33,7 +33,8 @@ static const char *dtype_text(vit_dtype dtype)
 static int check_settings(run *r)
 {
     const app_settings *settings = r->settings;
-    r->in = settings->operands[0];
+    const int result = app_model_named(&r->in, 0, settings);
+    if (result != APP_EXIT_DONE) return result;
     r->dtype = settings->dtype != VIT_DTYPE_F32 ? (vit_dtype)settings->dtype : VIT_DTYPE_INT8;
     const vit_precision usual =
         r->dtype == VIT_DTYPE_INT8 ? VIT_PRECISION_INT8 : VIT_PRECISION_BF16;
@@ -74,7 +75,7 @@ static int load_reduced(vit_model **model, const char *only, void *user)
     options.precision = r->precision;
     options.quantize = r->dtype;
     options.quantize_only = only;
-    return app_exit_status(vit_model_load(model, r->in, &options, &log));
+    return app_exit_status(app_model_open(model, r->in, &options, &log));
 }
 
 static int load_models(run *r)
@@ -82,7 +83,7 @@ static int load_models(run *r)
     const vitc_log log = app_log(r->settings);
     vit_load_options options = r->options;
     options.precision = VIT_PRECISION_F32;
-    const int result = app_exit_status(vit_model_load(&r->full, r->in, &options, &log));
+    const int result = app_exit_status(app_model_open(&r->full, r->in, &options, &log));
     if (result != APP_EXIT_DONE) return result;
     return load_reduced(&r->reduced, NULL, r);
 }
@@ -152,7 +153,7 @@ static int write_file(const run *r)
         }
     }
     const vitc_status status =
-        vit_model_quantize(r->in, r->settings->output, r->dtype, text, &r->options, &log);
+        app_model_quantize(r->in, r->settings->output, r->dtype, text, &r->options, &log);
     free(text);
     return app_exit_status(status);
 }

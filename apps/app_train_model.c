@@ -4,13 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app_bundled.h"
+#include "app_model.h"
 #include "app_report.h"
 #include "app_text.h"
 #include "app_train.h"
 #include "vitc_log.h"
-
-#define BUNDLED "bundled"
 
 static int no_memory(void)
 {
@@ -84,6 +82,9 @@ static int configure(vit_config *config, const app_train *t)
         config->class_token = false;
     }
     set_positions(config, r);
+    /* Files may say so, as it changes nothing; who asks for it expects that it does. */
+    if (config->position == PATCHES_POSITION_NONE && r->position_at > PATCHES_POSITION_STEM)
+        return refuse("--pos none leaves nothing that --pos-at could give to every block");
     if (!isnan(r->position_std) && (!patches_position_has_table(config->position) ||
                                     config->position == PATCHES_POSITION_SINCOS_2D))
         return refuse(
@@ -143,10 +144,9 @@ static int read_base(app_train *t, const char *const *labels)
     const vit_load_options options = {.threads = (int)t->settings->threads,
                                       .image_width = r->image_size.width,
                                       .image_height = r->image_size.height};
-    size_t size;
-    const void *bundled = app_bundled_model(&size);
-    int result = check_fine_tuning(r);
+    const int result = check_fine_tuning(r);
     if (result != APP_EXIT_DONE) return result;
+<<<<<<< HEAD
     vitc_status status;
     if (strcmp(r->model, BUNDLED) != 0) {
         status = vit_weights_read(&t->weights, r->model, &options, &t->log);
@@ -161,6 +161,13 @@ static int read_base(app_train *t, const char *const *labels)
     const uint32_t classes = (uint32_t)datasets_index_classes(t->index);
     t->new_head = !vit_weights_has_classes(&t->weights, labels, classes);
     return app_exit_status(vit_weights_new_head(&t->weights, labels, classes, &t->log));
+=======
+    vitc_status status = app_model_read_weights(&t->weights, r->model, &options, &t->log);
+    if (status == VITC_OK)
+        status = vit_weights_new_head(&t->weights, labels,
+                                      (uint32_t)datasets_index_classes(t->index), &t->log);
+    return app_exit_status(status);
+>>>>>>> wt_b
 }
 
 /* ---- both ---- */

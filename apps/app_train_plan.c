@@ -6,10 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app_position.h"
 #include "app_ranks.h"
 #include "app_report.h"
 #include "app_text.h"
 #include "app_train.h"
+#include "vitc_log.h"
 #include "vitc_memory.h"
 #include "vitc_size.h"
 #include "vitc_threads.h"
@@ -187,13 +189,13 @@ static void tell_model(const app_train *t)
 {
     const vit_config *c = &t->weights.config;
     char number[32];
-    tell(t, "model", "%s%s%s, %ux%u pixels, %u tokens, positions %s, %s parameters",
-         c->architecture, t->base != NULL ? ", fine-tuned from " : "",
-         t->base != NULL ? t->base : "", c->image_height, c->image_width, vit_config_tokens(c),
-         patches_position_string(c->position),
+    tell(t, "model", "%s%s%s, %ux%u pixels, %u tokens, %s parameters", c->architecture,
+         t->base != NULL ? ", fine-tuned from " : "", t->base != NULL ? t->base : "",
+         c->image_height, c->image_width, vit_config_tokens(c),
          app_text_number(number, sizeof number, vit_config_parameters(c)));
 }
 
+<<<<<<< HEAD
 /* What the classes are, and what is trained of the model: so that a mistake is seen before hours.
  */
 static void tell_classes(const app_train *t)
@@ -221,6 +223,23 @@ static void tell_trained(const app_train *t)
              t->base == NULL || t->resumed ? ""
              : t->new_head                 ? ", with a new head"
                                            : ", with the model's own head, of the same classes");
+=======
+static void tell_positions(const app_train *t)
+{
+    const vit_config *c = &t->weights.config;
+    const vit_description *d = &t->weights.description;
+    char text[APP_POSITION_TEXT], resized[APP_POSITION_TEXT];
+    app_position_describe(text, c);
+    app_position_describe_resized(resized, c, d->stored_height, d->stored_width);
+    tell(t, "positions", "%s%s%s", text, resized[0] != 0 ? "; " : "", resized);
+    if (c->position == PATCHES_POSITION_SINCOS_2D && c->position_op == PATCHES_POSITION_MUL &&
+        c->position_at != PATCHES_POSITION_STEM)
+        vitc_log_write(&t->log, VITC_LOG_WARN,
+                       "sincos-2d positions that multiply in every of %u blocks multiply a feature "
+                       "by up to 2^%u, and by almost 0 where a sine is near -1; --pos-at stem "
+                       "multiplies once",
+                       c->layers, c->layers);
+>>>>>>> wt_b
 }
 
 static void tell_data(const app_train *t)
@@ -246,7 +265,11 @@ void app_train_tell_plan(const app_train *t)
     if (t->steps < t->epochs * t->steps_per_epoch)
         snprintf(cut, sizeof cut, " (%" PRIu64 " in all)", t->steps);
     tell_model(t);
+<<<<<<< HEAD
     tell_trained(t);
+=======
+    tell_positions(t);
+>>>>>>> wt_b
     tell_data(t);
     tell(t, "recipe",
          "%" PRIu64 " epochs of %" PRIu64 " steps%s of up to %" PRIu64

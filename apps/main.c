@@ -119,19 +119,19 @@ const app_command app_commands[] = {
      "Show what an image becomes before the model sees it, and write that tensor or picture. It is "
      "the code path of classify.",
      1, 1, app_preprocess_run},
-    {"convert", "MODEL", "write a model as one file",
+    {"convert", "[MODEL]", "write a model as one file",
      "Write a checkpoint (a Hugging Face directory, a timm directory, a file of vitc) as one "
      ".safetensors file that holds weights, configuration, preprocessing, labels and model card; "
      "or "
-     "as a directory that other libraries load.",
-     1, 1, app_convert_run},
-    {"quantize", "MODEL", "make a model smaller and faster, and measure what it costs",
+     "as a directory that other libraries load. MODEL can be given by -m instead.",
+     0, 1, app_convert_run},
+    {"quantize", "[MODEL]", "make a model smaller and faster, and measure what it costs",
      "Write a checkpoint as one .safetensors file with fewer bits per weight (int8 or bf16), and "
      "measure on labelled images what that costs: both models classify the same images, and the "
      "loss is told with a bound that holds with 95 % confidence. The original file is needed for "
-     "the next time: int8 weights cannot be converted back.",
-     1, 1, app_quantize_run},
-    {"posemb", "show|resize [MODEL]", "look at position embeddings, or resize them",
+     "the next time: int8 weights cannot be converted back. MODEL can be given by -m instead.",
+     0, 1, app_quantize_run},
+    {"posemb", "show|resize|compare [MODEL]...", "look at position embeddings, or resize them",
      "posemb show: draw a model's position embeddings as in the ViT paper's figure 7, one small "
      "map "
      "for each patch of how alike it is to all others (relative positions: one for each head, over "
@@ -139,9 +139,11 @@ const app_command app_commands[] = {
      "chance gives.\n"
      "posemb resize: write the model for another grid of patches, its position embeddings "
      "resampled, its preprocessing scaled.\n"
-     "MODEL is what vitc classify takes for --model; show has the model built into this program "
-     "where none is given.",
-     1, 2, app_posemb_run},
+     "posemb compare: say how alike the position tables of two models are, beside what chance "
+     "gives; on different grids the smaller one is resampled first.\n"
+     "MODEL is what vitc classify takes for --model, or bundled, the one built into this program; "
+     "show has that one where none is given.",
+     1, 3, app_posemb_run},
     {"check", "DATA...", "find what is wrong with sets of images",
      "Read every image of one or more sets, and say what is wrong with them: images that cannot be "
      "decoded; images that are there twice, or look alike, within a set and between sets; one "

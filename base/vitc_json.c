@@ -313,6 +313,13 @@ bool vitc_json_set_null(vitc_json *object, const char *key)
     return vitc_json_set(object, key, wrap(json_null()));
 }
 
+bool vitc_json_remove(vitc_json *object, const char *within, const char *key)
+{
+    json_t *from = node(object);
+    if (within != NULL) from = json_object_get(from, within);
+    return json_object_del(from, key) == 0;
+}
+
 bool vitc_json_append(vitc_json *array, vitc_json *value)
 {
     return json_array_append_new(node(array), node(value)) == 0;

@@ -53,6 +53,9 @@ bool vitc_json_set_integer(vitc_json *object, const char *key, int64_t value);
 bool vitc_json_set_number(vitc_json *object, const char *key, double value); /* not finite: null */
 bool vitc_json_set_bool(vitc_json *object, const char *key, bool value);
 bool vitc_json_set_null(vitc_json *object, const char *key);
+/* Takes `key` out of the object, or, where `within` is not NULL, out of the object under that key.
+ * False where there is none. */
+bool vitc_json_remove(vitc_json *object, const char *within, const char *key);
 /* These take ownership of `value`, also when they fail; NULL fails. */
 bool vitc_json_set(vitc_json *object, const char *key, vitc_json *value);
 bool vitc_json_append(vitc_json *array, vitc_json *value);

@@ -184,9 +184,9 @@ VITC_API VITC_MUST_CHECK vitc_status patches_extract_tensor(float *rows, size_t 
 
 /* ---- position embeddings ---- */
 
-/* What says where a patch is. The first four make a table of N x D that is combined with the
- * tokens; the last two work inside attention. Grid positions: row y of Gh, column x of Gw, patch y
- * Gw + x. */
+/* What says where a patch is. LEARNED_1D to SINCOS_2D make a table of N x D that is combined with
+ * the tokens; the last two work inside attention. Grid positions: row y of Gh, column x of Gw,
+ * patch y Gw + x. */
 typedef enum patches_position_kind {
     PATCHES_POSITION_NONE = 0,
     PATCHES_POSITION_LEARNED_1D, /* one learned row per token; ViT (arXiv 2010.11929) section 3.1 */
@@ -402,6 +402,29 @@ VITC_API bool patches_position_is_separable(patches_position_kind kind);
 VITC_API VITC_MUST_CHECK vitc_status patches_position_structure(
     patches_structure *structure, patches_structure *chance, patches_structure *limit,
     const patches_position *position, uint32_t shuffles, uint64_t seed, const vitc_log *log);
+
+/* How alike two tables of one grid are, whatever their widths, both less their mean: 1 for tables
+ * that are the same but for turning and scale. NaN where a table's rows are all the same. */
+typedef struct patches_likeness {
+    /* Linear CKA (Kornblith et al., arXiv 1905.00414): for centred tables X and Y of N rows,
+     * |Y' X|^2 / (|X' X| |Y' Y|), the norms being Frobenius'; from 0 to 1. */
+    double cka;
+    /* The correlation of the two tables' cosines of two different patches; -1 to 1. NaN also where
+     * all cosines of a table are the same. */
+    double cosines;
+} patches_likeness;
+
+/* The likeness of a and b. `chance` and `limit` (both NULL, or neither) get that of tables whose
+ * patches have nothing to do with each other: those of b shuffled, `shuffles` times from `seed`, as
+ * patches_position_structure has it. VITC_ERR_ARGUMENT for tables of two grids, a position without
+ * a table, or no shuffles; VITC_ERR_MEMORY. */
+VITC_API VITC_MUST_CHECK vitc_status patches_position_compare(
+    patches_likeness *likeness, patches_likeness *chance, patches_likeness *limit,
+    const patches_position *a, const patches_position *b, uint32_t shuffles, uint64_t seed,
+    const vitc_log *log);
+
+/* The root of the mean square of the patches' numbers. */
+VITC_API double patches_position_rms(const patches_position *position);
 
 #ifdef __cplusplus
 }

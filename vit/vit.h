@@ -103,8 +103,14 @@ VITC_API double vit_config_nominal_flops(const vit_config *config);
 
 /* ---- models ---- */
 
-/* The number format of a file's weight matrices. */
-typedef enum vit_dtype { VIT_DTYPE_F32 = 0, VIT_DTYPE_BF16, VIT_DTYPE_INT8 } vit_dtype;
+/* The number format of a file's weight matrices; STORED, of vit_model_convert: as the source has
+ * them. */
+typedef enum vit_dtype {
+    VIT_DTYPE_F32 = 0,
+    VIT_DTYPE_BF16,
+    VIT_DTYPE_INT8,
+    VIT_DTYPE_STORED
+} vit_dtype;
 
 /* The number format that the encoder's linear layers compute in; sums, LayerNorm, softmax,
  * activations, the residual stream, positions and the head are float32 in all of them. */
@@ -134,7 +140,9 @@ typedef struct vit_load_options {
      * are resampled to the new grid (patches_position_resize) with `position_filter`, DEFAULT being
      * the one of the model's family: Hugging Face bicubic, timm bicubic with antialias, a vitc file
      * what it records; others are made anew. The preprocessing is derived for the size
-     * (patches_spec_with_size), also where `preprocess` gives it. */
+     * (patches_spec_with_size), also where `preprocess` gives it. What was measured at the stored
+     * size does not hold at another and is left out: the temperature is 1, card and notes say
+     * nothing of accuracy. */
     uint32_t image_width, image_height;
     patches_position_filter position_filter;
     double crop; /* which part of the resized picture is seen, 0 < crop <= 1; 0: as the spec says */
@@ -207,12 +215,20 @@ VITC_API const float *vit_model_relative(patches_relative *relative, const vit_m
 VITC_API const char *vit_model_matrix(const vit_model *model, size_t index);
 
 /* Rewrites any checkpoint of float weights that vit_model_load reads as vitc's single file: weight
- * matrices in `dtype`, everything else in float32. `card` is JSON object text for vitc.card; NULL
- * keeps the source's. The file appears complete or not at all. */
+ * matrices in `dtype`, everything else in float32; STORED takes int8 weights too, and keeps them
+ * and bfloat16 as they are. `card` is JSON object text for vitc.card; NULL keeps the source's. With
+ * another image size in `options`, a warning says what the file no longer tells. The file appears
+ * complete or not at all. */
 VITC_API VITC_MUST_CHECK vitc_status vit_model_convert(const char *in, const char *out,
                                                        vit_dtype dtype, const char *card,
                                                        const vit_load_options *options,
                                                        const vitc_log *log);
+/* The same for vitc's single file held in memory. */
+VITC_API VITC_MUST_CHECK vitc_status vit_model_convert_memory(const void *data, size_t size,
+                                                              const char *name, const char *out,
+                                                              vit_dtype dtype, const char *card,
+                                                              const vit_load_options *options,
+                                                              const vitc_log *log);
 
 /* The same for fewer bits, saying so in the file. INT8: the encoder's matrices as int8 with one
  * scale per output feature, everything else in float32; BF16: as vit_model_convert does.
@@ -221,6 +237,11 @@ VITC_API VITC_MUST_CHECK vitc_status vit_model_quantize(const char *in, const ch
                                                         vit_dtype dtype, const char *measurement,
                                                         const vit_load_options *options,
                                                         const vitc_log *log);
+
+/* The same for vitc's single file held in memory. */
+VITC_API VITC_MUST_CHECK vitc_status vit_model_quantize_memory(
+    const void *data, size_t size, const char *name, const char *out, vit_dtype dtype,
+    const char *measurement, const vit_load_options *options, const vitc_log *log);
 
 /* Copies any checkpoint as vitc's single file whose scores are made at another temperature, which
  * is finite and above 0 and replaces the source's own. Weights keep their bits: int8 and its scales

@@ -57,19 +57,19 @@ _vitc() {
         ;;
     preprocess)
         options="-m --model --preprocess --img-size --crop --json --dump --png --no-exif
-            --fast-decode --max-pixels -q --quiet -v --verbose -h --help"
+            --fast-decode --max-pixels --threads -q --quiet -v --verbose -h --help"
         ;;
     convert)
-        options="--preprocess --img-size --crop -o --output --dtype --export --enlarge
-            --enlarge-filter --card -q --quiet -v --verbose -h --help"
+        options="-m --model --preprocess --img-size --crop -o --output --dtype --export --enlarge
+            --enlarge-filter --card --threads -q --quiet -v --verbose -h --help"
         ;;
     quantize)
-        options="--preprocess -o --output --dtype --data --map --class-names --report --precision
+        options="-m --model --preprocess -o --output --dtype --data --map --class-names --report --precision
             --json --batch --threads -q --quiet -v --verbose -h --help"
         ;;
     posemb)
-        options="-o --output --npy --centred --layer --json --grid --img-size --filter --dtype
-            -q --quiet -v --verbose -h --help"
+        options="-m --model -o --output --npy --centred --layer --json --grid --img-size --filter
+            --dtype --threads -q --quiet -v --verbose -h --help"
         ;;
     check)
         options="-m --model --map --class-names --json --csv --report --distance --no-exif
@@ -104,7 +104,12 @@ _vitc() {
         [[ $command == posemb ]] && _vitc_files png svg
         return
         ;;
-    -m | --model | --calibrate)
+    -m | --model)
+        _vitc_words "bundled"
+        _vitc_files safetensors
+        return
+        ;;
+    --calibrate)
         _vitc_files safetensors
         return
         ;;
@@ -259,11 +264,15 @@ _vitc() {
         _vitc_files '[jJ][pP][gG]' '[jJ][pP][eE][gG]' '[pP][nN][gG]' '[wW][eE][bB][pP]' \
             '[gG][iI][fF]' '[bB][mM][pP]' '[tT][gG][aA]' '[pP][gG][mM]' '[pP][pP][mM]' '[pP][sS][dD]'
         ;;
-    convert | quantize) _vitc_files safetensors ;;
+    convert | quantize)
+        _vitc_words "bundled"
+        _vitc_files safetensors
+        ;;
     posemb)
         if ((COMP_CWORD == 2)); then
-            _vitc_words "show resize"
+            _vitc_words "show resize compare"
         else
+            _vitc_words "bundled"
             _vitc_files safetensors
         fi
         ;;

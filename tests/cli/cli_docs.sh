@@ -65,7 +65,7 @@ done
 touch model.safetensors other.bin photo.jpg PHOTO.PNG 'with space.jpeg' spec.json notes.txt
 mkdir dir
 ask vitc classify -m ''
-printf '%s\n' dir model.safetensors >want
+printf '%s\n' bundled dir model.safetensors >want
 check "models" diff want out
 ask vitc classify --model = ''
 check "models after =" diff want out

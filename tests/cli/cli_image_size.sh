@@ -24,7 +24,7 @@ out_has '"image_height": 64'
 out_has '"image_width": 64'
 run info -m "$golden/timm_vit" --img-size 24x64
 exits 0
-out_has "64x24 pixels"
+out_has "24x64 pixels"
 run preprocess -m "$golden/timm_vit" --img-size 24x64 --dump input.npy --png seen.png cat.jpg
 exits 0
 out_has "3x24x64"

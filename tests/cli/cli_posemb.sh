@@ -154,7 +154,7 @@ run convert "$timm" --img-size 48x64 -o converted.safetensors
 run posemb resize "$timm" --img-size 48x64 -o resized.safetensors
 exits 0
 silent err
-out_has "resized.safetensors: learned-1d positions of 4x4 patches for 6x8, bicubic-aa; images of 64x48"
+out_has "resized.safetensors: positions learned-1d, resampled 4x4 to 6x8, bicubic-aa; images of 48x64; weights stored as F32"
 check "as convert has it" cmp converted.safetensors resized.safetensors
 run posemb resize "$timm" --grid 6x8 -o resized.safetensors --npy table.npy
 exits 0
@@ -164,7 +164,7 @@ check "the table of the new model" cmp table.npy again.npy
 for filter in bicubic-aa bicubic bilinear-aa bilinear bilinear-corners; do
     run posemb resize "$timm" --grid 3 --filter $filter -o $filter.safetensors
     exits 0
-    out_has "4x4 patches for 3x3, $filter"
+    out_has "resampled 4x4 to 3x3, $filter;"
     run classify -q -m $filter.safetensors --json --logits cat.jpg
     exits 0
     cp out $filter.json
@@ -175,23 +175,164 @@ for kind in none learned-2d factorized-sum sincos-2d relative rope-2d; do
         model.safetensors
     run posemb resize model.safetensors --grid 5x2 -o other.safetensors
     exits 0
-    out_has "3x4 patches for 5x2"
+    case $kind in
+    none) out_has "positions none; images of 40x16" ;;
+    sincos-2d | rope-2d) out_has "made anew for 5x2" ;;
+    *) out_has "resampled 3x4 to 5x2" ;;
+    esac
     run posemb show other.safetensors
     exits 0
     out_has "grid       5x2 patches"
     run classify -q -m other.safetensors cat.jpg
     exits 0
 done
-# int8 weights keep their positions to look at, and cannot be written anew.
+# A file's number format stays, int8 too, unless another is asked for.
 run quantize "$timm" -o int8.safetensors
 run posemb show int8.safetensors --npy again.npy
 exits 0
 run posemb show "$timm" --npy table.npy
 check "int8: the same positions" cmp table.npy again.npy
 run posemb resize int8.safetensors --grid 3 -o other8.safetensors
+exits 0
+out_has "weights stored as I8"
+run posemb resize int8.safetensors --grid 3 --dtype f32 -o refused.safetensors
 exits 2
 err_has "int8"
-check "nothing is left" test ! -e other8.safetensors
+check "nothing is left" test ! -e refused.safetensors
+run convert "$timm" --dtype bf16 -o bf16.safetensors
+run posemb resize bf16.safetensors --grid 3 -o other16.safetensors
+exits 0
+out_has "weights stored as BF16"
+run posemb resize bf16.safetensors --grid 3 --dtype f32 -o other32.safetensors
+exits 0
+out_has "weights stored as F32"
+run convert bf16.safetensors --img-size 24 -o converted.safetensors
+check "as convert has it, in float32" cmp converted.safetensors other32.safetensors
+
+# The table for other tools: its shape is told, and what they would do wrong with it.
+run posemb show "$timm" --npy table.npy
+out_has "table.npy: shape (17, 32), 1 prefix row"
+silent err
+make learned-1d mul stem mul.safetensors
+make learned-1d add every every.safetensors
+make learned-2d add stem model.safetensors
+for case in "mul multiplied" "every every"; do
+    run posemb show "${case% *}.safetensors" --npy table.npy
+    exits 0
+    out_has "table.npy: shape (12, 16), 0 prefix rows"
+    err_has "${case#* }"
+    err_has "which no table of other tools can express"
+    run posemb show "${case% *}.safetensors" --npy table.npy -q --json
+    silent err
+    out_lacks "shape"
+    run posemb resize "${case% *}.safetensors" --npy refused.npy -o refused.safetensors --grid 2
+    exits 2
+    silent out
+    err_has "which no table of other tools can express"
+    check "nothing is left" test ! -e refused.npy -a ! -e refused.safetensors
+done
+run posemb resize model.safetensors --npy table.npy -o other.safetensors --grid 2x5
+exits 0
+silent err
+out_has "table.npy: shape (10, 16), 0 prefix rows"
+
+# What is not resampled has no filter.
+for kind in none sincos-2d rope-2d; do
+    make $kind add "$([ $kind = rope-2d ] && echo every || echo stem)" model.safetensors
+    run posemb resize model.safetensors --grid 2 --filter bicubic -o refused.safetensors
+    exits 2
+    err_has "$([ $kind = none ] && echo "no positions" || echo "made anew")"
+    check "nothing is left" test ! -e refused.safetensors
+done
+
+# The built-in model by its name, wherever a model is named; what was measured of it does not hold
+# at another size, and is not said.
+run posemb show bundled
+exits 0
+out_has "model      built into this program"
+cp out named
+run posemb show
+check "the same without a name" cmp named out
+run posemb show -m bundled
+check "the same by -m" cmp named out
+for words in "convert bundled" "convert -m bundled" "posemb resize bundled --grid 8" \
+    "quantize bundled --dtype bf16" "quantize -m bundled --dtype bf16"; do
+    # shellcheck disable=SC2086
+    run $words -o written.safetensors
+    exits 0
+    silent err
+    run info -m written.safetensors
+    out_has "87.72 % top-1"
+done
+for words in "convert bundled --img-size 64" "posemb resize -m bundled --grid 4" \
+    "convert bundled --enlarge 2 --enlarge-filter nearest --img-size 64"; do
+    # shellcheck disable=SC2086
+    run $words -o written.safetensors
+    exits 0
+    err_has "without the accuracy of the source, measured at another image size"
+    run info -m written.safetensors
+    exits 0
+    out_has "CIFAR-10"
+    out_lacks "%"
+done
+check "no more than one line" test "$(wc -l <err)" -eq 0
+run info -m bundled --img-size 64
+out_lacks "%"
+run convert bundled extra -o written.safetensors
+exits 2
+run convert bundled -m "$timm" -o written.safetensors
+exits 2
+err_has "given twice"
+mkdir -p bundled
+run convert ./bundled -o written.safetensors
+exits 3
+rmdir bundled
+
+# A note of quantizing stays true of the format, not of the loss; a temperature goes.
+printf 'cat.jpg,tabby\n' >pictures.csv
+"$VITC" classify -q -m "$timm" cat.jpg --json >label
+label=$("$CLI_CHECK" json top 0 label <label | tr -d '"')
+printf 'path,label\ncat.jpg,%s\n' "$label" >pictures.csv
+run quantize "$timm" --data pictures.csv -o int8.safetensors
+exits 0
+run posemb resize int8.safetensors --grid 3 -o other8.safetensors
+exits 0
+err_has "without the accuracy of the source"
+run info -m other8.safetensors
+out_has "what it costs is unmeasured"
+
+# How alike two models' tables are.
+make learned-2d add stem first.safetensors
+make sincos-2d add stem second.safetensors
+run posemb compare first.safetensors first.safetensors
+exits 0
+silent err
+out_has "CKA         1.000"
+out_has "cosines     1.000"
+out_has "more than chance"
+run posemb compare first.safetensors second.safetensors
+exits 0
+cp out both
+same posemb_compare.txt
+run posemb compare -m first.safetensors second.safetensors
+check "A by -m" cmp both out
+run posemb compare first.safetensors bundled
+exits 0
+out_has "resampled 3x4 to 8x8, bicubic-aa"
+run posemb compare bundled first.safetensors --filter bilinear --json
+exits 0
+out_has '"resized": "resampled 3x4 to 8x8, bilinear"'
+out_has '"resized": null'
+for words in "grid_height 8" "grid_width 8" "shuffles 99" "layer 0"; do
+    "$CLI_CHECK" json "${words% *}" <out >value
+    check "JSON: $words" grep -qx "${words#* }" value
+done
+"$CLI_CHECK" json limit cka <out >value
+check "a limit" grep -q '^0\.' value
+make learned-1d add every first.safetensors
+run posemb compare first.safetensors first.safetensors --layer 1
+exits 0
+out_has "block    1"
 
 # All blocks: a line each, and the numbers that each has alone.
 make learned-1d add every model.safetensors
@@ -216,7 +357,26 @@ wrong() {
     silent out
 }
 wrong draw
-err_has "posemb show and posemb resize"
+err_has "posemb show, posemb resize and posemb compare"
+wrong show a b
+wrong compare first.safetensors
+err_has "two models"
+wrong compare -m first.safetensors second.safetensors third.safetensors
+wrong compare first.safetensors second.safetensors -o maps.png
+wrong compare second.safetensors second.safetensors --filter bicubic
+err_has "nothing is resampled"
+wrong compare bundled second.safetensors --filter bicubic
+err_has "made anew"
+wrong compare first.safetensors first.safetensors --layer 2
+err_has "blocks 0 to 1"
+wrong compare second.safetensors second.safetensors --layer 1
+err_has "layer 0"
+for kind in none relative rope-2d; do
+    make $kind add "$([ $kind = none ] && echo stem || echo every)" third.safetensors
+    wrong compare second.safetensors third.safetensors
+    err_has "third.safetensors"
+    err_has "to compare"
+done
 wrong show --grid 4
 wrong show "$timm" --layer 99
 err_has "blocks 0 to"

@@ -53,8 +53,8 @@ out_has "EXIF orientation 6"
 
 run preprocess -m "$GOLDEN/checkpoints/hf_vit" cat.jpg --fast-decode
 exits 0
-out_has "stored         JPEG, 220x205"
-out_has "decoded        110x103 RGB"
+out_has "stored         JPEG, 220 wide, 205 high"
+out_has "decoded        RGB, 110 wide, 103 high"
 run preprocess -m "$GOLDEN/checkpoints/hf_vit" cat.jpg --fast-decode --json
 out_has '"width": 220, "height": 205'
 run preprocess "$GOLDEN/photos/astronaut_exif6.jpg" -m "$GOLDEN/checkpoints/hf_vit" --fast-decode \

@@ -293,6 +293,26 @@ static void documents_are_built_in_order(void **state)
 }
 
 /* Setters own their value even when they fail; a leak checker sees the difference. */
+static void members_are_removed(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"a\": 1, \"b\": {\"a\": 2, \"c\": 3}, \"d\": 4}";
+    const vitc_log none = {0};
+    vitc_json *object;
+    assert_int_equal(vitc_json_parse(&object, text, sizeof text - 1, "text", &none), VITC_OK);
+    assert_true(vitc_json_remove(object, "b", "a"));
+    assert_false(vitc_json_remove(object, "b", "a"));
+    assert_true(vitc_json_remove(object, NULL, "a"));
+    assert_false(vitc_json_remove(object, NULL, "a"));
+    assert_false(vitc_json_remove(object, "d", "a")); /* not an object */
+    assert_false(vitc_json_remove(object, "missing", "a"));
+    assert_false(vitc_json_remove(NULL, NULL, "a"));
+    char *left = vitc_json_dump(object, 0, 9);
+    assert_string_equal(left, "{\"b\": {\"c\": 3}, \"d\": 4}");
+    free(left);
+    vitc_json_free(object);
+}
+
 static void setters_take_ownership_when_they_fail(void **state)
 {
     (void)state;
@@ -348,6 +368,7 @@ int main(void)
         cmocka_unit_test(every_pair_of_bytes_gives_valid_json),
         cmocka_unit_test(numbers_survive),
         cmocka_unit_test(documents_are_built_in_order),
+        cmocka_unit_test(members_are_removed),
         cmocka_unit_test(setters_take_ownership_when_they_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

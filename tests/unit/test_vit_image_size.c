@@ -175,6 +175,108 @@ static void files_resize_like_their_source(void **unused)
     test_remove_folder(folder);
 }
 
+/* ---- what was measured ---- */
+
+/* hf_vit with a card of both kinds and a temperature. */
+static void write_measured(const char *path, const char *folder)
+{
+    static const char card[] =
+        "{\"name\": \"measured\", \"accuracy\": [{\"data\": \"a\", \"value\": "
+        "0.9}], \"results\": {\"epoch\": 3, \"validation_accuracy\": 0.8, "
+        "\"validation_loss\": 0.5}}";
+    char plain[128];
+    message_log messages;
+    const vitc_log log = message_log_start(&messages);
+    snprintf(plain, sizeof plain, "%s/plain.safetensors", folder);
+    assert_status(vit_model_convert(CHECKPOINTS "/hf_vit", plain, VIT_DTYPE_BF16, card, NULL, &log),
+                  VITC_OK, &messages);
+    assert_status(vit_model_calibrate(plain, path, 2, "{\"images\": 7}", NULL, &log), VITC_OK,
+                  &messages);
+    assert_string_equal(messages.text, "");
+}
+
+static void assert_forgotten(const char *path, const vit_load_options *options, bool forgotten)
+{
+    vit_model *model = load(path, options);
+    const vit_model_info info = vit_model_describe(model);
+    assert_true(info.config->temperature == (forgotten ? 1.0F : 2.0F));
+    assert_true((info.calibration == NULL) == forgotten);
+    assert_non_null(strstr(info.card, "measured"));
+    assert_non_null(strstr(info.card, "epoch"));
+    static const char *const keys[] = {"\"accuracy\"", "validation_accuracy", "validation_loss"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        assert_true((strstr(info.card, keys[i]) == NULL) == forgotten);
+    assert_string_equal(info.weights_dtype, "BF16");
+    vit_model_free(model);
+}
+
+/* Nobody measured the model at another size: neither the file nor the loaded model says so, and
+ * whoever writes the file is told. Weights stay as they are stored. */
+static void measurements_are_of_one_size(void **unused)
+{
+    (void)unused;
+    const vit_load_options plain = {0}, crop = {.crop = 0.5}, larger = {.image_height = 48};
+    char folder[64], path[128], written[128];
+    message_log messages;
+    vitc_log log = message_log_start(&messages);
+    test_make_folder(folder);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    snprintf(written, sizeof written, "%s/written.safetensors", folder);
+    write_measured(path, folder);
+    assert_forgotten(path, &plain, false);
+    assert_forgotten(path, &crop, false);
+    assert_forgotten(path, &larger, true);
+    assert_status(vit_model_convert(path, written, VIT_DTYPE_STORED, NULL, &crop, &log), VITC_OK,
+                  &messages);
+    assert_string_equal(messages.text, "");
+    assert_forgotten(written, &plain, false);
+    assert_status(vit_model_convert(path, written, VIT_DTYPE_STORED, NULL, &larger, &log), VITC_OK,
+                  &messages);
+    assert_says(&messages, "written.safetensors: without the accuracy and the temperature");
+    assert_forgotten(written, &plain, true);
+    log = message_log_start(&messages);
+    assert_status(vit_model_convert(path, written, VIT_DTYPE_STORED, "{}", &larger, &log), VITC_OK,
+                  &messages);
+    assert_says(&messages, "without the temperature");
+    log = message_log_start(&messages);
+    assert_status(vit_model_calibrate(path, written, 3, NULL, &larger, &log), VITC_OK, &messages);
+    assert_says(&messages, "without the accuracy of");
+    test_remove_folder(folder);
+}
+
+/* A file in memory becomes the file that it becomes from disk. */
+static void memory_writes_the_same(void **unused)
+{
+    (void)unused;
+    const vit_load_options larger = {.image_height = 48};
+    char folder[64], path[128], first[128], second[128];
+    message_log messages;
+    const vitc_log log = message_log_start(&messages);
+    test_make_folder(folder);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    snprintf(first, sizeof first, "%s/first.safetensors", folder);
+    snprintf(second, sizeof second, "%s/second.safetensors", folder);
+    write_as(CHECKPOINTS "/hf_vit", path, AS_F32, NULL);
+    const test_bytes bytes = test_read_file(path);
+    for (int how = AS_F32; how <= AS_INT8; how++) {
+        const vit_dtype dtype = how == AS_BF16 ? VIT_DTYPE_BF16 : VIT_DTYPE_F32;
+        write_as(path, first, (writing)how, &larger);
+        assert_status(how == AS_INT8
+                          ? vit_model_quantize_memory(bytes.data, bytes.size, "m", second,
+                                                      VIT_DTYPE_INT8, NULL, &larger, &log)
+                          : vit_model_convert_memory(bytes.data, bytes.size, NULL, second, dtype,
+                                                     NULL, &larger, &log),
+                      VITC_OK, &messages);
+        const test_bytes a = test_read_file(first), b = test_read_file(second);
+        assert_int_equal(a.size, b.size);
+        assert_memory_equal(a.data, b.data, a.size);
+        free(a.data);
+        free(b.data);
+    }
+    free(bytes.data);
+    test_remove_folder(folder);
+}
+
 /* A model without positions has nothing to resample. */
 static void no_positions(void **unused)
 {
@@ -353,6 +455,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_equal_pytorch),
         cmocka_unit_test(files_resize_like_their_source),
+        cmocka_unit_test(measurements_are_of_one_size),
+        cmocka_unit_test(memory_writes_the_same),
         cmocka_unit_test(no_positions),
         cmocka_unit_test(files_record_the_filter),
         cmocka_unit_test(preprocessing_follows),

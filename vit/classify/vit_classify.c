@@ -165,8 +165,8 @@ static vitc_status prepare_image(vit_classifier *c, const imgio_image *image, co
         if (seen[v].width != config->image_width || seen[v].height != config->image_height)
             status = vitc_fail(log, VITC_ERR_PREPROCESS,
                                "%s: preprocessed to %ux%u; the model takes %ux%u",
-                               name != NULL ? name : "image", seen[v].width, seen[v].height,
-                               config->image_width, config->image_height);
+                               name != NULL ? name : "image", seen[v].height, seen[v].width,
+                               config->image_height, config->image_width);
         else
             status = patches_extract_image(vit_workspace_patches(c->workspace, first + v),
                                            c->patch_row, &seen[v], config->patch, &c->levels, log);

@@ -15,7 +15,11 @@ typedef struct vit_description {
     char *license;
     char *quantization; /* JSON object text */
     char *calibration;  /* JSON object text */
-    char **labels;      /* K strings, or NULL */
+    /* What was measured at another image size, and is therefore left out above. */
+    bool forgot_accuracy, forgot_temperature;
+    uint32_t stored_height, stored_width; /* of the images that its positions were stored for; 0: of
+                                             no file */
+    char **labels;                        /* K strings, or NULL */
     uint32_t label_count;
     patches_spec preprocess;
 } vit_description;

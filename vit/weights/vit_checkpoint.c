@@ -485,7 +485,7 @@ static vitc_status bind(vit_checkpoint *checkpoint, const vitc_json *config, con
     return describe_dtype(checkpoint, log);
 }
 
-static vitc_status fail_multiple(const vit_checkpoint *checkpoint, uint32_t width, uint32_t height,
+static vitc_status fail_multiple(const vit_checkpoint *checkpoint, uint32_t height, uint32_t width,
                                  const vitc_log *log)
 {
     const uint32_t patch = checkpoint->config.patch;
@@ -494,8 +494,71 @@ static vitc_status fail_multiple(const vit_checkpoint *checkpoint, uint32_t widt
     return vitc_fail(log, VITC_ERR_ARGUMENT,
                      "%s: images of %ux%u cannot be cut into patches of %ux%u: a side of %u is "
                      "none of their multiples, as %u and %u are",
-                     checkpoint->name, width, height, patch, patch, side,
+                     checkpoint->name, height, width, patch, patch, side,
                      below != 0 ? below : patch, below != 0 ? below + patch : 2 * patch);
+}
+
+/* A text of JSON becomes that of `root`, which is freed. */
+static vitc_status replace_text(char **text, vitc_json *root, const vitc_log *log)
+{
+    char *made = vitc_json_dump(root, 0, 17);
+    vitc_json_free(root);
+    if (made == NULL) return vitc_fail_memory(log, "a model's description");
+    free(*text);
+    *text = made;
+    return VITC_OK;
+}
+
+/* Takes what vitc train and people write of accuracy out of the card. */
+static vitc_status forget_accuracy(vit_checkpoint *checkpoint, const vitc_log *log)
+{
+    static const char *const measured[] = {"validation_accuracy", "validation_loss"};
+    vit_description *description = &checkpoint->description;
+    vitc_json *card = NULL;
+    if (description->card == NULL) return VITC_OK;
+    VITC_TRY(vitc_json_parse(&card, description->card, strlen(description->card), checkpoint->name,
+                             log));
+    bool forgotten = vitc_json_remove(card, NULL, "accuracy");
+    for (size_t i = 0; i < sizeof measured / sizeof *measured; i++)
+        if (vitc_json_remove(card, "results", measured[i])) forgotten = true;
+    description->forgot_accuracy = forgotten;
+    if (forgotten) return replace_text(&description->card, card, log);
+    vitc_json_free(card);
+    return VITC_OK;
+}
+
+/* The note stays true of the format, but what it costs is not measured. */
+static vitc_status forget_loss(vit_checkpoint *checkpoint, const vitc_log *log)
+{
+    vit_description *description = &checkpoint->description;
+    vitc_json *note = NULL;
+    if (description->quantization == NULL) return VITC_OK;
+    VITC_TRY(vitc_json_parse(&note, description->quantization, strlen(description->quantization),
+                             checkpoint->name, log));
+    if (!vitc_json_is_object(vitc_json_get(note, "measurement"))) {
+        vitc_json_free(note);
+        return VITC_OK;
+    }
+    description->forgot_accuracy = true;
+    if (!vitc_json_set_string(note, "measurement", "unmeasured")) {
+        vitc_json_free(note);
+        return vitc_fail_memory(log, "a model's description");
+    }
+    return replace_text(&description->quantization, note, log);
+}
+
+/* With another grid of patches the model is another one: what was measured of it is left out. */
+static vitc_status forget_measurements(vit_checkpoint *checkpoint, const vitc_log *log)
+{
+    vit_description *description = &checkpoint->description;
+    VITC_TRY(forget_accuracy(checkpoint, log));
+    VITC_TRY(forget_loss(checkpoint, log));
+    description->forgot_temperature =
+        checkpoint->config.temperature != 1 || description->calibration != NULL;
+    checkpoint->config.temperature = 1;
+    free(description->calibration);
+    description->calibration = NULL;
+    return VITC_OK;
 }
 
 /* Gives configuration, table and preprocessing the image size and the crop that were asked for. */
@@ -510,9 +573,11 @@ static vitc_status apply_size(vit_checkpoint *checkpoint, const vit_load_options
     const uint32_t height =
         options->image_height != 0 ? options->image_height : config->image_height;
     if (width % config->patch != 0 || height % config->patch != 0)
-        return fail_multiple(checkpoint, width, height, log);
+        return fail_multiple(checkpoint, height, width, log);
     if (options->position_filter != PATCHES_POSITION_FILTER_DEFAULT)
         config->position_filter = options->position_filter;
+    if (width != config->image_width || height != config->image_height)
+        VITC_TRY(forget_measurements(checkpoint, log));
     config->image_width = width;
     config->image_height = height;
     vit_params_free(&checkpoint->table);
@@ -525,6 +590,8 @@ static vitc_status settle_size(vit_checkpoint *checkpoint, const vit_load_option
                                const vitc_log *log)
 {
     checkpoint->stored = checkpoint->config;
+    checkpoint->description.stored_height = checkpoint->config.image_height;
+    checkpoint->description.stored_width = checkpoint->config.image_width;
     if (options != NULL &&
         (options->image_width != 0 || options->image_height != 0 || options->crop != 0))
         VITC_TRY(apply_size(checkpoint, options, log));

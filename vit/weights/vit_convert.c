@@ -48,6 +48,16 @@ vitc_status vit_weights_check_output(const char *in, const char *out,
     return status;
 }
 
+void vit_weights_tell_forgotten(const char *out, bool accuracy, bool temperature,
+                                const vitc_log *log)
+{
+    if (accuracy || temperature)
+        vitc_log_write(log, VITC_LOG_WARN,
+                       "%s: without the %s%s%s of the source, measured at another image size", out,
+                       accuracy ? "accuracy" : "", accuracy && temperature ? " and the " : "",
+                       temperature ? "temperature" : "");
+}
+
 /* int8 numbers cannot become what they were made from, nor raw scores probabilities. */
 static vitc_status check_source(const vit_checkpoint *checkpoint, const request *r,
                                 const vitc_log *log)
@@ -189,11 +199,25 @@ static vitc_status write_file(const char *out, const vit_checkpoint *checkpoint,
 static vitc_status write_checkpoint(const char *out, vit_checkpoint *checkpoint, const request *r,
                                     const vitc_log *log)
 {
+    const vit_description *d = &checkpoint->description;
     vitc_status status = check_output(checkpoint, out, log);
     if (status == VITC_OK) status = check_source(checkpoint, r, log);
     if (status == VITC_OK) status = write_file(out, checkpoint, r, log);
+    if (status == VITC_OK)
+        vit_weights_tell_forgotten(out, d->forgot_accuracy && r->card == NULL,
+                                   d->forgot_temperature && r->temperature == 0, log);
     vit_checkpoint_free(checkpoint);
     return status;
+}
+
+static vitc_status rewrite_memory(const void *data, size_t size, const char *name, const char *out,
+                                  const request *r, const vit_load_options *options,
+                                  const vitc_log *log)
+{
+    vit_checkpoint *checkpoint;
+    VITC_TRY(vit_checkpoint_open_memory(&checkpoint, data, size, name != NULL ? name : "model",
+                                        options, log));
+    return write_checkpoint(out, checkpoint, r, log);
 }
 
 static vitc_status rewrite(const char *in, const char *out, const request *r,
@@ -204,14 +228,31 @@ static vitc_status rewrite(const char *in, const char *out, const request *r,
     return write_checkpoint(out, checkpoint, r, log);
 }
 
+static vitc_status start_conversion(request *r, vit_dtype dtype, const char *card,
+                                    const vitc_log *log)
+{
+    if (dtype != VIT_DTYPE_F32 && dtype != VIT_DTYPE_BF16 && dtype != VIT_DTYPE_STORED)
+        return vitc_fail(log, VITC_ERR_ARGUMENT,
+                         "vit_model_convert writes f32 and bf16, not dtype %d", (int)dtype);
+    *r = (request){.keep_weights = dtype == VIT_DTYPE_STORED, .dtype = dtype, .card = card};
+    return VITC_OK;
+}
+
 vitc_status vit_model_convert(const char *in, const char *out, vit_dtype dtype, const char *card,
                               const vit_load_options *options, const vitc_log *log)
 {
-    if (dtype != VIT_DTYPE_F32 && dtype != VIT_DTYPE_BF16)
-        return vitc_fail(log, VITC_ERR_ARGUMENT,
-                         "vit_model_convert writes f32 and bf16, not dtype %d", (int)dtype);
-    const request r = {.dtype = dtype, .card = card};
+    request r;
+    VITC_TRY(start_conversion(&r, dtype, card, log));
     return rewrite(in, out, &r, options, log);
+}
+
+vitc_status vit_model_convert_memory(const void *data, size_t size, const char *name,
+                                     const char *out, vit_dtype dtype, const char *card,
+                                     const vit_load_options *options, const vitc_log *log)
+{
+    request r;
+    VITC_TRY(start_conversion(&r, dtype, card, log));
+    return rewrite_memory(data, size, name, out, &r, options, log);
 }
 
 /* ---- quantizing ---- */
@@ -244,18 +285,40 @@ static vitc_status make_quantization(char **text, vit_dtype dtype, const char *m
     return *text != NULL ? VITC_OK : vitc_fail_memory(log, "the quantization's description");
 }
 
+/* *text is what the request's note points to, for the caller to free. */
+static vitc_status start_quantization(request *r, char **text, vit_dtype dtype,
+                                      const char *measurement, const vitc_log *log)
+{
+    *text = NULL;
+    if (dtype != VIT_DTYPE_INT8 && dtype != VIT_DTYPE_BF16)
+        return vitc_fail(log, VITC_ERR_ARGUMENT,
+                         "vit_model_quantize writes int8 and bf16, not dtype %d", (int)dtype);
+    VITC_TRY(make_quantization(text, dtype, measurement, log));
+    *r = (request){.dtype = dtype, .quantization = *text};
+    return VITC_OK;
+}
+
 vitc_status vit_model_quantize(const char *in, const char *out, vit_dtype dtype,
                                const char *measurement, const vit_load_options *options,
                                const vitc_log *log)
 {
-    char *quantization;
-    if (dtype != VIT_DTYPE_INT8 && dtype != VIT_DTYPE_BF16)
-        return vitc_fail(log, VITC_ERR_ARGUMENT,
-                         "vit_model_quantize writes int8 and bf16, not dtype %d", (int)dtype);
-    VITC_TRY(make_quantization(&quantization, dtype, measurement, log));
-    const request r = {.dtype = dtype, .quantization = quantization};
+    request r;
+    char *text;
+    VITC_TRY(start_quantization(&r, &text, dtype, measurement, log));
     const vitc_status status = rewrite(in, out, &r, options, log);
-    free(quantization);
+    free(text);
+    return status;
+}
+
+vitc_status vit_model_quantize_memory(const void *data, size_t size, const char *name,
+                                      const char *out, vit_dtype dtype, const char *measurement,
+                                      const vit_load_options *options, const vitc_log *log)
+{
+    request r;
+    char *text;
+    VITC_TRY(start_quantization(&r, &text, dtype, measurement, log));
+    const vitc_status status = rewrite_memory(data, size, name, out, &r, options, log);
+    free(text);
     return status;
 }
 
@@ -298,11 +361,8 @@ vitc_status vit_model_calibrate_memory(const void *data, size_t size, const char
 {
     request r;
     char *text;
-    vit_checkpoint *checkpoint;
     VITC_TRY(start_calibration(&r, &text, temperature, note, log));
-    vitc_status status = vit_checkpoint_open_memory(&checkpoint, data, size,
-                                                    name != NULL ? name : "model", options, log);
-    if (status == VITC_OK) status = write_checkpoint(out, checkpoint, &r, log);
+    const vitc_status status = rewrite_memory(data, size, name, out, &r, options, log);
     free(text);
     return status;
 }

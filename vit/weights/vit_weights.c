@@ -173,8 +173,13 @@ static vitc_status copy_text(char **copy, const char *text, const vitc_log *log)
 static vitc_status copy_description(vit_description *copy, const vit_description *from,
                                     const vitc_log *log)
 {
-    *copy = (vit_description){
-        .source = from->source, .label_count = from->label_count, .preprocess = from->preprocess};
+    *copy = (vit_description){.source = from->source,
+                              .forgot_accuracy = from->forgot_accuracy,
+                              .forgot_temperature = from->forgot_temperature,
+                              .stored_height = from->stored_height,
+                              .stored_width = from->stored_width,
+                              .label_count = from->label_count,
+                              .preprocess = from->preprocess};
     vitc_status status =
         copy_labels(&copy->labels, (const char *const *)from->labels, from->label_count, log);
     if (status == VITC_OK) status = copy_text(&copy->dtype, from->dtype, log);
@@ -264,8 +269,7 @@ vitc_status vit_weights_new_head(vit_weights *weights, const char *const *labels
 
 /* ---- positions ---- */
 
-/* Why no table of N x D gives the same logits; NULL where one does. */
-static const char *inexpressible_position(const vit_config *config)
+const char *vit_weights_inexpressible_position(const vit_config *config)
 {
     if (config->position == PATCHES_POSITION_NONE) return NULL;
     if (config->position == PATCHES_POSITION_RELATIVE) return "are biases of attention";
@@ -299,7 +303,7 @@ vitc_status vit_weights_flatten_position(vit_weights *weights, const char *name,
                                          const vitc_log *log)
 {
     vit_config config = weights->config;
-    const char *why = inexpressible_position(&config);
+    const char *why = vit_weights_inexpressible_position(&config);
     float *table;
     if (why != NULL)
         return vitc_fail(log, VITC_ERR_UNSUPPORTED,

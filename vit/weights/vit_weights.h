@@ -69,6 +69,10 @@ bool vit_weights_has_classes(const vit_weights *weights, const char *const *labe
 VITC_MUST_CHECK vitc_status vit_weights_new_head(vit_weights *weights, const char *const *labels,
                                                  uint32_t classes, const vitc_log *log);
 
+/* Why no table of N x D that other tools add to the embedded patches gives the same logits ("are
+ * multiplied with the tokens"); NULL where one does. */
+const char *vit_weights_inexpressible_position(const vit_config *config);
+
 /* For other tools: learned-2d, factorized-sum and sincos-2d tables that are added at the stem
  * become one of N x D (learned-1d without slots for prefix tokens), which gives the same logits to
  * the last bit. VITC_ERR_UNSUPPORTED, saying why, for what no such table can express: relative,
@@ -87,6 +91,11 @@ VITC_MUST_CHECK vitc_status vit_weights_write(const vit_weights *weights, const 
 VITC_MUST_CHECK vitc_status vit_weights_check_output(const char *in, const char *out,
                                                      const vit_load_options *options,
                                                      const vitc_log *log);
+
+/* For a file that was written of weights read at another image size than they were stored for: a
+ * warning of what it no longer tells, unless that has been given anew. */
+void vit_weights_tell_forgotten(const char *out, bool accuracy, bool temperature,
+                                const vitc_log *log);
 
 /* Writes a directory that transformers (config.json, preprocessor_config.json, model.safetensors)
  * or timm.create_model("local-dir:...") (config.json, model.safetensors) load, in float32, with the
