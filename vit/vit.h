@@ -148,8 +148,9 @@ typedef struct vit_load_options {
 /* Loads a Hugging Face directory, a timm directory, or one safetensors file written by vitc.
  * `options` NULL means the defaults. Weights are converted to float32 and packed for this machine's
  * kernels; the files may be deleted afterwards. Failures: VITC_ERR_UNREADABLE, VITC_ERR_CORRUPT,
- * VITC_ERR_TRUNCATED, VITC_ERR_UNSUPPORTED, VITC_ERR_MODEL (tensors, config), VITC_ERR_PREPROCESS,
- * VITC_ERR_MEMORY; the message names file and tensor or key, and what was expected. */
+ * VITC_ERR_TRUNCATED, VITC_ERR_UNSUPPORTED, VITC_ERR_TOO_LARGE (JSON, header), VITC_ERR_MODEL
+ * (tensors, config), VITC_ERR_PREPROCESS, VITC_ERR_MEMORY; the message names file and tensor or
+ * key, and what was expected. */
 VITC_API VITC_MUST_CHECK vitc_status vit_model_load(vit_model **model, const char *path,
                                                     const vit_load_options *options,
                                                     const vitc_log *log);
