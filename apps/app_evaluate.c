@@ -336,13 +336,14 @@ static int measure(app_sensitivity *row, const sample *s, const vit_model *model
         result = judge_run(&j, s->images + done, count, settings);
         for (size_t i = 0; i < count && result == APP_EXIT_DONE; i++) {
             const float *full = s->logits + (done + i) * s->classes;
-            const float *found = j.outputs[i].logits;
+            const float *found = j.outputs[i].logits; /* NULL where the numbers overflow */
             for (uint32_t k = 0; k < s->classes; k++) {
-                const double difference = (double)found[k] - (double)full[k];
+                const double difference =
+                    found != NULL ? (double)found[k] - (double)full[k] : INFINITY;
                 error += difference * difference;
                 length += (double)full[k] * (double)full[k];
             }
-            row->changed += first_label(found, model) != first_label(full, model);
+            row->changed += found == NULL || first_label(found, model) != first_label(full, model);
         }
         done += count;
     }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,12 +45,25 @@ static void install(void)
     }
 }
 
+/* The first name that is free, as the writer will find it: a process of the same number may have
+ * left its own when it was killed. */
+static void name_temporary(char *name, size_t size, const char *path)
+{
+    unsigned attempt = 0;
+    do vitc_file_writer_name(name, size, path, attempt);
+    while (access(name, F_OK) == 0 && ++attempt < 1000);
+}
+
 void app_guard_output(const char *path)
 {
-    if (path == NULL || count >= MOST_PATHS || strlen(path) >= PATH_MAX) return;
-    vitc_file_writer_name(temporary[count], sizeof temporary[0], path, 0);
-    count++;
-    install();
+    if (path == NULL || count >= MOST_PATHS) return;
+    char *target = vitc_file_writer_target(path);
+    if (target != NULL && strlen(target) < PATH_MAX) {
+        name_temporary(temporary[count], sizeof temporary[0], target);
+        count++;
+        install();
+    }
+    free(target);
 }
 
 void app_guard_folder(const char *path, const char *const *names, size_t name_count)
@@ -61,11 +75,11 @@ void app_guard_folder(const char *path, const char *const *names, size_t name_co
         return;
     snprintf(final, sizeof final, "%s", path);
     for (size_t end = strlen(final); end > 1 && final[end - 1] == '/'; end--) final[end - 1] = 0;
-    vitc_file_writer_name(folder, sizeof folder, final, 0);
+    name_temporary(folder, sizeof folder, final);
     for (size_t i = 0; i < name_count; i++) {
         snprintf(file, sizeof file, "%s/%s", folder, names[i]);
         snprintf(temporary[count++], sizeof temporary[0], "%s", file);
-        vitc_file_writer_name(temporary[count++], sizeof temporary[0], file, 0);
+        name_temporary(temporary[count++], sizeof temporary[0], file);
     }
     snprintf(temporary[count++], sizeof temporary[0], "%s", folder);
     install();

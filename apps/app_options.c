@@ -164,18 +164,11 @@ static const app_option shared_options[] = {
      "express are told, or refused by resize."},
     {"posemb", 0, "centred", OPTION_FLAG, NULL, FIELD(centred), 0, 0, NULL,
      "show: draw the maps of what differs between patches, without what all have in common."},
-<<<<<<< HEAD
     {"posemb", 0, "layer", OPTION_COUNT, "N|all", FIELD(layer), 0, APP_LAYER_ALL, NULL,
-     "show: of a model with positions in every block, those of block N (default 0, the first), or "
-     "the numbers of all."},
-    {"posemb", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL, "show: one JSON object."},
-=======
-    {"posemb", 0, "layer", OPTION_COUNT, "N", FIELD(layer), 0, UINT32_MAX, NULL,
      "show, compare: of models with positions in every block, those of block N (default 0, the "
-     "first)."},
+     "first), or with show the numbers of all."},
     {"posemb", 0, "json", OPTION_FLAG, NULL, FIELD(json), 0, 0, NULL,
      "show, compare: one JSON object."},
->>>>>>> wt_b
     {"posemb", 0, "grid", OPTION_SIZE, "N|HxW", FIELD(grid), 0, 0, NULL,
      "resize: to N x N, or H x W, patches."},
     {"posemb", 0, "img-size", OPTION_SIZE, "N|HxW", FIELD(image_size), 0, 0, NULL,

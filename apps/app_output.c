@@ -31,6 +31,8 @@ const char *app_output_status(vitc_status status)
         return "too_large"; /* for this machine; the run ends with status 4 */
     case VITC_ERR_UNREADABLE:
         return "unreadable";
+    case VITC_ERR_OVERFLOW:
+        return "overflow";
     default:
         return "corrupt";
     }
@@ -288,7 +290,7 @@ bool app_output_row(app_output *o, const char *path, const app_answer *row)
     o->uncertain = false;
     if (row->status == VITC_OK) {
         vit_top_k(o->ranking, o->top, row->scores, o->classes);
-        o->uncertain = (double)row->scores[o->ranking[0]] < o->settings->min_score;
+        o->uncertain = !((double)row->scores[o->ranking[0]] >= o->settings->min_score);
     }
     if (o->settings->json) return write_json(o, path, row);
     if (o->settings->csv) {

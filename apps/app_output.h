@@ -6,7 +6,7 @@
 #include "app_stream.h"
 #include "app_text.h"
 
-/* "ok", "truncated", "corrupt", "unsupported", "too_large", "unreadable". */
+/* "ok", "truncated", "corrupt", "unsupported", "too_large", "unreadable", "overflow". */
 const char *app_output_status(vitc_status status);
 
 /* The reason of a failure without the path that its message starts with: rows name it already.

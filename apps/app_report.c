@@ -78,6 +78,7 @@ int app_exit_status(vitc_status status)
     case VITC_ERR_MODEL:
     case VITC_ERR_PREPROCESS:
     case VITC_ERR_UNTRAINED:
+    case VITC_ERR_OVERFLOW:
         return APP_EXIT_MODEL;
     case VITC_ERR_ARGUMENT: /* options are checked, so it is VITC_ISA, or a file over itself */
         return APP_EXIT_USAGE;

@@ -18,7 +18,8 @@ const char *app_row_status(size_t index)
                                                            VITC_ERR_CORRUPT,
                                                            VITC_ERR_UNSUPPORTED,
                                                            VITC_ERR_TOO_LARGE,
-                                                           VITC_ERR_UNREADABLE};
+                                                           VITC_ERR_UNREADABLE,
+                                                           VITC_ERR_OVERFLOW};
     return index < APP_STATUS_COUNT ? app_output_status(statuses[index]) : NULL;
 }
 

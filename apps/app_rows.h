@@ -22,7 +22,7 @@
 #define APP_NO_LABEL UINT32_MAX
 
 /* The words that a status can be: those of app_output_status, "ok" first; NULL past the last. */
-enum { APP_STATUS_COUNT = 6 };
+enum { APP_STATUS_COUNT = 7 };
 const char *app_row_status(size_t index);
 
 /* One row in memory; strings belong to whoever filled it and are valid as long as stated there. */

@@ -146,28 +146,11 @@ static int read_base(app_train *t, const char *const *labels)
                                       .image_height = r->image_size.height};
     const int result = check_fine_tuning(r);
     if (result != APP_EXIT_DONE) return result;
-<<<<<<< HEAD
-    vitc_status status;
-    if (strcmp(r->model, BUNDLED) != 0) {
-        status = vit_weights_read(&t->weights, r->model, &options, &t->log);
-    } else if (bundled != NULL) {
-        status =
-            vit_weights_read_memory(&t->weights, bundled, size, "bundled model", &options, &t->log);
-    } else {
-        app_error("this program was built without a model; name one with -m PATH");
-        return APP_EXIT_MODEL;
-    }
+    const vitc_status status = app_model_read_weights(&t->weights, r->model, &options, &t->log);
     if (status != VITC_OK) return app_exit_status(status);
     const uint32_t classes = (uint32_t)datasets_index_classes(t->index);
     t->new_head = !vit_weights_has_classes(&t->weights, labels, classes);
     return app_exit_status(vit_weights_new_head(&t->weights, labels, classes, &t->log));
-=======
-    vitc_status status = app_model_read_weights(&t->weights, r->model, &options, &t->log);
-    if (status == VITC_OK)
-        status = vit_weights_new_head(&t->weights, labels,
-                                      (uint32_t)datasets_index_classes(t->index), &t->log);
-    return app_exit_status(status);
->>>>>>> wt_b
 }
 
 /* ---- both ---- */

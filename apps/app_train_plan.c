@@ -195,7 +195,6 @@ static void tell_model(const app_train *t)
          app_text_number(number, sizeof number, vit_config_parameters(c)));
 }
 
-<<<<<<< HEAD
 /* What the classes are, and what is trained of the model: so that a mistake is seen before hours.
  */
 static void tell_classes(const app_train *t)
@@ -223,7 +222,8 @@ static void tell_trained(const app_train *t)
              t->base == NULL || t->resumed ? ""
              : t->new_head                 ? ", with a new head"
                                            : ", with the model's own head, of the same classes");
-=======
+}
+
 static void tell_positions(const app_train *t)
 {
     const vit_config *c = &t->weights.config;
@@ -239,7 +239,6 @@ static void tell_positions(const app_train *t)
                        "by up to 2^%u, and by almost 0 where a sine is near -1; --pos-at stem "
                        "multiplies once",
                        c->layers, c->layers);
->>>>>>> wt_b
 }
 
 static void tell_data(const app_train *t)
@@ -265,11 +264,8 @@ void app_train_tell_plan(const app_train *t)
     if (t->steps < t->epochs * t->steps_per_epoch)
         snprintf(cut, sizeof cut, " (%" PRIu64 " in all)", t->steps);
     tell_model(t);
-<<<<<<< HEAD
-    tell_trained(t);
-=======
     tell_positions(t);
->>>>>>> wt_b
+    tell_trained(t);
     tell_data(t);
     tell(t, "recipe",
          "%" PRIu64 " epochs of %" PRIu64 " steps%s of up to %" PRIu64

@@ -48,7 +48,8 @@ typedef enum vitc_status {
     VITC_ERR_MODEL = 9, /* weights and config do not make one model (missing tensor, shape, ...) */
     VITC_ERR_PREPROCESS = 10, /* no preprocessing spec, or one that cannot be followed */
     VITC_ERR_UNTRAINED = 11,  /* the classifier head is all zero: scores would mean nothing */
-    VITC_ERR_INTERNAL = 12    /* a bug in vitc, or in a library that it calls */
+    VITC_ERR_INTERNAL = 12,   /* a bug in vitc, or in a library that it calls */
+    VITC_ERR_OVERFLOW = 13    /* a model's numbers stop being finite: there is no answer */
 } vitc_status;
 
 /* A short English name of the status, for example "truncated"; never NULL. Thread-safe. */

@@ -29,20 +29,32 @@ static uint64_t read_xcr0(void)
     return (uint64_t)high << 32 | low;
 }
 
+#define BIT(word, n) (((word) >> (n)) & 1u)
+
 /* Linux saves tile registers (8 KiB) for processes that ask, since they make signal frames larger:
  * ARCH_REQ_XCOMP_PERM for XFEATURE_XTILEDATA. It refuses where a thread's alternate signal stack
- * has no room for that, and for all threads alike. */
-static int request_tiles(void)
+ * has no room for that, and for all threads alike. ARCH_GET_XCOMP_SUPP tells what may be asked. */
+enum { ARCH_GET_XCOMP_SUPP = 0x1021, ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+
+static int tiles_are_offered(void)
 {
 #if defined(__linux__)
-    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
-    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+    uint64_t offered = 0;
+    return syscall(SYS_arch_prctl, ARCH_GET_XCOMP_SUPP, &offered) == 0 &&
+           BIT(offered, XFEATURE_XTILEDATA);
 #else
     return 0;
 #endif
 }
 
-#define BIT(word, n) (((word) >> (n)) & 1u)
+bool vitc_cpu_request_tiles(void)
+{
+#if defined(__linux__)
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+    return false;
+#endif
+}
 
 static uint32_t find_features(void)
 {
@@ -71,7 +83,7 @@ static uint32_t find_features(void)
     if (avx512 && BIT(leaf71_a, 5)) features |= VITC_CPU_AVX512_BF16;
     const uint32_t beside = VITC_CPU_AVX512_VNNI | VITC_CPU_AVX512_BF16;
     const int amx = os_tiles && BIT(leaf7_d, 22) && BIT(leaf7_d, 24) && BIT(leaf7_d, 25);
-    if ((features & beside) == beside && amx && request_tiles()) features |= VITC_CPU_AMX;
+    if ((features & beside) == beside && amx && tiles_are_offered()) features |= VITC_CPU_AMX;
     return features;
 }
 
@@ -88,6 +100,11 @@ static int brand_string(char brand[49])
 }
 
 #else
+
+bool vitc_cpu_request_tiles(void)
+{
+    return false;
+}
 
 static uint32_t find_features(void)
 {

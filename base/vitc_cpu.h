@@ -2,10 +2,12 @@
 #ifndef VITC_CPU_H
 #define VITC_CPU_H
 
+#include <stdbool.h>
+
 #include "vitc_base.h"
 
 /* Bits are set only when the CPU has the instructions AND the OS saves the registers they use
- * (CPUID with XGETBV; tile registers are asked for by arch_prctl, once per process). On other
+ * (CPUID with XGETBV; for tile registers the OS has to be asked first, below). On other
  * architectures no x86 bit is ever set. */
 enum {
     VITC_CPU_AVX2_FMA = 1u << 0,    /* AVX2, FMA3, F16C, BMI2 */
@@ -18,6 +20,11 @@ enum {
 };
 
 uint32_t vitc_cpu_features(void);
+
+/* Has tile registers saved for all threads of the process, before which the instructions of
+ * VITC_CPU_AMX end it; false where the OS refuses. Nothing takes that back, and it makes every
+ * signal frame larger: only for code that is about to use them. */
+bool vitc_cpu_request_tiles(void);
 
 /* Those of the features that the environment variable VITC_ISA leaves to code which has no error to
  * give for a wrong one: none for "generic" and "ref", VITC_CPU_AVX2_FMA for "avx2", all otherwise.

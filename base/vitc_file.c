@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,32 +164,60 @@ static void writer_discard(vitc_file_writer *writer)
     *writer = (vitc_file_writer){0};
 }
 
+/* The part of a name of `length` bytes that is left when `taken` more are to follow it, whole UTF-8
+ * characters. */
+static size_t stem_length(const char *name, size_t length, size_t taken)
+{
+    size_t n = vitc_size_min(length, NAME_MAX - taken);
+    while (n < length && n > 0 && ((unsigned char)name[n] & 0xC0) == 0x80) n--;
+    return n;
+}
+
 void vitc_file_writer_name(char *name, size_t size, const char *path, unsigned attempt)
 {
-    snprintf(name, size, "%s.%ld-%u.tmp", path, (long)getpid(), attempt);
+    char ending[48];
+    const int taken = snprintf(ending, sizeof ending, ".%ld-%u.tmp", (long)getpid(), attempt);
+    const char *slash = strrchr(path, '/'), *file = slash != NULL ? slash + 1 : path;
+    const size_t stem = stem_length(file, strlen(file), (size_t)taken);
+    snprintf(name, size, "%.*s%s", (int)((size_t)(file - path) + stem), path, ending);
+}
+
+char *vitc_file_writer_target(const char *path)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0 || !S_ISLNK(status.st_mode)) return strdup(path);
+    char *target = realpath(path, NULL);
+    return target != NULL || errno == ENOMEM ? target : strdup(path); /* a link to nothing */
 }
 
 vitc_status vitc_file_writer_open(vitc_file_writer *writer, const char *path, const vitc_log *log)
 {
     *writer = (vitc_file_writer){0};
     struct stat status;
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+    const bool replaces = stat(path, &status) == 0;
+    if (replaces && !S_ISREG(status.st_mode))
         return vitc_fail(log, VITC_ERR_UNWRITABLE, "%s: %s", path, file_kind(status.st_mode));
-    const size_t size = strlen(path) + 48;
-    writer->path = strdup(path);
+    if (!replaces && errno != ENOENT)
+        return vitc_fail(log, VITC_ERR_UNWRITABLE, "%s: cannot be created: %s", path,
+                         strerror(errno));
+    const mode_t mode = replaces ? status.st_mode & 0777 : 0666;
+    writer->path = vitc_file_writer_target(path);
+    const size_t size = writer->path != NULL ? strlen(writer->path) + 48 : 0;
     writer->temporary = malloc(size);
     if (writer->path == NULL || writer->temporary == NULL) {
         writer_discard(writer);
         return vitc_fail_memory(log, path);
     }
-    /* O_EXCL with the ordinary mode instead of mkstemp: the file gets the permissions that the
+    /* O_EXCL with the ordinary mode instead of mkstemp: a new file gets the permissions that the
      * umask leaves, without touching the umask, which belongs to the whole process. */
     int fd = -1;
     for (unsigned attempt = 0; attempt < 1000 && fd < 0; attempt++) {
-        vitc_file_writer_name(writer->temporary, size, path, attempt);
-        fd = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        vitc_file_writer_name(writer->temporary, size, writer->path, attempt);
+        fd = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (fd < 0 && errno != EEXIST) break;
     }
+    if (fd >= 0 && replaces)
+        (void)fchmod(fd, mode); /* what the umask took; some systems have none */
     if (fd < 0) {
         const int error = errno;
         writer_discard(writer);

@@ -35,21 +35,25 @@ VITC_MUST_CHECK vitc_status vitc_file_read_fd(unsigned char **data, size_t *size
                                               const vitc_log *log);
 
 /* Writes a file so that a reader sees the old content or all of the new, never a part: written to
- * a temporary name in the same folder, fsynced, renamed. On failure or abort the temporary file is
- * removed and an existing file at `path` is untouched.
+ * a temporary name in the same folder, fsynced, renamed. It keeps the permissions of a file that it
+ * replaces, and follows a symbolic link to one. On failure or abort the temporary file is removed
+ * and an existing file at `path` is untouched.
  *     vitc_file_writer w;
  *     VITC_TRY(vitc_file_writer_open(&w, path, log));
  *     vitc_file_writer_append(&w, bytes, n);        // errors are kept and reported by commit
  *     VITC_TRY(vitc_file_writer_commit(&w, log));   // or vitc_file_writer_abort(&w)         */
 typedef struct vitc_file_writer {
     void *stream;    /* FILE */
-    char *path;      /* the final name */
+    char *path;      /* the final name: vitc_file_writer_target of what was asked for */
     char *temporary; /* what is being written */
     int error;       /* errno of the first failed write */
 } vitc_file_writer;
 
-/* The temporary name of this process for `path`, tried with attempt 0, 1, ... until one is free;
- * for programs that remove it when a signal ends them. */
+/* The file that a writer for `path` puts in place: where a link leads, malloc'd; NULL without
+ * memory. */
+char *vitc_file_writer_target(const char *path);
+/* The temporary name of this process for such a file, tried with attempt 0, 1, ... until one is
+ * free; for programs that remove it when a signal ends them. */
 void vitc_file_writer_name(char *name, size_t size, const char *path, unsigned attempt);
 
 VITC_MUST_CHECK vitc_status vitc_file_writer_open(vitc_file_writer *writer, const char *path,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "vitc_log.h"
+#include "vitc_size.h"
 #include "vitc_utf8.h"
 
 /* vitc_json is jansson's json_t under a name that keeps its header out of every other file. */
@@ -38,20 +39,42 @@ typedef struct feed {
     int stage;              /* index into the pieces around padding and text */
 } feed;
 
-/* No token is longer than the distance between two unescaped quotes, or a quote and an end. */
-static size_t longest_token(const char *text, size_t size)
+/* More than any file of a model has; a value takes up to a few hundred bytes of memory. */
+enum { VALUES_MAX = 2 * 1000 * 1000, DEPTH_MAX = 64 };
+
+/* What is known of a text before jansson reads it. */
+typedef struct extent {
+    size_t token;  /* bytes that no token has more of */
+    size_t values; /* at most that many objects, lists and things in them */
+    size_t depth;
+} extent;
+
+/* No token is longer than the distance between two unescaped quotes, or a quote and an end; outside
+ * of strings, a bracket begins a list or an object and a comma another value in it. */
+static extent survey(const char *text, size_t size)
 {
-    size_t longest = 0, from = 0;
+    extent found = {.values = 1};
+    size_t from = 0, depth = 0;
+    bool quoted = false;
     for (size_t i = 0; i < size; i++) {
-        if (text[i] == '\\') {
+        const char c = text[i];
+        if (c == '\\') {
             i++; /* an escaped quote ends nothing */
-        } else if (text[i] == '"') {
-            longest = i - from > longest ? i - from : longest;
+        } else if (c == '"') {
+            found.token = vitc_size_max(found.token, i - from);
             from = i;
+            quoted = !quoted;
+        } else if (!quoted && (c == '{' || c == '[')) {
+            found.values++;
+            found.depth = vitc_size_max(found.depth, ++depth);
+        } else if (!quoted && (c == '}' || c == ']')) {
+            depth -= depth > 0;
+        } else if (!quoted && c == ',') {
+            found.values++;
         }
     }
-    longest = size - from > longest ? size - from : longest;
-    return longest + 2; /* both quotes */
+    found.token = vitc_size_max(found.token, size - from) + 2; /* both quotes */
+    return found;
 }
 
 static size_t take(char *to, size_t room, const char *from, size_t left)
@@ -94,9 +117,16 @@ static size_t on_feed(void *buffer, size_t room, void *user)
 vitc_status vitc_json_parse(vitc_json **document, const char *text, size_t size, const char *name,
                             const vitc_log *log)
 {
-    feed f = {.text = text, .size = size, .padding = longest_token(text, size)};
+    const extent found = survey(text, size);
+    feed f = {.text = text, .size = size, .padding = found.token};
     json_error_t error;
     *document = NULL;
+    if (found.values > VALUES_MAX)
+        return vitc_fail(log, VITC_ERR_TOO_LARGE, "%s: JSON of more than %d values", name,
+                         VALUES_MAX);
+    if (found.depth > DEPTH_MAX)
+        return vitc_fail(log, VITC_ERR_TOO_LARGE, "%s: JSON of lists and objects more than %d deep",
+                         name, DEPTH_MAX);
     errno = 0; /* jansson's other allocations fail cleanly, but not by name: malloc says it here */
     json_t *wrapped = json_load_callback(on_feed, &f, JSON_REJECT_DUPLICATES, &error);
     const bool no_memory =
@@ -223,7 +253,9 @@ void vitc_json_describe(char *text, size_t size, const vitc_json *value)
     } else if (vitc_json_is_integer(value)) {
         snprintf(text, size, "%lld", (long long)vitc_json_integer(value, 0));
     } else if (vitc_json_is_number(value)) {
-        snprintf(text, size, "%.9g", vitc_json_number(value, 0));
+        char number[32]; /* 32.0 is no whole number, and is not shown as one */
+        snprintf(number, sizeof number, "%.9g", vitc_json_number(value, 0));
+        snprintf(text, size, "%s%s", number, strpbrk(number, ".e") == NULL ? ".0" : "");
     } else if (vitc_json_is_bool(value)) {
         snprintf(text, size, "%s", vitc_json_bool(value, false) ? "true" : "false");
     } else if (vitc_json_is_array(value)) {

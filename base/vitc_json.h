@@ -1,9 +1,9 @@
 /* vitc_json.h - JSON for every vitc library, over jansson (private to vitc).
  *
- * Reading is strict: UTF-8, no duplicate keys, bounded depth, nothing after the value but white
- * space. A vitc_json is a borrowed pointer into a document; the document is freed once, with
- * vitc_json_free on what vitc_json_parse (or vitc_json_object / vitc_json_array) returned.
- * Every reader accepts NULL and answers as for an absent value, so look-ups chain. */
+ * Reading is strict: UTF-8, no duplicate keys, at most two million values, 64 deep, nothing after
+ * the value but white space. A vitc_json is a borrowed pointer into a document; the document is
+ * freed once, with vitc_json_free on what vitc_json_parse (or vitc_json_object / vitc_json_array)
+ * returned. Every reader accepts NULL and answers as for an absent value, so look-ups chain. */
 #ifndef VITC_JSON_H
 #define VITC_JSON_H
 
@@ -13,7 +13,8 @@
 
 typedef struct vitc_json vitc_json;
 
-/* `name` (a path) is for messages. Anything that is not JSON is VITC_ERR_CORRUPT. */
+/* `name` (a path) is for messages. Anything that is not JSON is VITC_ERR_CORRUPT, and JSON beyond
+ * the limits VITC_ERR_TOO_LARGE. */
 VITC_MUST_CHECK vitc_status vitc_json_parse(vitc_json **document, const char *text, size_t size,
                                             const char *name, const vitc_log *log);
 void vitc_json_free(vitc_json *document);

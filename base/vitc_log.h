@@ -4,7 +4,8 @@
 
 #include "vitc_base.h"
 
-/* Formats one line and hands it to the callback; lines over 1023 bytes are cut. */
+/* Formats one line and hands it to the callback; lines over 1023 bytes are cut between
+ * two UTF-8 characters. */
 void vitc_log_write(const vitc_log *log, vitc_log_level level, const char *format, ...)
     VITC_PRINTF(3, 4);
 

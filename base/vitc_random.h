@@ -25,13 +25,9 @@ typedef enum vitc_random_use {
     VITC_RANDOM_DROP_PATH,  /* residual branches */
     VITC_RANDOM_DROP_PATCH, /* patches */
     VITC_RANDOM_TEST,
-<<<<<<< HEAD
-    VITC_RANDOM_POSITION, /* the slots of a table of positions; index: which shuffle */
+    VITC_RANDOM_POSITION, /* the slots of a table of positions; round: 0 for what it holds, 1 for
+                            two compared; index: which shuffle */
     VITC_RANDOM_STAND_IN  /* for an image that cannot be used; as AUGMENT */
-=======
-    VITC_RANDOM_POSITION /* the slots of a table of positions; round: 0 for what it holds, 1 for two
-                            compared; index: which shuffle */
->>>>>>> wt_b
 } vitc_random_use;
 
 typedef struct vitc_random {

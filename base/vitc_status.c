@@ -29,6 +29,8 @@ const char *vitc_status_string(vitc_status status)
         return "untrained head";
     case VITC_ERR_INTERNAL:
         return "internal error";
+    case VITC_ERR_OVERFLOW:
+        return "overflow";
     }
     return "unknown status";
 }

@@ -58,7 +58,8 @@ typedef struct patches_spec {
  *   timm config.json (architecture + pretrained_cfg, or the keys at the root),
  *   vitc's own (what patches_spec_format writes; patches/README.md lists its keys).
  * `name` stands for the text in messages; NULL means "preprocessing spec".
- * VITC_ERR_CORRUPT when the text is not JSON. VITC_ERR_PREPROCESS, naming the key, when a value
+ * VITC_ERR_CORRUPT when the text is not JSON, VITC_ERR_TOO_LARGE when it is more than two million
+ * values of it or more than 64 deep. VITC_ERR_PREPROCESS, naming the key, when a value
  * cannot be followed, and when the text is JSON that says nothing about preprocessing. The spec
  * passes patches_spec_check; fields that its rules do not use are 0. */
 VITC_API VITC_MUST_CHECK vitc_status patches_spec_parse(patches_spec *spec, const char *json,

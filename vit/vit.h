@@ -156,8 +156,9 @@ typedef struct vit_load_options {
 /* Loads a Hugging Face directory, a timm directory, or one safetensors file written by vitc.
  * `options` NULL means the defaults. Weights are converted to float32 and packed for this machine's
  * kernels; the files may be deleted afterwards. Failures: VITC_ERR_UNREADABLE, VITC_ERR_CORRUPT,
- * VITC_ERR_TRUNCATED, VITC_ERR_UNSUPPORTED, VITC_ERR_MODEL (tensors, config), VITC_ERR_PREPROCESS,
- * VITC_ERR_MEMORY; the message names file and tensor or key, and what was expected. */
+ * VITC_ERR_TRUNCATED, VITC_ERR_UNSUPPORTED, VITC_ERR_TOO_LARGE (JSON, header), VITC_ERR_MODEL
+ * (tensors, config), VITC_ERR_PREPROCESS, VITC_ERR_MEMORY; the message names file and tensor or
+ * key, and what was expected. */
 VITC_API VITC_MUST_CHECK vitc_status vit_model_load(vit_model **model, const char *path,
                                                     const vit_load_options *options,
                                                     const vitc_log *log);
@@ -335,21 +336,23 @@ typedef struct vit_classifier_options {
     uint32_t batch; /* most images computed together, each with all of its views; 0 = 8 */
     vit_views views;
     int threads;                 /* 0 = VITC_THREADS, OMP_NUM_THREADS, or this process's CPUs */
-    imgio_decode_options decode; /* limits; EXIF is followed unless this or the spec says no */
+    imgio_decode_options decode; /* limits, of which 0 = the default; EXIF is followed unless this
+                                    or the spec says no */
 } vit_classifier_options;
 
 VITC_API vit_classifier_options vit_classifier_options_default(void);
 
-/* One per thread; keeps a pointer to the model. Refuses an untrained head (VITC_ERR_UNTRAINED), and
- * five views where the preprocessing leaves nothing to move the crop in (VITC_ERR_PREPROCESS). Its
- * workspace holds batch times views images. */
+/* One per thread; keeps a pointer to the model. `options` NULL means the defaults, and so do
+ * options that are all zero. Refuses an untrained head (VITC_ERR_UNTRAINED), and five views where
+ * the preprocessing leaves nothing to move the crop in (VITC_ERR_PREPROCESS). Its workspace holds
+ * batch times views images. */
 VITC_API VITC_MUST_CHECK vitc_status vit_classifier_create(vit_classifier **classifier,
                                                            const vit_model *model,
                                                            const vit_classifier_options *options,
                                                            const vitc_log *log);
 VITC_API void vit_classifier_free(vit_classifier *classifier);
 
-/* Bytes of the workspace of a classifier with these options; 0 on overflow. */
+/* Bytes of the workspace of a classifier with these options (NULL: the defaults); 0 on overflow. */
 VITC_API size_t vit_classifier_size(const vit_model *model, const vit_classifier_options *options);
 
 /* One image: set exactly one of `path`, `data` (size bytes of an image file) or `image`. */
@@ -379,8 +382,10 @@ typedef struct vit_output {
 } vit_output;
 
 /* Classifies `count` inputs (any number up to the classifier's batch), decoding them in parallel.
- * A bad image spoils only its own output. The return value reports the call as a whole:
- * VITC_ERR_ARGUMENT or VITC_ERR_INTERNAL; a bad image is not an error of the call. */
+ * A bad image spoils only its own output, and so does one on which the model's numbers overflow
+ * (VITC_ERR_OVERFLOW). The return value reports the call as a whole: VITC_ERR_ARGUMENT or
+ * VITC_ERR_INTERNAL; a bad image is not an error of the call. Where the forward pass fails,
+ * every output has a status of failure. */
 VITC_API VITC_MUST_CHECK vitc_status vit_classify(vit_classifier *classifier, vit_output *outputs,
                                                   const vit_input *inputs, size_t count,
                                                   const vitc_log *log);

@@ -101,8 +101,8 @@ static void check_top(const vitc_json *top, const char *path)
 
 static const char *check_row(const vitc_json *row)
 {
-    static const char *const failures[] = {"truncated", "corrupt", "unsupported", "too_large",
-                                           "unreadable"};
+    static const char *const failures[] = {"truncated", "corrupt",    "unsupported",
+                                           "too_large", "unreadable", "overflow"};
     char keys[128];
     const char *path = vitc_json_string(vitc_json_get(row, "path"), NULL);
     const char *status = vitc_json_string(vitc_json_get(row, "status"), NULL);

@@ -120,6 +120,24 @@ run info -m broken --json
 exits 0
 check "head_trained" test "$("$CLI_CHECK" json model head_trained <out)" = false
 
+# Weights so large that numbers overflow: the image fails, and is neither sorted nor counted as right.
+fresh
+rewrite classifier.weight "" 177
+mkdir -p "data/tabby cat"
+cp cat.jpg "data/tabby cat"
+run classify -m broken --json --sort-into sorted cat.jpg
+exits 1
+err_has "cat.jpg: the model's numbers overflow"
+rows
+out_has "overflow "
+check "no image is sorted" test -z "$(find sorted -type f)"
+run classify -m broken --csv --min-score 0.5 cat.jpg
+exits 1
+out_has "cat.jpg,overflow,"
+run eval -m broken data --rows rows.jsonl
+exits 3
+check "a row of eval" grep -q '"status": "overflow"' rows.jsonl
+
 run classify -m nowhere cat.jpg
 exits 3
 silent out

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "vitc_cpu.h"
@@ -85,6 +87,29 @@ static void features_are_those_of_the_kernel(void **state)
 #endif
 }
 
+/* The permission for tile registers stays for the life of the process: to look is not to ask. */
+static void looking_asks_for_no_tiles(void **state)
+{
+    (void)state;
+#if defined(__x86_64__) && defined(__linux__)
+    enum { ARCH_GET_XCOMP_PERM = 0x1022, XFEATURE_XTILEDATA = 18 };
+    uint64_t before = 0, after = 0;
+    if ((vitc_cpu_features() & VITC_CPU_AMX) == 0) {
+        print_message("this machine has no tile registers\n");
+        skip();
+        return;
+    }
+    (void)vitc_cpu_features_allowed();
+    assert_int_equal(syscall(SYS_arch_prctl, ARCH_GET_XCOMP_PERM, &before), 0);
+    assert_int_equal(before >> XFEATURE_XTILEDATA & 1, 0);
+    if (!vitc_cpu_request_tiles()) skip();
+    assert_int_equal(syscall(SYS_arch_prctl, ARCH_GET_XCOMP_PERM, &after), 0);
+    assert_int_equal(after >> XFEATURE_XTILEDATA & 1, 1);
+#else
+    assert_false(vitc_cpu_request_tiles());
+#endif
+}
+
 static void features_do_not_change(void **state)
 {
     (void)state;
@@ -112,6 +137,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(features_are_those_of_the_kernel),
+        cmocka_unit_test(looking_asks_for_no_tiles),
         cmocka_unit_test(features_do_not_change),
         cmocka_unit_test(name_is_the_kernels_and_fits),
     };

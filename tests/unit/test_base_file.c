@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -264,6 +265,74 @@ static void new_files_follow_the_umask(void **state)
     assert_int_equal(status.st_mode & 0777, 0640);
 }
 
+static mode_t mode_of(const char *path)
+{
+    struct stat status;
+    assert_int_equal(lstat(path, &status), 0);
+    return status.st_mode;
+}
+
+/* Whatever the umask says, which is asked for new files only. */
+static void replaced_files_keep_their_permissions(void **state)
+{
+    (void)state;
+    static const mode_t modes[] = {0600, 0640, 0666, 0755};
+    const mode_t before = umask(022);
+    put("f", "old");
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        assert_int_equal(chmod("f", modes[i]), 0);
+        vitc_file_writer writer;
+        assert_int_equal(vitc_file_writer_open(&writer, "f", NULL), VITC_OK);
+        assert_int_equal(mode_of(writer.temporary) & 0777, modes[i]);
+        assert_int_equal(vitc_file_writer_commit(&writer, NULL), VITC_OK);
+        assert_int_equal(mode_of("f") & 0777, modes[i]);
+    }
+    umask(before);
+}
+
+static void links_are_written_through(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir("far", 0700), 0);
+    put("far/target", "old");
+    assert_int_equal(symlink("far/target", "near"), 0);
+    assert_int_equal(symlink("near", "link"), 0);
+    vitc_file_writer writer;
+    assert_int_equal(vitc_file_writer_open(&writer, "link", NULL), VITC_OK);
+    assert_int_equal(count_entries(), 3); /* the temporary is beside the target */
+    vitc_file_writer_append(&writer, "new", 3);
+    assert_int_equal(vitc_file_writer_commit(&writer, NULL), VITC_OK);
+    assert_content("far/target", "new", 3);
+    assert_true(S_ISLNK(mode_of("link")) && S_ISLNK(mode_of("near")));
+
+    assert_int_equal(symlink("nowhere", "broken"), 0); /* nothing to write through to */
+    assert_int_equal(vitc_file_write("broken", "x", 1, NULL), VITC_OK);
+    assert_true(S_ISREG(mode_of("broken")));
+    assert_int_equal(unlink("far/target"), 0);
+}
+
+/* The temporary's name is not longer than a name may be, and is cut at a character. */
+static void names_may_be_of_any_length(void **state)
+{
+    (void)state;
+    char name[NAME_MAX + 2] = "", temporary[2 * NAME_MAX];
+    for (size_t n = 1; n <= NAME_MAX; n++) {
+        name[n - 1] = 'x';
+        if (n >= 230) assert_int_equal(vitc_file_write(name, "x", 1, NULL), VITC_OK);
+    }
+    name[NAME_MAX] = 'x';
+    vitc_file_writer writer;
+    assert_int_equal(vitc_file_writer_open(&writer, name, NULL), VITC_ERR_UNWRITABLE);
+    for (size_t i = 0; i + 2 < NAME_MAX; i += 2) memcpy(name + i, "\xC3\xA9", 2);
+    for (size_t shift = 0; shift < 2; shift++) { /* one of them would be cut inside a character */
+        name[NAME_MAX - 1 - shift] = 0;
+        vitc_file_writer_name(temporary, sizeof temporary, name + shift, 0);
+        const char *end = strchr(temporary, '.');
+        assert_true(strlen(temporary) <= NAME_MAX && end != NULL);
+        assert_int_equal((end - temporary) % 2, shift);
+    }
+}
+
 static void abort_leaves_no_trace(void **state)
 {
     (void)state;
@@ -380,6 +449,9 @@ int main(void)
         IN_FOLDER(bad_descriptors_are_unreadable),
         IN_FOLDER(commit_replaces_the_file),
         IN_FOLDER(new_files_follow_the_umask),
+        IN_FOLDER(replaced_files_keep_their_permissions),
+        IN_FOLDER(links_are_written_through),
+        IN_FOLDER(names_may_be_of_any_length),
         IN_FOLDER(abort_leaves_no_trace),
         IN_FOLDER(a_failed_write_keeps_the_old_file),
         IN_FOLDER(a_failed_rename_leaves_no_temporary),

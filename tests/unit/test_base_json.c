@@ -149,14 +149,64 @@ static void size_counts_not_a_zero_byte(void **state)
 static void depth_is_bounded(void **state)
 {
     (void)state;
-    enum { DEPTH = 1 << 20 };
+    enum { DEPTH = 1 << 20, MOST = 64 };
     char *text = malloc(DEPTH);
     assert_non_null(text);
     memset(text, '[', DEPTH);
     vitc_json *document;
-    assert_int_equal(vitc_json_parse(&document, text, DEPTH, "test", NULL), VITC_ERR_CORRUPT);
+    assert_int_equal(vitc_json_parse(&document, text, DEPTH, "test", NULL), VITC_ERR_TOO_LARGE);
     assert_null(document);
+    for (size_t depth = MOST; depth <= MOST + 1; depth++) { /* brackets in a string do not count */
+        log_recorder recorder;
+        const vitc_log log = log_recorder_start(&recorder);
+        memset(text, '[', depth);
+        memset(text + depth + 4, ']', depth);
+        memcpy(text + depth, "\"[[\"", 4);
+        assert_int_equal(vitc_json_parse(&document, text, 2 * depth + 4, "deep.json", &log),
+                         depth <= MOST ? VITC_OK : VITC_ERR_TOO_LARGE);
+        if (depth > MOST)
+            assert_string_equal(recorder.last,
+                                "deep.json: JSON of lists and objects more than 64 deep");
+        vitc_json_free(document);
+    }
     free(text);
+}
+
+/* A few bytes of text may be a hundred of memory. */
+static void values_are_bounded(void **state)
+{
+    (void)state;
+    enum { MOST = 2000000, ROOM = 4 * MOST };
+    char *text = malloc(ROOM);
+    assert_non_null(text);
+    for (size_t values = MOST; values <= MOST + 1; values++) {
+        log_recorder recorder;
+        const vitc_log log = log_recorder_start(&recorder);
+        vitc_json *document;
+        size_t n = 0;
+        text[n++] = '[';
+        for (size_t i = 0; i + 2 < values; i++) n += (size_t)sprintf(text + n, "1,");
+        n += (size_t)sprintf(text + n, "\",,\"]");
+        assert_int_equal(vitc_json_parse(&document, text, n, "many.json", &log),
+                         values <= MOST ? VITC_OK : VITC_ERR_TOO_LARGE);
+        if (values > MOST)
+            assert_string_equal(recorder.last, "many.json: JSON of more than 2000000 values");
+        vitc_json_free(document);
+    }
+    free(text);
+}
+
+static void described_as_written(void **state)
+{
+    (void)state;
+    vitc_json *document = parse("[32, 32.0, 0.5, 1e300, -0.0]");
+    static const char *const words[] = {"32", "32.0", "0.5", "1e+300", "-0.0"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        char text[64];
+        vitc_json_describe(text, sizeof text, vitc_json_at(document, i));
+        assert_string_equal(text, words[i]);
+    }
+    vitc_json_free(document);
 }
 
 static char *dump_string(const char *bytes)
@@ -364,6 +414,8 @@ int main(void)
         cmocka_unit_test(what_is_not_json_is_refused),
         cmocka_unit_test(size_counts_not_a_zero_byte),
         cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(values_are_bounded),
+        cmocka_unit_test(described_as_written),
         cmocka_unit_test(bad_utf8_is_repaired),
         cmocka_unit_test(every_pair_of_bytes_gives_valid_json),
         cmocka_unit_test(numbers_survive),

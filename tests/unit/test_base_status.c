@@ -22,6 +22,7 @@ static const vitc_status all_statuses[] = {
     VITC_ERR_PREPROCESS,
     VITC_ERR_UNTRAINED,
     VITC_ERR_INTERNAL,
+    VITC_ERR_OVERFLOW,
 };
 enum { STATUS_COUNT = sizeof all_statuses / sizeof all_statuses[0] };
 
@@ -93,6 +94,15 @@ static void long_lines_are_cut_not_overrun(void **state)
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = 0;
     vitc_log_write(&log, VITC_LOG_INFO, "%s", text);
+    assert_int_equal(strlen(recorder.last), 1023);
+    text[1023] = 0;
+    vitc_log_write(&log, VITC_LOG_INFO, "%s", text);
+    assert_string_equal(recorder.last, text);
+    /* two bytes a character, from an odd and from an even byte on */
+    for (size_t i = 0; i + 2 < sizeof text; i += 2) memcpy(text + i, "\xC3\xA9", 2);
+    vitc_log_write(&log, VITC_LOG_INFO, "%s", text);
+    assert_int_equal(strlen(recorder.last), 1022);
+    vitc_log_write(&log, VITC_LOG_INFO, "x%s", text);
     assert_int_equal(strlen(recorder.last), 1023);
 }
 

@@ -356,7 +356,10 @@ typedef struct config_row {
 
 #define HF   "hf_vit"
 #define TIMM "timm_vit"
-#define POOL "\"in_chans\": 3,\n    \"global_pool\": \"token\""
+
+#define WRAPPER     "\"model_type\": \"timm_wrapper\", "
+#define MULTI_LABEL "\"problem_type\": \"multi_label_classification\", "
+#define POOL        "\"in_chans\": 3,\n    \"global_pool\": \"token\""
 
 static const config_row config_rows[] = {
     /* Hugging Face: other models */
@@ -627,6 +630,26 @@ static const config_row config_rows[] = {
      VITC_ERR_MODEL,
      {"\"label_names\" is 6 labels", "head.weight", "[7,32]"}},
     {TIMM, "\"tabby cat\",", "false,", VITC_ERR_MODEL, {"\"label_names\" is false"}},
+    {TIMM,
+     "\"architecture\"",
+     WRAPPER "\"problem_type\": \"ranking\", \"architecture\"",
+     VITC_ERR_UNSUPPORTED,
+     {"\"problem_type\" is \"ranking\""}},
+    {TIMM,
+     "\"architecture\"",
+     WRAPPER "\"id2label\": {\"0\": \"x\"}, \"architecture\"",
+     VITC_ERR_MODEL,
+     {"\"id2label\" is 1 labels"}},
+    {TIMM,
+     "\"label_names\": [",
+     "\"label_names\": {\"7\": \"x\"}, \"was\": [",
+     VITC_ERR_MODEL,
+     {"\"label_names\"", "\"7\"", "7 classes"}},
+    {TIMM,
+     "\"label_names\": [",
+     "\"label_names\": {}, \"was\": [",
+     VITC_ERR_MODEL,
+     {"\"label_names\" is 0 labels"}},
     {TIMM, "\"pretrained_cfg\"", "\"pretrained\"", VITC_ERR_PREPROCESS, {"model/config.json"}},
 
     /* changes that are none */
@@ -702,6 +725,10 @@ static void config_values(void **unused)
         {TIMM, POOL, "\"global_pool\": \"avg\"", " avg "},
         {TIMM, POOL, "\"x\": 0", " token "},
         {"timm_vit_avg", "\"global_pool\": \"avg\",", "", " avg "},
+        /* transformers' wrapper says how scores are made; timm alone does not */
+        {TIMM, "\"architecture\"", WRAPPER "\"architecture\"", " softmax "},
+        {TIMM, "\"architecture\"", WRAPPER MULTI_LABEL "\"architecture\"", " sigmoid "},
+        {TIMM, "\"architecture\"", MULTI_LABEL "\"architecture\"", " softmax "},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         message_log messages;
@@ -718,6 +745,50 @@ static void config_values(void **unused)
         } else {
             assert_says(&messages, "3 heads");
         }
+        vit_checkpoint_free(c);
+        free_parts(&p);
+    }
+}
+
+/* Which of the names in a timm folder a class gets, and what is said of the others. */
+static void timm_labels(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *from, *to, *label; /* of class 1, NULL without labels */
+        const char *warning;
+    } rows[] = {
+        {"\"architecture\"",
+         WRAPPER "\"id2label\": {\"1\": \"b\", \"0\": \"a\", \"2\": \"c\", \"3\": \"d\", "
+                 "\"4\": \"e\", \"5\": \"f\", \"6\": \"g\"}, \"architecture\"",
+         "b", NULL},
+        {"\"label_names\": [", "\"label_names\": {\"1\": \"b\", \"6\": \"g\"}, \"was\": [", "b",
+         NULL},
+        {"\"label_names\": [", "\"label_names\": {\"0\": \"a\"}, \"was\": [", "class 1", NULL},
+        {"\"pretrained_cfg\": {", "\"pretrained_cfg\": {\"label_names\": [\"x\", \"y\"],",
+         "espresso", NULL},
+        {"\"label_names\": [", "\"was\": [", NULL, NULL},
+        {"\"label_names\": [\n    \"tabby cat\",",
+         "\"pretrained_cfg\": {\"input_size\": [3, 32, 32], \"label_names\": [\"x\", \"y\"]}, "
+         "\"was\": [",
+         NULL, "the 2 labels of \"label_names\" in \"pretrained_cfg\""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        message_log messages;
+        vit_checkpoint *c;
+        parts p = take_golden(TIMM);
+        test_replace(&p.config, rows[i].from, rows[i].to);
+        if (rows[i].warning != NULL)
+            test_replace(&p.config, "\"pretrained_cfg\": {\n", "\"was_cfg\": {\n");
+        assert_status(open_parts(&c, &p, NULL, &messages), VITC_OK, &messages);
+        if (rows[i].label == NULL)
+            assert_null(c->description.labels);
+        else
+            assert_string_equal(c->description.labels[1], rows[i].label);
+        if (rows[i].warning != NULL)
+            assert_says(&messages, rows[i].warning);
+        else
+            assert_string_equal(messages.text, "");
         vit_checkpoint_free(c);
         free_parts(&p);
     }
@@ -1210,6 +1281,8 @@ static void processor_config(void **unused)
                                                 .weights_size = p.weights.size};
             assert_status(vit_checkpoint_open_texts(&c, &texts, "model", NULL, &log),
                           rows[i].status, &messages);
+            if (rows[i].status == VITC_ERR_CORRUPT)
+                assert_says(&messages, "model/processor_config.json: not valid JSON");
             if (rows[i].status == VITC_OK)
                 assert_int_equal(c->description.preprocess.filter, rows[i].filter);
             vit_checkpoint_free(c);
@@ -1421,6 +1494,7 @@ int main(void)
         cmocka_unit_test(golden_checkpoints),
         cmocka_unit_test(qkv_is_concatenated),
         cmocka_unit_test(labels_by_index),
+        cmocka_unit_test(timm_labels),
         cmocka_unit_test(changed_configs),
         cmocka_unit_test(config_values),
         cmocka_unit_test(changed_weights),

@@ -4,7 +4,9 @@
 #include "vit.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CHECKPOINTS VITC_GOLDEN_DIR "/checkpoints/"
 #define PHOTOS      VITC_GOLDEN_DIR "/photos/"
@@ -217,10 +219,95 @@ static void five_views_need_room(void **unused)
     vit_model_free(model);
 }
 
+/* hf_vit with one row of its head so large that sums overflow, though each weight is finite. */
+static vit_model *load_overflowing(vit_precision precision)
+{
+    char file[] = "/tmp/vitc-overflow-XXXXXX";
+    const vit_load_options options = {.precision = precision};
+    unsigned char *data;
+    size_t size;
+    vit_safetensors contents;
+    vit_model *model = NULL;
+    const int fd = mkstemp(file);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(
+        vit_model_convert(CHECKPOINTS "hf_vit", file, VIT_DTYPE_F32, NULL, NULL, &log_lines),
+        VITC_OK);
+    assert_int_equal(vitc_file_read(&data, &size, file, SIZE_MAX, &log_lines), VITC_OK);
+    assert_int_equal(remove(file), 0);
+    assert_int_equal(vit_safetensors_open(&contents, data, size, file, &log_lines), VITC_OK);
+    const vit_tensor *head = vit_safetensors_find(&contents, "head.weight");
+    assert_non_null(head);
+    memset(data + (head->data - data), 0x7F, head->shape[1] * sizeof(float)); /* 3.4e38 each */
+    vit_safetensors_close(&contents);
+    assert_int_equal(vit_model_load_memory(&model, data, size, file, &options, &log_lines),
+                     VITC_OK);
+    free(data);
+    return model;
+}
+
+/* Numbers that overflow are no answer, whatever the others are. */
+static void overflow_is_no_answer(void **unused)
+{
+    (void)unused;
+    enum { COUNT = 3, BAD = 1 };
+    static const vit_input inputs[COUNT] = {
+        {.path = PHOTOS "cat.jpg"}, {.path = PHOTOS "missing.jpg"}, {.path = PHOTOS "rocket.png"}};
+    static const struct {
+        vit_precision precision;
+        const char *remedy;
+    } rows[] = {{VIT_PRECISION_F32, "look at its weights"},
+                {VIT_PRECISION_BF16, "try --precision f32"}};
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        vit_model *model = load_overflowing(rows[r].precision);
+        for (int views = VIT_VIEWS_ONE; views <= VIT_VIEWS_HFLIP; views++) {
+            vit_output outputs[COUNT];
+            vit_classifier *classifier = classifier_of(model, (vit_views)views, COUNT, 1);
+            assert_int_equal(vit_classify(classifier, outputs, inputs, COUNT, &log_lines), VITC_OK);
+            for (size_t i = 0; i < COUNT; i++) {
+                assert_int_equal(outputs[i].status,
+                                 i == BAD ? VITC_ERR_UNREADABLE : VITC_ERR_OVERFLOW);
+                assert_null(outputs[i].logits);
+                assert_null(outputs[i].scores);
+                assert_ptr_equal(strstr(outputs[i].error, inputs[i].path), outputs[i].error);
+                if (i != BAD) assert_non_null(strstr(outputs[i].error, rows[r].remedy));
+            }
+            vit_classifier_free(classifier);
+        }
+        vit_model_free(model);
+    }
+}
+
+/* Options of zeros, and none at all, are the defaults. */
+static void zeros_are_the_defaults(void **unused)
+{
+    (void)unused;
+    const vit_classifier_options zeros = {0}, usual = vit_classifier_options_default();
+    const vit_classifier_options *const rows[] = {&zeros, NULL};
+    vit_model *model = load(CHECKPOINTS "hf_vit");
+    const size_t size = vit_classifier_size(model, &usual);
+    const vit_input input = {.path = PHOTOS "cat.jpg"};
+    assert_true(size > 0);
+    for (size_t r = 0; r < 2; r++) {
+        vit_classifier *classifier;
+        vit_output output;
+        assert_int_equal(vit_classifier_size(model, rows[r]), size);
+        assert_int_equal(vit_classifier_create(&classifier, model, rows[r], &log_lines), VITC_OK);
+        assert_int_equal(vit_classify(classifier, &output, &input, 1, &log_lines), VITC_OK);
+        assert_int_equal(output.status, VITC_OK);
+        vit_classifier_free(classifier);
+    }
+    vit_model_free(model);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inspects_and_times), cmocka_unit_test(views_equal_pytorch),
-        cmocka_unit_test(views_do_not_depend_on_the_batch), cmocka_unit_test(five_views_need_room)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(inspects_and_times),
+                                       cmocka_unit_test(views_equal_pytorch),
+                                       cmocka_unit_test(views_do_not_depend_on_the_batch),
+                                       cmocka_unit_test(five_views_need_room),
+                                       cmocka_unit_test(overflow_is_no_answer),
+                                       cmocka_unit_test(zeros_are_the_defaults)};
     return cmocka_run_group_tests_name("vit_classify", tests, NULL, NULL);
 }

@@ -37,6 +37,7 @@ static const vit_gemm *kernel_of(void **state)
 {
     const candidate *c = *state;
     if ((vitc_cpu_features() & c->needs) != c->needs) skip();
+    if ((c->needs & VITC_CPU_AMX) != 0 && !vitc_cpu_request_tiles()) skip();
     return c->gemm;
 }
 

@@ -464,8 +464,34 @@ static void deep_nesting(void **unused)
     memset(file + 8 + length, '[', DEPTH);
     length += DEPTH;
     for (int b = 0; b < 8; b++) file[b] = (unsigned char)((uint64_t)length >> 8 * b);
-    assert_status(open_exact(file, 8 + length, &messages), VITC_ERR_CORRUPT, &messages);
+    assert_status(open_exact(file, 8 + length, &messages), VITC_ERR_TOO_LARGE, &messages);
     free(file);
+}
+
+/* What the format does not allow is not written. */
+static void headers_are_bounded_in_writing(void **unused)
+{
+    (void)unused;
+    const size_t length = VIT_SAFETENSORS_HEADER_MAX;
+    message_log messages;
+    const vitc_log log = message_log_start(&messages);
+    char folder[64], path[128], *text = malloc(length + 1);
+    vitc_file_writer writer;
+    vitc_json *metadata = vitc_json_object();
+    assert_non_null(text);
+    memset(text, 'x', length);
+    text[length] = 0;
+    assert_true(vitc_json_set_string(metadata, "vitc.card", text));
+    free(text);
+    test_make_folder(folder);
+    snprintf(path, sizeof path, "%s/x", folder);
+    assert_int_equal(vitc_file_writer_open(&writer, path, NULL), VITC_OK);
+    assert_status(vit_safetensors_write_header(&writer, NULL, 0, metadata, &log),
+                  VITC_ERR_TOO_LARGE, &messages);
+    assert_says(&messages, "100000000");
+    vitc_file_writer_abort(&writer);
+    vitc_json_free(metadata);
+    test_remove_folder(folder);
 }
 
 static void every_dtype(void **unused)
@@ -600,6 +626,7 @@ int main(void)
         cmocka_unit_test(other_formats),
         cmocka_unit_test(limits),
         cmocka_unit_test(deep_nesting),
+        cmocka_unit_test(headers_are_bounded_in_writing),
         cmocka_unit_test(every_dtype),
         cmocka_unit_test(metadata_is_found),
         cmocka_unit_test(written_as_the_reference_does),

@@ -1,5 +1,6 @@
 /* The facade: bytes, a file or pixels in, labels and scores out. Ties imgio, patches and vit/model
  * together, and is the one code path that every image takes to a model. */
+#include <math.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +72,17 @@ static vitc_status check_options(const vit_model_info *info, const vit_classifie
                      sentence);
 }
 
+/* Zeros, as an initializer leaves them, would be limits that no image keeps. */
+static void fill_limits(imgio_limits *limits)
+{
+    const imgio_limits usual = imgio_limits_default();
+    if (limits->max_pixels == 0) limits->max_pixels = usual.max_pixels;
+    if (limits->max_side == 0) limits->max_side = usual.max_side;
+    if (limits->max_jpeg_scans == 0) limits->max_jpeg_scans = usual.max_jpeg_scans;
+    if (limits->max_metadata == 0) limits->max_metadata = usual.max_metadata;
+    if (limits->max_file_size == 0) limits->max_file_size = usual.max_file_size;
+}
+
 static vitc_status allocate(vit_classifier *c, const vitc_log *log)
 {
     size_t views = 0, floats, scores, logits;
@@ -101,6 +113,7 @@ vitc_status vit_classifier_create(vit_classifier **out, const vit_model *model,
     c->classes = info.config->classes;
     c->threads = vitc_threads_choose(chosen.threads, NULL, 0);
     c->decode = chosen.decode;
+    fill_limits(&c->decode.limits);
     patches_spec_decode_options(&c->decode, info.preprocess);
     patches_levels_init(&c->levels, info.preprocess);
     c->patch_row = (size_t)PATCHES_CHANNELS * info.config->patch * info.config->patch;
@@ -115,13 +128,15 @@ vitc_status vit_classifier_create(vit_classifier **out, const vit_model *model,
 
 size_t vit_classifier_size(const vit_model *model, const vit_classifier_options *options)
 {
-    const uint32_t batch = options->batch != 0 ? options->batch : DEFAULT_BATCH;
+    const vit_classifier_options chosen =
+        options != NULL ? *options : vit_classifier_options_default();
+    const uint32_t batch = chosen.batch != 0 ? chosen.batch : DEFAULT_BATCH;
     size_t images;
-    if ((unsigned)options->views >= VIT_VIEWS_COUNT ||
-        !vitc_size_mul(batch, view_lists[options->views].count, &images) || images > UINT32_MAX)
+    if ((unsigned)chosen.views >= VIT_VIEWS_COUNT ||
+        !vitc_size_mul(batch, view_lists[chosen.views].count, &images) || images > UINT32_MAX)
         return 0;
     return vit_workspace_size(model, (uint32_t)images,
-                              vitc_threads_choose(options->threads, NULL, 0));
+                              vitc_threads_choose(chosen.threads, NULL, 0));
 }
 
 void vit_classifier_free(vit_classifier *classifier)
@@ -140,6 +155,12 @@ static void keep_error(void *user, vitc_log_level level, const char *message)
     vit_output *output = user;
     if (level == VITC_LOG_ERROR && output->error[0] == 0)
         snprintf(output->error, sizeof output->error, "%s", message);
+}
+
+static const char *input_name(const vit_input *input)
+{
+    if (input->path != NULL) return input->path;
+    return input->name != NULL ? input->name : "image";
 }
 
 static vitc_status decode_input(imgio_image *image, const vit_input *input,
@@ -163,10 +184,9 @@ static vitc_status prepare_image(vit_classifier *c, const imgio_image *image, co
 
     for (uint32_t v = 0; v < c->views->count && status == VITC_OK; v++) {
         if (seen[v].width != config->image_width || seen[v].height != config->image_height)
-            status = vitc_fail(log, VITC_ERR_PREPROCESS,
-                               "%s: preprocessed to %ux%u; the model takes %ux%u",
-                               name != NULL ? name : "image", seen[v].height, seen[v].width,
-                               config->image_height, config->image_width);
+            status = vitc_fail(
+                log, VITC_ERR_PREPROCESS, "%s: preprocessed to %ux%u; the model takes %ux%u", name,
+                seen[v].height, seen[v].width, config->image_height, config->image_width);
         else
             status = patches_extract_image(vit_workspace_patches(c->workspace, first + v),
                                            c->patch_row, &seen[v], config->patch, &c->levels, log);
@@ -179,7 +199,6 @@ static vitc_status prepare_image(vit_classifier *c, const imgio_image *image, co
 static void prepare_input(vit_classifier *c, vit_output *output, const vit_input *input, uint32_t i)
 {
     const vitc_log log = {keep_error, output};
-    const char *name = input->path != NULL ? input->path : input->name;
     imgio_image decoded = {0};
     const imgio_image *image = input->image;
     *output = (vit_output){.status = VITC_OK};
@@ -195,7 +214,7 @@ static void prepare_input(vit_classifier *c, vit_output *output, const vit_input
         output->height = image->full_height != 0 ? image->full_height : image->height;
         if (input->inspect != NULL) input->inspect(input->inspect_user, image);
         const double start = omp_get_wtime();
-        output->status = prepare_image(c, image, name, i * c->views->count, &log);
+        output->status = prepare_image(c, image, input_name(input), i * c->views->count, &log);
         output->preprocess_seconds = omp_get_wtime() - start;
     }
     imgio_image_free(&decoded);
@@ -213,6 +232,45 @@ static void average_views(const vit_classifier *c, uint32_t b)
         for (uint32_t v = 0; v < views; v++) sum += (double)of_views[(size_t)v * c->classes + k];
         logits[k] = (float)(sum / views);
     }
+}
+
+/* Numbers may overflow although all weights are finite, and then say nothing. */
+static bool is_answer(const float *logits, uint32_t classes)
+{
+    bool finite = true;
+    for (uint32_t k = 0; k < classes; k++) finite = finite && isfinite(logits[k]);
+    return finite;
+}
+
+static vitc_status refuse_answer(const vit_classifier *c, const char *name, const vitc_log *log)
+{
+    const vit_precision precision = vit_model_describe(c->model).precision;
+    if (precision == VIT_PRECISION_F32)
+        return vitc_fail(log, VITC_ERR_OVERFLOW,
+                         "%s: the model's numbers overflow float32 on this image, so that there is "
+                         "no answer; look at its weights",
+                         name);
+    return vitc_fail(log, VITC_ERR_OVERFLOW,
+                     "%s: the model's numbers overflow in %s on this image, so that there is no "
+                     "answer; try --precision f32",
+                     name, vit_precision_string(precision));
+}
+
+/* The logits of good image b become its answer, or the reason why there is none. */
+static void finish_output(const vit_classifier *c, vit_output *output, const vit_input *input,
+                          uint32_t b)
+{
+    const vitc_log log = {keep_error, output};
+    float *logits = c->logits + (size_t)b * c->classes;
+    float *scores = c->scores + (size_t)b * c->classes;
+    average_views(c, b);
+    if (!is_answer(logits, c->classes)) {
+        output->status = refuse_answer(c, input_name(input), &log);
+        return;
+    }
+    vit_scores_compute(vit_model_describe(c->model).config, scores, logits);
+    output->logits = logits;
+    output->scores = scores;
 }
 
 vitc_status vit_classify(vit_classifier *c, vit_output *outputs, const vit_input *inputs,
@@ -239,15 +297,18 @@ vitc_status vit_classify(vit_classifier *c, vit_output *outputs, const vit_input
         if (good != i)
             memcpy(vit_workspace_patches(c->workspace, good * views),
                    vit_workspace_patches(c->workspace, i * views), image_floats * sizeof(float));
-        outputs[i].logits = c->logits + (size_t)good * c->classes;
-        outputs[i].scores = c->scores + (size_t)good * c->classes;
         good++;
     }
-    VITC_TRY(vit_forward(c->model, c->workspace, c->logits, good * views, log));
-    for (uint32_t b = 0; b < good; b++) {
-        average_views(c, b);
-        vit_scores_compute(config, c->scores + (size_t)b * c->classes,
-                           c->logits + (size_t)b * c->classes);
+    const vitc_status status = vit_forward(c->model, c->workspace, c->logits, good * views, log);
+    for (uint32_t i = 0, b = 0; i < n; i++) {
+        if (outputs[i].status != VITC_OK) continue;
+        if (status == VITC_OK) {
+            finish_output(c, &outputs[i], &inputs[i], b++);
+        } else { /* the call's log has the reason */
+            outputs[i].status = status;
+            snprintf(outputs[i].error, sizeof outputs[i].error, "%s: %s", input_name(&inputs[i]),
+                     vitc_status_string(status));
+        }
     }
-    return VITC_OK;
+    return status;
 }

@@ -39,11 +39,22 @@ static bool row_runs(const kernel_row *row, uint32_t features)
     return (row->cpu & features) == row->cpu;
 }
 
+/* The features that rows may use: without tile registers where the row needs them and the system
+ * refuses them. Asked only for such a row, because the permission stays. */
+static uint32_t features_for(const kernel_row *row)
+{
+    const uint32_t features = vitc_cpu_features();
+    if ((row->cpu & VITC_CPU_AMX) == 0 || !row_runs(row, features) || vitc_cpu_request_tiles())
+        return features;
+    return features & ~(uint32_t)VITC_CPU_AMX;
+}
+
 const char *vit_kernels_name(size_t index, bool *runs_here)
 {
     if (index >= ROW_COUNT) return NULL;
-    if (runs_here != NULL) *runs_here = row_runs(&table[index], vitc_cpu_features());
-    return table[index].name;
+    const kernel_row *row = &table[index];
+    if (runs_here != NULL) *runs_here = row_runs(row, features_for(row));
+    return row->name;
 }
 
 /* ---- the float32 format: packing by the rows, the kernel by BLIS or the scalar ref ---- */
@@ -130,13 +141,15 @@ static void choose_int8(vit_kernels *kernels, const kernel_row *row, uint32_t fe
 
 vitc_status vit_kernels_select(vit_kernels *kernels, const vitc_log *log)
 {
-    const uint32_t features = vitc_cpu_features();
     const char *forced = getenv("VITC_ISA");
     if (forced != NULL && forced[0] == 0) forced = NULL;
     const kernel_row *row = NULL;
-    for (size_t i = 0; i < ROW_COUNT && row == NULL; i++)
-        if (forced != NULL ? strcmp(forced, table[i].name) == 0 : row_runs(&table[i], features))
-            row = &table[i];
+    uint32_t features = 0;
+    for (size_t i = 0; i < ROW_COUNT && row == NULL; i++) {
+        if (forced != NULL && strcmp(forced, table[i].name) != 0) continue;
+        features = features_for(&table[i]);
+        if (forced != NULL || row_runs(&table[i], features)) row = &table[i];
+    }
     if (row == NULL)
         return vitc_fail(log, VITC_ERR_ARGUMENT,
                          "VITC_ISA=%s names no kernel row; unset it, or use amx, avx512, avx2, "

@@ -193,6 +193,18 @@ static vitc_status set_label(vit_checkpoint *checkpoint, const vit_config_reader
     return vit_checkpoint_copy(label, text, reader->log);
 }
 
+/* What an unlabelled model's classes are called too (vit_model_label). */
+static vitc_status fill_gaps(vit_description *description, const vitc_log *log)
+{
+    for (uint32_t i = 0; i < description->label_count; i++) {
+        char name[24];
+        if (description->labels[i] != NULL) continue;
+        snprintf(name, sizeof name, "class %u", i);
+        VITC_TRY(vit_checkpoint_copy(&description->labels[i], name, log));
+    }
+    return VITC_OK;
+}
+
 vitc_status vit_checkpoint_read_labels(vit_checkpoint *checkpoint, const vitc_json *labels,
                                        const char *key, const char *head, const vitc_log *log)
 {
@@ -203,9 +215,11 @@ vitc_status vit_checkpoint_read_labels(vit_checkpoint *checkpoint, const vitc_js
     if (!vitc_json_is_array(labels) && !vitc_json_is_object(labels))
         return vit_config_fail(&reader, key, labels,
                                "a list of labels, or an object from index to label");
-    if (vitc_json_size(labels) != classes) {
+    const size_t count = vitc_json_size(labels);
+    const bool gaps = vitc_json_is_object(labels) && strcmp(key, "label_names") == 0;
+    if (gaps ? count < 1 || count > classes : count != classes) {
         char text[48];
-        snprintf(text, sizeof text, "%zu labels", vitc_json_size(labels));
+        snprintf(text, sizeof text, "%zu labels", count);
         return vit_checkpoint_disagree(checkpoint, key, text, head, log);
     }
     description->labels = calloc(classes, sizeof *description->labels);
@@ -226,7 +240,7 @@ vitc_status vit_checkpoint_read_labels(vit_checkpoint *checkpoint, const vitc_js
         }
         VITC_TRY(set_label(checkpoint, &reader, key, index, vitc_json_value(it)));
     }
-    return VITC_OK;
+    return fill_gaps(description, log);
 }
 
 /* ---- every parameter's source ---- */
@@ -451,8 +465,12 @@ static vitc_status read_hf_preprocess(vit_checkpoint *checkpoint, const vit_chec
 {
     if (texts->processor != NULL) {
         vitc_json *root = NULL;
-        VITC_TRY(
-            vitc_json_parse(&root, texts->processor, texts->processor_size, checkpoint->name, log));
+        char *name = vitc_path_join(checkpoint->name, "processor_config.json");
+        if (name == NULL) return vitc_fail_memory(log, "a file name");
+        const vitc_status parsed =
+            vitc_json_parse(&root, texts->processor, texts->processor_size, name, log);
+        free(name);
+        VITC_TRY(parsed);
         const vitc_json *inner = vit_config_present(root, "image_processor");
         if (inner != NULL) {
             char *text = vitc_json_dump(inner, 0, 17);

@@ -171,7 +171,8 @@ vitc_status vit_checkpoint_check_extent(const vit_checkpoint *checkpoint, const 
                                         size_t expected, const vitc_log *log);
 
 /* Labels from a list of strings, or an object of "index": string; numbers are taken as text.
- * There must be one for each of config.classes, as `head` (a tensor's name) has it. */
+ * There must be one for each of config.classes, as `head` (a tensor's name) has it; but an object
+ * under timm's "label_names" may leave some out, which become "class i". */
 vitc_status vit_checkpoint_read_labels(vit_checkpoint *checkpoint, const vitc_json *labels,
                                        const char *key, const char *head, const vitc_log *log);
 

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "vit_safetensors.h"
 #include "vitc_log.h"
@@ -90,5 +91,26 @@ vitc_status vit_config_read_string(const char **value, const vit_config_reader *
     if (found == NULL) return VITC_OK;
     if (!vitc_json_is_string(found)) return vit_config_fail(reader, key, found, "a string");
     *value = vitc_json_string(found, "");
+    return VITC_OK;
+}
+
+vitc_status vit_config_read_scores(vit_scores *scores, const vit_config_reader *reader,
+                                   const vitc_json *config, uint32_t classes)
+{
+    const char *type = "";
+    char shown[VITC_SHOWN_SIZE];
+    VITC_TRY(vit_config_read_string(&type, reader, config, "problem_type"));
+    /* transformers' image-classification pipeline: one output is a yes or no. */
+    if (strcmp(type, "regression") == 0)
+        *scores = VIT_SCORES_RAW;
+    else if (strcmp(type, "multi_label_classification") == 0 || classes == 1)
+        *scores = VIT_SCORES_SIGMOID;
+    else if (strcmp(type, "single_label_classification") == 0 || type[0] == 0)
+        *scores = VIT_SCORES_SOFTMAX;
+    else
+        return vitc_fail(reader->log, VITC_ERR_UNSUPPORTED,
+                         "%s: \"problem_type\" is \"%s\"; vitc has single_label_classification, "
+                         "multi_label_classification and regression",
+                         reader->name, vitc_show(shown, type));
     return VITC_OK;
 }

@@ -39,4 +39,9 @@ VITC_MUST_CHECK vitc_status vit_config_read_string(const char **value,
                                                    const vit_config_reader *reader,
                                                    const vitc_json *object, const char *key);
 
+/* How transformers makes scores of the logits: by "problem_type" and the number of classes. */
+VITC_MUST_CHECK vitc_status vit_config_read_scores(vit_scores *scores,
+                                                   const vit_config_reader *reader,
+                                                   const vitc_json *config, uint32_t classes);
+
 #endif

@@ -136,27 +136,6 @@ static vitc_status read_activation(vit_activation *activation, const vit_config_
                      reader->name, vitc_show(shown, name));
 }
 
-static vitc_status read_scores(vit_scores *scores, const vit_config_reader *reader,
-                               const vitc_json *config, uint32_t classes)
-{
-    const char *type = "";
-    char shown[VITC_SHOWN_SIZE];
-    VITC_TRY(vit_config_read_string(&type, reader, config, "problem_type"));
-    /* transformers' image-classification pipeline: one output is a yes or no. */
-    if (strcmp(type, "regression") == 0)
-        *scores = VIT_SCORES_RAW;
-    else if (strcmp(type, "multi_label_classification") == 0 || classes == 1)
-        *scores = VIT_SCORES_SIGMOID;
-    else if (strcmp(type, "single_label_classification") == 0 || type[0] == 0)
-        *scores = VIT_SCORES_SOFTMAX;
-    else
-        return vitc_fail(reader->log, VITC_ERR_UNSUPPORTED,
-                         "%s: \"problem_type\" is \"%s\"; vitc has single_label_classification, "
-                         "multi_label_classification and regression",
-                         reader->name, vitc_show(shown, type));
-    return VITC_OK;
-}
-
 static vitc_status choose_family(vit_checkpoint *checkpoint, const vit_config_reader *reader,
                                  const vitc_json *config)
 {
@@ -312,7 +291,7 @@ static vitc_status configure(vit_checkpoint *checkpoint, const vitc_json *config
     c->norm_eps = (float)eps;
     VITC_TRY(vit_config_read_flag(&c->qkv_bias, &reader, config, "qkv_bias"));
     VITC_TRY(read_activation(&c->activation, &reader, config));
-    VITC_TRY(read_scores(&c->scores, &reader, config, c->classes));
+    VITC_TRY(vit_config_read_scores(&c->scores, &reader, config, c->classes));
     char class[VITC_SHOWN_SIZE];
     vitc_show(class,
               vitc_json_string(vitc_json_at(vitc_json_get(config, "architectures"), 0),

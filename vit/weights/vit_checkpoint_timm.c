@@ -419,15 +419,32 @@ static vitc_status describe_labels(vit_checkpoint *checkpoint, const vitc_json *
     return VITC_OK;
 }
 
+/* Whether the labels inside pretrained_cfg stayed behind from the model that was fine-tuned. */
+static bool are_stale(const vit_checkpoint *checkpoint, const vitc_json *labels, const char *key,
+                      const vitc_log *log)
+{
+    const size_t count = vitc_json_size(labels);
+    const uint32_t classes = checkpoint->config.classes;
+    if (count == classes) return false;
+    vitc_log_write(
+        log, VITC_LOG_WARN,
+        "%s: the %zu labels of \"%s\" in \"pretrained_cfg\" are not those of the model's "
+        "%u classes, and are not used",
+        checkpoint->config_name, count, key, classes);
+    return true;
+}
+
+/* The wrapper's names, which transformers uses, before timm's own, and the root's before those
+ * inside. */
 static vitc_status read_labels(vit_checkpoint *checkpoint, const vitc_json *config,
                                const vitc_json *pretrained, const vitc_log *log)
 {
-    static const char *const keys[] = {"label_names", "labels"};
+    static const char *const keys[] = {"id2label", "label_names", "labels"};
     const vitc_json *const places[] = {config, pretrained};
     for (size_t p = 0; p < 2; p++)
-        for (size_t i = 0; i < 2; i++) {
+        for (size_t i = 0; i < 3; i++) {
             const vitc_json *labels = vit_config_present(places[p], keys[i]);
-            if (labels == NULL) continue;
+            if (labels == NULL || (p > 0 && are_stale(checkpoint, labels, keys[i], log))) continue;
             VITC_TRY(vit_checkpoint_read_labels(checkpoint, labels, keys[i], "head.weight", log));
             const vitc_json *descriptions = vit_config_present(config, "label_descriptions");
             if (descriptions == NULL)
@@ -494,6 +511,9 @@ static vitc_status configure(vit_checkpoint *checkpoint, const vitc_json *config
     VITC_TRY(read_position(checkpoint, &reader, args));
     VITC_TRY(compare_classes(checkpoint, &reader, config, pretrained));
 
+    /* timm itself has softmax only; transformers' wrapper says what it does. */
+    if (vit_config_present(config, "model_type") != NULL)
+        VITC_TRY(vit_config_read_scores(&c->scores, &reader, config, c->classes));
     VITC_TRY(read_labels(checkpoint, config, pretrained, log));
     VITC_TRY(vit_config_read_string(&license, &reader, pretrained, "license"));
     if (license == NULL || license[0] == 0) return VITC_OK;

@@ -1,6 +1,7 @@
 /* vitc's own single file: safetensors whose metadata holds the rest (README.md has the format). */
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vit_checkpoint.h"
@@ -322,6 +323,18 @@ vitc_status vit_config_parse(vit_config *config, const vitc_json *root, const ch
 
 /* ---- the dialect ---- */
 
+/* A metadata entry that holds JSON, for the caller to free. */
+static vitc_status parse_entry(vitc_json **root, const vit_checkpoint *checkpoint, const char *key,
+                               const char *text, const vitc_log *log)
+{
+    char *name = NULL;
+    *root = NULL;
+    if (asprintf(&name, "%s: %s", checkpoint->name, key) < 0) return vitc_fail_memory(log, key);
+    const vitc_status status = vitc_json_parse(root, text, strlen(text), name, log);
+    free(name);
+    return status;
+}
+
 /* A metadata entry that holds a JSON object: its text into *copy, and the object into *root, which
  * the caller frees. Both stay NULL where there is no such entry. */
 static vitc_status read_object(char **copy, vitc_json **root, const vit_checkpoint *checkpoint,
@@ -330,7 +343,7 @@ static vitc_status read_object(char **copy, vitc_json **root, const vit_checkpoi
     const char *text = vit_safetensors_metadata(&checkpoint->files[0].contents, key);
     *root = NULL;
     if (text == NULL) return VITC_OK;
-    VITC_TRY(vitc_json_parse(root, text, strlen(text), checkpoint->name, log));
+    VITC_TRY(parse_entry(root, checkpoint, key, text, log));
     if (!vitc_json_is_object(*root))
         return vitc_fail(log, VITC_ERR_MODEL, "%s: %s is not a JSON object", checkpoint->name, key);
     return vit_checkpoint_copy(copy, text, log);
@@ -367,8 +380,8 @@ static vitc_status configure(vit_checkpoint *checkpoint, const vitc_json *config
     VITC_TRY(read_text(&description->calibration, checkpoint, "vitc.calibration", log));
     const char *labels = vit_safetensors_metadata(&checkpoint->files[0].contents, "vitc.labels");
     if (labels == NULL) return VITC_OK;
-    vitc_json *list = NULL;
-    VITC_TRY(vitc_json_parse(&list, labels, strlen(labels), checkpoint->name, log));
+    vitc_json *list;
+    VITC_TRY(parse_entry(&list, checkpoint, "vitc.labels", labels, log));
     const vitc_status status =
         vit_checkpoint_read_labels(checkpoint, list, "vitc.labels", "head.weight", log);
     vitc_json_free(list);

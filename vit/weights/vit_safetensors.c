@@ -9,7 +9,7 @@
 #include "vitc_log.h"
 #include "vitc_size.h"
 
-enum { LENGTH_BYTES = 8, HEADER_MAX = 100 * 1000 * 1000 };
+enum { LENGTH_BYTES = 8 };
 
 static const struct {
     const char *name;
@@ -300,7 +300,7 @@ static vitc_status check_length(size_t *length, const unsigned char *data, size_
     uint64_t n = 0;
     for (int i = 0; size >= LENGTH_BYTES && i < LENGTH_BYTES; i++) n |= (uint64_t)data[i] << 8 * i;
     const bool fits = size >= LENGTH_BYTES && n <= size - LENGTH_BYTES;
-    if (fits && n > 0 && n <= HEADER_MAX && data[LENGTH_BYTES] == '{') {
+    if (fits && n > 0 && n <= VIT_SAFETENSORS_HEADER_MAX && data[LENGTH_BYTES] == '{') {
         *length = (size_t)n;
         return VITC_OK;
     }
@@ -309,11 +309,11 @@ static vitc_status check_length(size_t *length, const unsigned char *data, size_
     if (size < LENGTH_BYTES)
         return vitc_fail(log, VITC_ERR_TRUNCATED,
                          "%s: %zu bytes are too few for a safetensors file", name, size);
-    if (n > HEADER_MAX)
+    if (n > VIT_SAFETENSORS_HEADER_MAX)
         return vitc_fail(log, VITC_ERR_TOO_LARGE,
                          "%s: not a safetensors file, or a damaged one: its header would take %llu "
                          "bytes, and the limit is %d",
-                         name, (unsigned long long)n, HEADER_MAX);
+                         name, (unsigned long long)n, VIT_SAFETENSORS_HEADER_MAX);
     if (!fits)
         return vitc_fail(log, VITC_ERR_TRUNCATED,
                          "%s: the header takes %llu bytes, and the file has %zu after its length; "

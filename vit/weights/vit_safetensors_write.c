@@ -85,6 +85,13 @@ vitc_status vit_safetensors_write_header(vitc_file_writer *writer, vit_safetenso
     vitc_json_free(root);
     if (text == NULL) return vitc_fail_memory(log, "a safetensors header");
     const size_t length = strlen(text), padded = vitc_size_round_up(length, 8);
+    if (padded > VIT_SAFETENSORS_HEADER_MAX) {
+        free(text);
+        return vitc_fail(log, VITC_ERR_TOO_LARGE,
+                         "a safetensors header of %zu bytes is more than the format allows (%d); "
+                         "use a smaller card and shorter labels",
+                         padded, VIT_SAFETENSORS_HEADER_MAX);
+    }
     unsigned char prefix[8];
     for (int i = 0; i < 8; i++) prefix[i] = (unsigned char)((uint64_t)padded >> 8 * i);
     vitc_file_writer_append(writer, prefix, sizeof prefix);
