@@ -106,7 +106,7 @@ run train --out other --resume --lr 0.5 --epochs 9 --drop-path 0
 exits 2
 err_has "other: --lr: "
 err_has "--epochs: 4 in the run, 9 now"
-err_has "--drop-path: 0.1 in the run, 0 now"
+err_has "--drop-path: 0.1 in the run, 0.0 now"
 err_lacks "batch"
 err_has "nothing was changed"
 run train --out other --resume --epochs 1 --crop-scale 0.5 # whatever else does not fit the one
