@@ -150,6 +150,9 @@ static int prepare(app_train *t)
 static void tell_result(const app_train *t)
 {
     const app_train_progress *p = &t->progress;
+    const char *unusable = p->bad == 1
+                               ? "image could not be used, and others were trained on instead"
+                               : "images could not be used, and others were trained on instead";
     char text[512];
     if (isnan(p->best.accuracy))
         snprintf(text, sizeof text, "done: %s, which nothing was measured of", t->folder.last);
@@ -158,12 +161,11 @@ static void tell_result(const app_train *t)
                  t->folder.best, 100 * p->best.accuracy, p->best_epoch,
                  p->best_average ? "running average of the weights" : "the weights as trained");
     app_train_note(t, "%s", text);
+    if (p->bad > 0) app_train_note(t, "%" PRIu64 " %s", p->bad, unusable);
     if (t->settings->quiet || t->settings->json) return;
     char *safe = app_text_printable(text);
     printf("\n%s\n", safe != NULL ? safe : "done");
-    if (p->bad > 0)
-        printf("%" PRIu64 " %s could not be used, and others were trained on instead\n", p->bad,
-               p->bad == 1 ? "image" : "images");
+    if (p->bad > 0) printf("%" PRIu64 " %s\n", p->bad, unusable);
     free(safe);
 }
 

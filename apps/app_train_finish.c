@@ -203,8 +203,11 @@ static int write_report(const app_train *t)
     settings.rows = NULL;
     settings.json = false;
     settings.resume = false;
-    app_measure measure = {
-        .settings = &settings, .hash = true, .temporary = t->folder.rows, .first = true};
+    app_measure measure = {.settings = &settings,
+                           .told = t->told_images,
+                           .hash = true,
+                           .temporary = t->folder.rows,
+                           .first = true};
     app_evaluation evaluation;
     (void)unlink(t->folder.rows); /* of a run that was killed here */
     int result = app_measure_run(&measure, &evaluation);

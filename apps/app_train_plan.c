@@ -95,8 +95,8 @@ static int check_memory(const app_train *t)
                   (t->recipe.batch * t->recipe.accumulate + batch - 1) / batch);
     else
         app_error("this model takes %s to train, and %s are available, which is too little for any "
-                  "batch; --recompute takes less, or choose a smaller model",
-                  needed, there);
+                  "batch; %schoose a smaller model",
+                  needed, there, t->recipe.recompute ? "" : "--recompute takes less, or ");
     return APP_EXIT_INTERNAL;
 }
 
@@ -218,9 +218,10 @@ void app_train_tell_plan(const app_train *t)
     tell_model(t);
     tell_data(t);
     tell(t, "recipe",
-         "%" PRIu64 " epochs of %" PRIu64 " steps%s of up to %" PRIu64
+         "%" PRIu64 " epoch%s of %" PRIu64 " step%s%s of up to %" PRIu64
          " images, %s at %.3g, %s, %s",
-         t->epochs, t->steps_per_epoch, cut, r->batch * r->accumulate,
+         t->epochs, t->epochs == 1 ? "" : "s", t->steps_per_epoch,
+         t->steps_per_epoch == 1 ? "" : "s", cut, r->batch * r->accumulate,
          vit_optimizer_string((vit_optimizer_kind)r->optimizer), r->lr,
          vit_schedule_string((vit_schedule_kind)r->schedule),
          vit_precision_string((vit_precision)r->precision));
