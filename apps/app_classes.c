@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "app_model.h"
 #include "app_report.h"
@@ -90,6 +91,45 @@ static uint32_t match_label(uint32_t *index, const vit_model *model, const char 
 bool app_classes_find(uint32_t *index, const vit_model *model, const char *name)
 {
     return match_label(index, model, name) == 1;
+}
+
+/* ---- names that may be one class ---- */
+
+/* Without the spaces at both ends. */
+static const char *core(const char *name, size_t *length)
+{
+    name += strspn(name, " \t");
+    *length = strlen(name);
+    while (*length > 0 && strchr(" \t", name[*length - 1]) != NULL) (*length)--;
+    return name;
+}
+
+static int compare_loosely(const void *a, const void *b)
+{
+    size_t first, second;
+    const char *x = core(*(const char *const *)a, &first),
+               *y = core(*(const char *const *)b, &second);
+    const int order = strncasecmp(x, y, first < second ? first : second);
+    return order != 0 ? order : (first > second) - (first < second);
+}
+
+int app_classes_warn_alike(const datasets_index *index)
+{
+    enum { SHOWN = 5 };
+    const size_t count = datasets_index_classes(index);
+    size_t found = 0;
+    const char **names = malloc((count + 1) * sizeof *names);
+    if (names == NULL) return no_memory();
+    for (size_t i = 0; i < count; i++) names[i] = datasets_index_class(index, i);
+    qsort((void *)names, count, sizeof *names, compare_loosely);
+    for (size_t i = 1; i < count; i++)
+        if (compare_loosely(&names[i - 1], &names[i]) == 0 && found++ < SHOWN)
+            app_warn("the classes \"%s\" and \"%s\" differ only in case or in spaces at the ends; "
+                     "give them one name if they are one class",
+                     names[i - 1], names[i]);
+    if (found > SHOWN) app_warn("and %zu more classes are named like another", found - SHOWN);
+    free((void *)names);
+    return APP_EXIT_DONE;
 }
 
 /* ---- the file of --map ---- */

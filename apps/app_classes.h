@@ -31,4 +31,8 @@ int app_classes_label(uint32_t *index, app_classes *classes, int64_t label);
 /* The same for one name, such as a folder's, without messages: false when none or several fit. */
 bool app_classes_find(uint32_t *index, const vit_model *model, const char *name);
 
+/* Warns of classes of these images that a slip made two: "Cat" and "cat ". APP_EXIT_DONE, or an
+ * exit status after a message. */
+int app_classes_warn_alike(const datasets_index *index);
+
 #endif

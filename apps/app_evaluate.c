@@ -389,7 +389,7 @@ int app_evaluate_sensitivity(app_sensitivities *table, uint64_t count, const vit
     table->images = (uint32_t)s.count;
     if (result == APP_EXIT_DONE)
         result = measure_one(&table->all, NULL, &s, reduce, user, settings);
-    app_progress_start(table->count * s.count, settings->quiet);
+    app_progress_start(NULL, table->count * s.count, settings->quiet);
     for (size_t i = 0; i < table->count && result == APP_EXIT_DONE; i++) {
         result =
             measure_one(&table->rows[i], vit_model_matrix(full, i), &s, reduce, user, settings);

@@ -94,7 +94,7 @@ static bool note_survey(void *user, uint64_t images)
 static int open_data(run *r)
 {
     const app_settings *settings = r->settings;
-    const vitc_log log = app_log(settings);
+    const vitc_log log = r->m->told ? app_log_errors() : app_log(settings);
     app_measure *m = r->m;
     app_evaluation *e = r->e;
     name_data(m->data_text, sizeof m->data_text, settings);
@@ -449,7 +449,8 @@ static int take(run *r, const datasets_item *item, const app_answer *answer)
         free(text);
     }
     if (result != APP_EXIT_DONE) return result;
-    if (row.error != NULL && !r->settings->quiet) app_error("%s: %s", row.path, row.error);
+    if (row.error != NULL && !r->settings->quiet && !r->m->told)
+        app_error("%s: %s", row.path, row.error);
     result = count_row(r, &row);
     if (result == APP_EXIT_DONE && is_too_bad(r)) {
         stop_for_bad(r);
@@ -475,6 +476,7 @@ static int run_images(run *r)
                                .set = r->set,
                                .images = counted ? e->survey.images - r->next : UINT64_MAX,
                                .first = r->next,
+                               .told = r->m->told,
                                .hash = r->m->hash,
                                .deliver = deliver,
                                .user = r};

@@ -20,6 +20,7 @@ typedef enum app_mark {
 
 typedef struct app_measure {
     const app_settings *settings; /* those of the command, but with one model */
+    bool told;                    /* what is strange about the set and its images was said before */
     bool hash;                    /* rows get the images' hashes */
     const char *temporary;        /* NULL, or where rows go without --rows */
     app_marks *marks; /* NULL, or filled by the first model, and compared with by others */

@@ -93,7 +93,7 @@ static void read_set(app_pictures *pictures, datasets_set *set, const app_settin
     decode.fast = true;
     decode.min_width = decode.min_height = 2 * SIDE;
     size_t done = 0;
-    app_progress_start(pictures->count, settings->quiet);
+    app_progress_start(NULL, pictures->count, settings->quiet);
     for (bool end = false; done < pictures->count && !end;) {
         datasets_item item;
         if (datasets_next(&item, &end, set, &silent) != VITC_OK) break;

@@ -1,5 +1,8 @@
 /* app_progress.h - one line on a terminal's standard error: how far, how fast, how long still.
  *
+ * A line that is wider than the terminal loses parts (app_text_shorten), or it could not be taken
+ * away again.
+ *
  * Safe to call from several threads: whoever writes to standard error holds the lock of its stream
  * (flockfile), which is recursive. */
 #ifndef VITC_APP_PROGRESS_H
@@ -11,9 +14,10 @@
 
 #include "vitc_base.h"
 
-/* Starts a line for `total` images, UINT64_MAX while that is not known; nothing is ever shown
- * unless standard error is a terminal. */
-void app_progress_start(uint64_t total, bool quiet);
+/* Starts a line for `total` images, UINT64_MAX while that is not known, which begins with `what` is
+ * done with them, if that is not NULL; nothing is ever shown unless standard error is a terminal.
+ */
+void app_progress_start(const char *what, uint64_t total, bool quiet);
 /* The total is known now. */
 void app_progress_total(uint64_t total);
 /* `done` of them are finished; drawn at most ten times a second. */

@@ -335,7 +335,7 @@ static vitc_status read_set(run *r, datasets_set *set, const vitc_log *log)
                                     .deliver = take,
                                     .user = r,
                                     .stop = is_stopped};
-    app_progress_start(count_images(set, r->settings), r->settings->quiet);
+    app_progress_start(NULL, count_images(set, r->settings), r->settings->quiet);
     const vitc_status status = datasets_load(set, &loader, NULL, &passing);
     app_progress_finish();
     if (app_exit_status(status) != APP_EXIT_MODEL || r->done == 0) return status;

@@ -9,7 +9,7 @@
 
 #include "app_options.h"
 
-static const int signals[] = {SIGINT, SIGTERM};
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 enum { SIGNAL_COUNT = sizeof signals / sizeof *signals };
 
 static atomic_int asked; /* the signal; 0: none */

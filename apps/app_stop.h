@@ -1,5 +1,5 @@
-/* app_stop.h - Ctrl-C and SIGTERM for long runs: finish what was begun, write it, say how to go on.
- */
+/* app_stop.h - Ctrl-C, SIGTERM and SIGHUP for long runs: finish what was begun, write it, say how
+ * to go on. */
 #ifndef VITC_APP_STOP_H
 #define VITC_APP_STOP_H
 

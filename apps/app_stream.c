@@ -290,12 +290,12 @@ int app_stream_run(const app_stream *stream, app_times *times)
 {
     datasets_times loader = {0};
     run r = {.stream = stream,
-             .log = app_log(stream->settings),
+             .log = stream->told ? app_log_errors() : app_log(stream->settings),
              .classes = vit_model_describe(stream->model).config->classes,
              .images = share_of_images(stream->images)};
     r.merge =
         (app_merge){.give = give, .user = &r, .classes = r.classes, .contents = stream->contents};
-    app_progress_start(stream->images, stream->settings->quiet);
+    app_progress_start(stream->what, stream->images, stream->settings->quiet);
     vitc_status status = app_merge_open(&r.merge, stream->first)
                              ? VITC_OK
                              : vitc_fail_memory(&r.log, "the other ranks' answers");

@@ -38,6 +38,8 @@ typedef struct app_stream {
     datasets_set *set; /* of several ranks: opened to want what app_ranks_take says */
     uint64_t images;   /* about how many will come, of all ranks; UINT64_MAX when not known */
     uint64_t first;    /* number in the set of the first of them */
+    const char *what;  /* the progress begins with it; NULL: with the number */
+    bool told;         /* what there is to warn of in the set was said before */
     bool hash;         /* make answers' hashes */
     bool contents;     /* deliver other ranks' images with their bytes or pixels, too */
     /* Called in order in the calling thread, on the first rank: APP_EXIT_DONE, or the exit status

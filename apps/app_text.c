@@ -11,6 +11,14 @@
 #include "app_ranks.h"
 #include "vitc_utf8.h"
 
+/* What COLUMNS says, for terminals that do not know their width. */
+static size_t columns_told(size_t otherwise)
+{
+    const char *text = getenv("COLUMNS");
+    const unsigned long columns = text != NULL ? strtoul(text, NULL, 10) : 0;
+    return columns > 0 && columns <= UINT16_MAX ? columns : otherwise;
+}
+
 app_terminal app_terminal_of(FILE *stream)
 {
     app_terminal t = {.columns = 80};
@@ -24,6 +32,8 @@ app_terminal app_terminal_of(FILE *stream)
     struct winsize size;
     if (t.terminal && ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         t.columns = size.ws_col;
+    else if (t.terminal)
+        t.columns = columns_told(t.columns);
     return t;
 }
 
@@ -92,6 +102,19 @@ size_t app_text_width(const char *text)
     size_t width;
     fit(text, SIZE_MAX, &width);
     return width;
+}
+
+void app_text_shorten(char *text, size_t columns)
+{
+    size_t used;
+    char *last = strrchr(text, ',');
+    while (last != NULL && app_text_width(text) > columns) {
+        char *before = memrchr(text, ',', (size_t)(last - text));
+        const char *kept = before != NULL ? last : last + strspn(last, ", ");
+        memmove(before != NULL ? before : text, kept, strlen(kept) + 1);
+        last = before;
+    }
+    text[fit(text, columns, &used)] = 0;
 }
 
 void app_text_column(FILE *out, const char *text, size_t width, bool cut_front, bool utf8)

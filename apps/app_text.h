@@ -25,6 +25,11 @@ char *app_text_printable(const char *text);
 /* Columns that printable UTF-8 text takes on a terminal. */
 size_t app_text_width(const char *text);
 
+/* Shortens "A, B, C", printable text of parts, in place to at most `columns`: the last part is
+ * kept, and of the others as many of the first as fit beside it; text that is still too long is
+ * cut. */
+void app_text_shorten(char *text, size_t columns);
+
 /* Writes printable text in exactly `width` columns: padded at the right, or cut with an ellipsis:
  * at the front (paths: the file's name is at the end) or at the end (labels). */
 void app_text_column(FILE *out, const char *text, size_t width, bool cut_front, bool utf8);

@@ -116,8 +116,8 @@ static int begin(app_train *t)
 static int open_run(app_train *t)
 {
     int result = app_train_open_feed(t);
-    if (result == APP_EXIT_DONE) app_train_tell_plan(t);
     if (result == APP_EXIT_DONE && t->validated) result = app_train_check_validation(t);
+    if (result == APP_EXIT_DONE) app_train_tell_plan(t);
     if (result != APP_EXIT_DONE || !app_ranks_first()) return result;
     result = t->resumed ? app_train_try_exports(t) : begin(t);
     return result != APP_EXIT_DONE
@@ -151,8 +151,11 @@ static void tell_result(const app_train *t)
 {
     const app_train_progress *p = &t->progress;
     char text[512], images[64] = "validation images";
-    if (t->validation_images > 0) /* else nothing was left to do */
-        snprintf(images, sizeof images, "%" PRIu64 " validation images", t->validation_images);
+    if (t->measured_images > 0) /* else nothing was left to do */
+        snprintf(images, sizeof images, "%" PRIu64 " validation images", t->measured_images);
+    const char *unusable = p->bad == 1
+                               ? "image could not be used, and others were trained on instead"
+                               : "images could not be used, and others were trained on instead";
     if (isnan(p->best.accuracy))
         snprintf(text, sizeof text, "done: %s, which nothing was measured of", t->folder.last);
     else
@@ -160,12 +163,11 @@ static void tell_result(const app_train *t)
                  100 * p->best.accuracy, images, p->best_epoch,
                  p->best_average ? "running average of the weights" : "the weights as trained");
     app_train_note(t, "%s", text);
+    if (p->bad > 0) app_train_note(t, "%" PRIu64 " %s", p->bad, unusable);
     if (t->settings->quiet || t->settings->json) return;
     char *safe = app_text_printable(text);
     printf("\n%s\n", safe != NULL ? safe : "done");
-    if (p->bad > 0)
-        printf("%" PRIu64 " %s could not be used, and others were trained on instead\n", p->bad,
-               p->bad == 1 ? "image" : "images");
+    if (p->bad > 0) printf("%" PRIu64 " %s\n", p->bad, unusable);
     free(safe);
 }
 

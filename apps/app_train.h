@@ -57,6 +57,12 @@ typedef struct app_train_tally {
     bool failed, broken; /* it cannot go on; for numbers that are not finite */
 } app_train_tally;
 
+/* The steps that this process has made. */
+typedef struct app_train_pace {
+    uint64_t images;
+    double seconds;
+} app_train_pace;
+
 /* The sums of gradients over all ranks. */
 typedef struct app_train_sums {
     size_t first, to; /* of the gradients: these are not under way yet */
@@ -88,8 +94,9 @@ typedef struct app_train {
     size_t data_count, val_count;
     vitc_json *moved;           /* those of a state that begin elsewhere, as seen from here */
     char val_fingerprint[65];   /* of val_data; "" where there is none */
-    uint64_t validation_images; /* measured the last time; 0 before it */
-    bool validated;             /* there are validation images */
+    bool validated;             /* there are validation images, */
+    uint64_t validation_images; /* so many; UINT64_MAX: not known */
+    uint64_t measured_images;   /* of them, the last time; 0 before it */
     bool told_set, told_images; /* what is strange about the set of them; about single ones */
     datasets_index *index;
     uint64_t index_bad;
@@ -107,10 +114,11 @@ typedef struct app_train {
     float *targets; /* [batch, K] */
     app_train_metrics *metrics;
     app_train_progress progress;
-    double epoch_start, training_seconds; /* of this process, in the epoch under way */
-    uint64_t training_images, training_steps;
-    double validation_seconds; /* of the last time; 0 before it */
-    double drawn, noted;       /* when progress was last shown, and last written to the log */
+    double epoch_start;
+    app_train_pace pace, epoch_pace; /* since this process began; in the epoch under way */
+    uint64_t first_step;             /* of this process */
+    double validation_seconds;       /* of the last time; 0 before it */
+    double drawn, noted;             /* when progress was last shown, and last written to the log */
     app_train_sums sums;
     int failed;          /* what ends the run, and the other ranks do not know yet */
     bool begun;          /* there is a state to go on from */

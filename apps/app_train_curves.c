@@ -58,7 +58,7 @@ typedef struct panel {
     }
 #define AVERAGE(field)                                                                             \
     {                                                                                              \
-        "average", "EMA", offsetof(app_train_record, ema.field)                                    \
+        "average", "average", offsetof(app_train_record, ema.field)                                \
     }
 
 static const panel panels[] = {
@@ -316,7 +316,7 @@ static void put_state(vitc_file_writer *file, const app_train_record *records, s
                      "; best: epoch %" PRIu32 " with accuracy %.2f %%, loss %.4f on the validation "
                      "images%s",
                      r->epoch, 100 * score->accuracy, score->loss,
-                     score == &r->ema ? " (moving average of the weights)" : "");
+                     score == &r->ema ? " (running average of the weights)" : "");
     }
     app_html_put(file, "</text>\n");
 }

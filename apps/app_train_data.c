@@ -5,6 +5,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "app_classes.h"
 #include "app_model.h"
 #include "app_progress.h"
 #include "app_report.h"
@@ -50,7 +51,8 @@ static void warn_of_classes(const app_train *t, const class_sizes *sizes, uint64
         app_warn("class \"%s\": %s", datasets_index_class(t->index, i), what);
     }
     if (found > SHOWN && !t->settings->quiet)
-        app_warn("and %zu more classes: %s", found - SHOWN, what);
+        app_warn("and %zu more class%s: each %s", found - SHOWN, found - SHOWN == 1 ? "" : "es",
+                 what);
 }
 
 static bool is_part_of_set(const char *name)
@@ -88,7 +90,9 @@ static int check_classes(const app_train *t)
         warn_of_classes(t, &sizes, 1,
                         "has a single image to train on, which is too little to learn it from");
         free(sizes.images);
-        return check_names(t);
+        const int named = check_names(t);
+        return named != APP_EXIT_DONE || t->settings->quiet ? named
+                                                            : app_classes_warn_alike(t->index);
     }
     if (datasets_index_count(t->index) == 0)
         app_error("%s: no labelled images to train on%s", path,
@@ -139,6 +143,7 @@ static int describe_validation(app_train *t)
         snprintf(t->val_fingerprint, sizeof t->val_fingerprint, "%s", survey.fingerprint);
     datasets_close(set);
     if (status != VITC_OK) return app_exit_status(status);
+    t->validation_images = survey.counted ? survey.images : UINT64_MAX;
     if (!survey.counted || survey.images > 0) return APP_EXIT_DONE;
     app_error("%s: no images there to validate with", t->val_data[0]);
     return APP_EXIT_MODEL;

@@ -39,8 +39,8 @@ static bool put_results(vitc_json *card, const app_train *t, bool average,
         vitc_json_set_string(o, "weights", average ? "running average" : "as trained") &&
         put_number(o, "validation_accuracy", score->accuracy) &&
         put_number(o, "validation_loss", score->loss) &&
-        (t->validation_images == 0 ||
-         vitc_json_set_integer(o, "validation_images", (int64_t)t->validation_images)) &&
+        (t->measured_images == 0 ||
+         vitc_json_set_integer(o, "validation_images", (int64_t)t->measured_images)) &&
         put_number(o, "training_loss", record->loss) &&
         vitc_json_set_integer(o, "bad_images", (int64_t)record->bad_images) &&
         (t->validated || vitc_json_set_bool(o, "validated", false));
@@ -207,8 +207,11 @@ static int write_report(const app_train *t)
     settings.rows = NULL;
     settings.json = false;
     settings.resume = false;
-    app_measure measure = {
-        .settings = &settings, .hash = true, .temporary = t->folder.rows, .first = true};
+    app_measure measure = {.settings = &settings,
+                           .told = t->told_images,
+                           .hash = true,
+                           .temporary = t->folder.rows,
+                           .first = true};
     app_evaluation evaluation;
     (void)unlink(t->folder.rows); /* of a run that was killed here */
     int result = app_measure_run(&measure, &evaluation);

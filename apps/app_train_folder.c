@@ -11,9 +11,9 @@
 
 #include "app_ranks.h"
 #include "app_report.h"
+#include "app_run.h"
 #include "app_train.h"
 #include "vitc_file.h"
-#include "vitc_json.h"
 
 static int no_memory(void)
 {
@@ -149,21 +149,6 @@ void app_train_remove_folder(const char *path)
     if (list_folder(path, remove_entry, (void *)(uintptr_t)path)) rmdir(path);
 }
 
-/* Other programs, too, write a config.json beside their models. */
-static bool is_config_of_run(const char *path)
-{
-    unsigned char *text;
-    size_t size;
-    enum { MOST = 1 << 24 };
-    vitc_json *json = NULL;
-    if (vitc_file_read(&text, &size, path, MOST, NULL) != VITC_OK) return false;
-    const bool good = vitc_json_parse(&json, (const char *)text, size, path, NULL) == VITC_OK &&
-                      vitc_json_integer(vitc_json_get(json, "vitc_train"), 0) > 0;
-    vitc_json_free(json);
-    free(text);
-    return good;
-}
-
 /* Whether a run may begin, or with --resume go on, among what is there. */
 static int check_entries(const app_train_folder *f, const folder_entries *entries, bool resume)
 {
@@ -174,7 +159,7 @@ static int check_entries(const app_train_folder *f, const folder_entries *entrie
                   f->path);
         return APP_EXIT_USAGE;
     }
-    const bool ours = access(f->config, F_OK) != 0 || is_config_of_run(f->config);
+    const bool ours = access(f->config, F_OK) != 0 || app_run_is_config(f->config);
     if (entries->foreign == NULL && ours) return APP_EXIT_DONE;
     app_error("%s: has no last.state to go on from, but \"%s\"; nothing was changed; give another "
               "folder to --out",

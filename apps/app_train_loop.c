@@ -83,9 +83,9 @@ static void tell_what_is_left(const app_train *t)
 {
     const bool best = t->progress.best_epoch > 0;
     app_error("%s holds the state after step %" PRIu64 "%s%s; begin another run (--out) with a "
-              "smaller --lr, a longer --warmup or a smaller --clip",
+              "smaller --lr, a longer --warmup or %s",
               t->folder.state, t->state_step, best ? ", and the best model so far is " : "",
-              best ? t->folder.best : "");
+              best ? t->folder.best : "", t->recipe.clip > 0 ? "a smaller --clip" : "--clip 1");
 }
 
 static void tell_breakdown(const app_train *t)
@@ -113,8 +113,8 @@ static int finish_step(app_train *t, const app_train_tally *tally, uint64_t imag
     p->images += tally->images;
     p->norm_sum += norm;
     p->step++;
-    t->training_images += images;
-    t->training_steps++;
+    t->pace.images += images;
+    t->epoch_pace.images += images;
     return APP_EXIT_DONE;
 }
 
@@ -145,19 +145,25 @@ static void format_time(char *text, size_t size, double seconds)
     snprintf(text, size, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
 }
 
-/* Seconds that the rest takes at the speed of this epoch, with what it takes to validate. Steps
- * that have all patches take longer than those before. */
+/* What the steps [from, to) take, in steps that have all patches: those before the last share of
+ * the epochs have fewer. */
+static double work_of(const app_train *t, uint64_t from, uint64_t to)
+{
+    const double whole_from = (double)t->steps * (1 - fmin(1, t->recipe.patch_dropout_off));
+    const double parts = fmax(0, fmin((double)to, whole_from) - (double)from);
+    return (double)(to - from) - parts * t->recipe.patch_dropout;
+}
+
+/* Seconds that the rest takes at the speed so far, with what it takes to validate. Of this epoch
+ * alone there may be a single step, which tells little. */
 static double time_left(const app_train *t)
 {
     const app_train_progress *p = &t->progress;
     const app_recipe *r = &t->recipe;
-    const double per_step = t->training_seconds / (double)t->training_steps;
-    const double whole = (double)t->steps * fmin(1, r->patch_dropout_off);
-    const double steps = (double)(t->steps - p->step);
-    const double slower = is_last(t, r->patch_dropout_off) ? 0 : whole;
+    const double per_step = t->pace.seconds / work_of(t, t->first_step, p->step);
     const uint64_t next = p->epoch / r->val_every, all = t->epochs / r->val_every;
     const double validations = (double)(all - next) + (t->epochs % r->val_every != 0);
-    return per_step * (steps + slower * r->patch_dropout / (1 - r->patch_dropout)) +
+    return per_step * work_of(t, p->step, t->steps) +
            (t->validated ? validations * t->validation_seconds : 0);
 }
 
@@ -171,7 +177,7 @@ static void format_progress(char *text, size_t size, const app_train *t, uint64_
              ", loss %.3f, accuracy %.1f %%, %.0f images/s, %s left",
              p->epoch + 1, t->epochs, index + 1, t->steps_per_epoch,
              p->loss_sum / (double)p->images, 100 * (double)p->right / (double)p->images,
-             (double)t->training_images / t->training_seconds, left);
+             (double)t->pace.images / t->pace.seconds, left);
 }
 
 /* On a terminal all the time, and in the log once a minute. */
@@ -205,8 +211,8 @@ static app_train_record make_record(const app_train *t)
     record.accuracy = (double)p->right / (double)p->images;
     record.learning_rate = vit_schedule_rate(&t->schedule, p->step - 1);
     record.gradient_norm = p->norm_sum / steps;
-    if (t->training_images > 0)
-        record.images_per_second = (double)t->training_images / t->training_seconds;
+    if (t->epoch_pace.images > 0)
+        record.images_per_second = (double)t->epoch_pace.images / t->epoch_pace.seconds;
     record.bad_images = p->bad;
     return record;
 }
@@ -318,8 +324,7 @@ static int draw_curves(const app_train *t)
 static void begin_epoch(app_train *t)
 {
     t->epoch_start = vitc_clock_seconds();
-    t->training_seconds = 0;
-    t->training_images = t->training_steps = 0;
+    t->epoch_pace = (app_train_pace){0};
 }
 
 /* Files, then metrics, on the first rank. */
@@ -379,7 +384,8 @@ static int run_epoch(app_train *t, bool *stopped)
             return result;
         }
         const double now = vitc_clock_seconds();
-        t->training_seconds += now - start;
+        t->pace.seconds += now - start;
+        t->epoch_pace.seconds += now - start;
         show_progress(t, index, now);
         *stopped = app_stop_asked();
         const bool ended = p->step == t->steps || index + 1 == t->steps_per_epoch;
@@ -397,6 +403,7 @@ int app_train_loop(app_train *t, bool *finished)
     int result = APP_EXIT_DONE;
     if (t->progress.epoch < t->epochs) tell_heading(t);
     t->noted = vitc_clock_seconds();
+    t->first_step = t->progress.step;
     begin_epoch(t);
     while (result == APP_EXIT_DONE && !stopped && t->progress.epoch < t->epochs) {
         result = run_epoch(t, &stopped);

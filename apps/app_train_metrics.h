@@ -32,7 +32,7 @@ typedef struct app_train_record {
     uint64_t step;              /* optimizer steps since the run began */
     double loss, accuracy;      /* of training: means over the epoch's augmented images */
     app_train_score validation; /* of the weights themselves */
-    app_train_score ema;        /* of their moving average */
+    app_train_score ema;        /* of their running average */
     double learning_rate;       /* of the epoch's last step */
     double gradient_norm;       /* before clipping, mean over the epoch's steps */
     double images_per_second;   /* training alone, without validation */
@@ -71,7 +71,7 @@ int app_train_metrics_read(app_train_record **records, size_t *count, const char
 /* Whether `a` is a higher accuracy than `b`, or of equal ones that with the lower loss; any is
  * better than none. */
 bool app_train_is_better(const app_train_score *a, const app_train_score *b);
-/* What an epoch is judged by: the better of the weights' own numbers and those of their moving
+/* What an epoch is judged by: the better of the weights' own numbers and those of their running
  * average, of equal ones their own. */
 const app_train_score *app_train_record_score(const app_train_record *record);
 /* The index of the best epoch: the highest accuracy on the validation images, of equal ones that

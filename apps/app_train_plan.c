@@ -97,8 +97,8 @@ static int check_memory(const app_train *t)
                   (t->recipe.batch * t->recipe.accumulate + batch - 1) / batch);
     else
         app_error("this model takes %s to train, and %s are available, which is too little for any "
-                  "batch; --recompute takes less, or choose a smaller model",
-                  needed, there);
+                  "batch; %schoose a smaller model",
+                  needed, there, t->recipe.recompute ? "" : "--recompute takes less, or ");
     return APP_EXIT_INTERNAL;
 }
 
@@ -248,10 +248,15 @@ static void tell_data(const app_train *t)
          app_text_number(number, sizeof number, datasets_index_count(t->index)),
          datasets_index_classes(t->index), t->data[0], t->data_count > 1 ? " ..." : "");
     tell_classes(t);
+    char images[64] = "images"; /* where only reading would tell how many */
+    if (t->validated && t->validation_images != UINT64_MAX)
+        snprintf(images, sizeof images, "%s images",
+                 app_text_number(number, sizeof number, t->validation_images));
     if (t->val_count > 0)
-        tell(t, "validation", "%s%s", t->val_data[0], t->val_count > 1 ? " ..." : "");
+        tell(t, "validation", "%s: %s%s", images, t->val_data[0], t->val_count > 1 ? " ..." : "");
     else if (t->validated)
-        tell(t, "validation", "about %g %% of the images, held out", 100 * t->recipe.val_split);
+        tell(t, "validation", "%s, about %g %% of those there, held out", images,
+             100 * t->recipe.val_split);
     else
         tell(t, "validation", "none");
 }
@@ -268,9 +273,10 @@ void app_train_tell_plan(const app_train *t)
     tell_trained(t);
     tell_data(t);
     tell(t, "recipe",
-         "%" PRIu64 " epochs of %" PRIu64 " steps%s of up to %" PRIu64
+         "%" PRIu64 " epoch%s of %" PRIu64 " step%s%s of up to %" PRIu64
          " images, %s at %.3g, %s, %s",
-         t->epochs, t->steps_per_epoch, cut, r->batch * r->accumulate,
+         t->epochs, t->epochs == 1 ? "" : "s", t->steps_per_epoch,
+         t->steps_per_epoch == 1 ? "" : "s", cut, r->batch * r->accumulate,
          vit_optimizer_string((vit_optimizer_kind)r->optimizer), r->lr,
          vit_schedule_string((vit_schedule_kind)r->schedule),
          vit_precision_string((vit_precision)r->precision));

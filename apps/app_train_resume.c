@@ -232,6 +232,9 @@ int app_train_write_state(app_train *t)
     if (status == VITC_OK) {
         t->begun = true;
         t->state_step = t->progress.step;
+    } else if (!t->begun) {
+        app_error("%s: the first state could not be written, so the run has not begun",
+                  t->folder.path);
     } else {
         app_error("%s: the state of step %" PRIu64
                   " could not be written; what was there before is whole. To go on when there is "
@@ -242,6 +245,20 @@ int app_train_write_state(app_train *t)
 }
 
 /* ---- going on ---- */
+
+/* Where no state is whole. */
+static void tell_what_is_left(const app_train *t)
+{
+    const app_train_folder *f = &t->folder;
+    if (access(f->best, F_OK) == 0)
+        app_error("%s: the run cannot go on, but its best model so far is there: %s, for -m of "
+                  "every command",
+                  f->path, f->best);
+    else
+        app_error("%s: the run cannot go on, and has no model yet; begin it again in another "
+                  "folder",
+                  f->path);
+}
 
 /* The newest state that is whole, last.state or previous.state; its text. NULL text and
  * APP_EXIT_DONE where there is none at all. */
@@ -254,10 +271,12 @@ static int find_state(char **text, app_train *t)
     if (!last && !previous) return APP_EXIT_DONE;
     if (last) status = vit_train_state_text(text, f->state, &t->log);
     if (status == VITC_ERR_MEMORY) return APP_EXIT_INTERNAL;
+    if (status != VITC_OK && !previous) tell_what_is_left(t);
     if (status == VITC_OK || !previous) return app_exit_status(status);
     app_warn("%s: cannot be used; going on from %s, the state before it", f->state, f->previous);
     app_train_note(t, "going on from %s", f->previous);
     status = vit_train_state_text(text, f->previous, &t->log);
+    if (status != VITC_OK) tell_what_is_left(t);
     /* From here on the one is the other: the next state takes the place of the bad one. */
     if (status == VITC_OK && rename(f->previous, f->state) != 0) {
         app_error("%s: cannot be renamed to %s", f->previous, f->state);
@@ -365,6 +384,14 @@ static void report_difference(const app_train *t, char *line)
     app_error("%s: %s%s", t->folder.path, option ? "--" : "", name);
 }
 
+/* Whether the state is that of a run's end. */
+static bool is_over(const app_train *t)
+{
+    app_recipe recipe;
+    return app_recipe_read(&recipe, vitc_json_get(vitc_json_get(t->told, "run"), "recipe")) &&
+           (t->progress.epoch >= recipe.epochs || t->progress.step >= recipe.max_steps);
+}
+
 static int report_differences(const app_train *t, const vitc_json *then, const vitc_json *now)
 {
     static const char *const sides[] = {"in the run", "now"};
@@ -380,11 +407,17 @@ static int report_differences(const app_train *t, const vitc_json *then, const v
         report_difference(t, line);
         line = end + 1;
     }
-    app_error("%s: the run there was begun otherwise, and nothing was changed; go on with the same "
-              "data and options (they need not be given: vitc train --out %s --resume), or begin "
-              "another run in another folder",
-              t->folder.path, t->folder.path);
     free(lines);
+    if (is_over(t))
+        app_error("%s: the run there has ended, and nothing was changed; to train its best model "
+                  "further: -m %s, with another folder for --out",
+                  t->folder.path, t->folder.best);
+    else
+        app_error(
+            "%s: the run there was begun otherwise, and nothing was changed; go on with the same "
+            "data and options (they need not be given: vitc train --out %s --resume), or begin "
+            "another run in another folder",
+            t->folder.path, t->folder.path);
     return APP_EXIT_USAGE;
 }
 

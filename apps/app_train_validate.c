@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "app_classes.h"
+#include "app_output.h"
 #include "app_ranks.h"
 #include "app_report.h"
 #include "app_stop.h"
@@ -43,7 +44,9 @@ static int deliver(void *user, const datasets_item *item, const app_answer *answ
         p->measure->bad++;
         if (!p->settings.quiet && !p->t->told_images)
             app_warn("%s: %s; it is left out of every measure", item->path,
-                     item->label < 0 && answer->status == VITC_OK ? "has no label" : answer->error);
+                     item->label < 0 && answer->status == VITC_OK
+                         ? "has no label"
+                         : app_output_reason(answer->status, answer->error, item->path));
         return APP_EXIT_DONE;
     }
     const int result = app_classes_label(&label, p->classes, item->label);
@@ -98,9 +101,10 @@ static pass begin(app_train *t, app_train_measure *measure)
     p.settings.batch = 32;
     p.settings.no_exif = t->recipe.no_exif;
     p.settings.max_pixels = t->recipe.max_pixels != UINT64_MAX ? t->recipe.max_pixels : 0;
-    /* What there is to say of the set is said once. */
+    /* What there is to say of the set is said once: of images held out, when those that are trained
+     * on were looked for. */
     p.opening = p.settings;
-    p.opening.quiet = t->settings->quiet || t->told_set;
+    p.opening.quiet = t->settings->quiet || t->told_set || t->val_count == 0;
     return p;
 }
 
@@ -112,13 +116,14 @@ static void end(pass *p)
     vit_model_free(p->model);
 }
 
-static int check_count(const pass *p, const datasets_survey *survey)
+static int check_count(app_train *t, const datasets_survey *survey)
 {
-    const app_train *t = p->t;
+    t->validation_images = survey->counted ? survey->images : UINT64_MAX;
     if (!survey->counted || survey->images > 0) return APP_EXIT_DONE;
-    app_error("%s: --val-split %g holds out none of these few images; give a larger share, "
-              "--val DATA, or 0 to train without validation",
-              t->data[0], t->recipe.val_split);
+    app_error(
+        "%s: holding out a share of %g to validate with takes none of these few images; give "
+        "a larger share (--val-split), --val DATA, or --val-split 0 to train without validation",
+        t->data[0], t->recipe.val_split);
     return APP_EXIT_MODEL;
 }
 
@@ -130,7 +135,7 @@ int app_train_check_validation(app_train *t)
     const bool split = t->val_count == 0; /* --val was counted when its data was opened */
     if (result == APP_EXIT_DONE && split)
         result = app_exit_status(datasets_survey_set(&survey, p.set, NULL, NULL, &t->log));
-    if (result == APP_EXIT_DONE && split) result = check_count(&p, &survey);
+    if (result == APP_EXIT_DONE && split) result = check_count(t, &survey);
     end(&p);
     t->told_set = true;
     return result;
@@ -145,7 +150,9 @@ int app_train_validate(app_train *t, app_train_measure *measure, bool average)
     const app_stream stream = {.settings = &p.settings,
                                .model = p.model,
                                .set = p.set,
-                               .images = UINT64_MAX,
+                               .images = t->validation_images,
+                               .what = "validation",
+                               .told = t->told_images || t->val_count == 0,
                                .deliver = deliver,
                                .user = &p};
     result = app_ranks_agree(result);
@@ -158,7 +165,7 @@ int app_train_validate(app_train *t, app_train_measure *measure, bool average)
                                            .top5 = results.top5,
                                            .ece = results.ece};
         t->told_images = true;
-        t->validation_images = measure->images;
+        t->measured_images = measure->images;
     }
     end(&p);
     return result;

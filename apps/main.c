@@ -1,4 +1,5 @@
 /* vitc - the program: finds the command, parses its options, runs it. */
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "app_outputs.h"
 #include "app_ranks.h"
 #include "app_report.h"
+#include "app_run.h"
 #include "app_stop.h"
 #include "app_text.h"
 #include "vitc_base.h"
@@ -184,6 +186,13 @@ const app_command *app_command_find(const char *name)
     return NULL;
 }
 
+/* Number of the first operand that is a model; SIZE_MAX: none is. */
+static size_t first_model(const app_command *command)
+{
+    if (command->run == app_convert_run || command->run == app_quantize_run) return 0;
+    return command->run == app_posemb_run ? 1 : SIZE_MAX;
+}
+
 /* The words of `argv` are reordered; `typed` holds them as they were given, for who tells them. */
 static int run_command(const app_command *command, int argc, char **argv, char *const *typed)
 {
@@ -198,23 +207,38 @@ static int run_command(const app_command *command, int argc, char **argv, char *
             app_options_help(stdout, command);
         return app_stdout_finish(APP_EXIT_DONE);
     }
-    int result = app_outputs_check(&settings);
+    int result = app_run_find_models(&settings, argv + 2, first_model(command));
+    if (result == APP_EXIT_DONE) result = app_outputs_check(&settings);
     if (result != APP_EXIT_DONE) return result;
     /* Other commands do all of their work in each process that a launcher starts. */
     const bool shared = command->run == app_classify_run || command->run == app_eval_run ||
                         command->run == app_train_run;
     if (shared) result = app_ranks_start(&settings);
     if (result != APP_EXIT_DONE) return result;
+    app_run_tell_models(&settings);
     result = app_stdout_finish(app_stop_status(command->run(&settings)));
     return app_ranks_finish(result);
 }
 
+/* A file of a run must not get the number of a standard stream that the caller closed: messages
+ * would go into it. Reading and writing them fails as before. */
+static void fill_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            return;
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_streams();
     /* Characters and their widths only: numbers keep their dots. */
     setlocale(LC_CTYPE, "");
     /* A reader that goes away is seen as a write error, and ends the run with its own status. */
     signal(SIGPIPE, SIG_IGN);
+    /* So is a file that grows beyond what is allowed (ulimit -f). */
+    signal(SIGXFSZ, SIG_IGN);
 
     if (argc < 2) {
         write_overview(stderr);

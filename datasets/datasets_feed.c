@@ -251,8 +251,13 @@ static vitc_status fetch(imgio_image *image, size_t *used, const datasets_feed *
     if (status != VITC_OK && status != VITC_ERR_MEMORY)
         status = try_some(image, used, feed, feed->by_class, feed->count, &random, log);
     if (status == VITC_OK || status == VITC_ERR_MEMORY) return status;
+    datasets_message message;
+    const vitc_log keeper = datasets_message_log(&message, log);
     *used = which;
-    return datasets_index_image(image, feed->index, which, &feed->options.decode, log);
+    status = datasets_index_image(image, feed->index, which, &feed->options.decode, &keeper);
+    if (status == VITC_OK) return status;
+    return vitc_fail(log, status, "%s; none of the %zu images to train on can be used",
+                     message.text, feed->count);
 }
 
 /* The augmented picture in the place of image `which`, and its label. What stands in for a bad

@@ -61,9 +61,9 @@ vitc_status imgio_check_size(const imgio_source *source, uint32_t width, uint32_
     const uint64_t pixels = (uint64_t)width * height;
     if (pixels > limits->max_pixels)
         return vitc_fail(source->log, VITC_ERR_TOO_LARGE,
-                         "%s: declares %u x %u = %llu pixels; the limit is %llu", source->name,
-                         (unsigned)width, (unsigned)height, (unsigned long long)pixels,
-                         (unsigned long long)limits->max_pixels);
+                         "%s: declares %u x %u = %llu pixels; the limit, max-pixels, is %llu",
+                         source->name, (unsigned)width, (unsigned)height,
+                         (unsigned long long)pixels, (unsigned long long)limits->max_pixels);
     return VITC_OK;
 }
 

@@ -69,6 +69,36 @@ exits 0
 out_has "dark or bright"
 out_has "learned-2d"
 
+# The folder of a run stands for its best model, wherever one is asked for.
+taken="run: is a run of vitc train; its best model is taken: run/best.safetensors"
+run classify -m run/best.safetensors data --csv
+cp out best
+run classify -m run data --csv
+exits 0
+check "the same answers" cmp best out
+check "said once" test "$(grep -cF "$taken" err)" -eq 1
+run classify -m run data -q
+exits 0
+silent err
+for command in "eval -m run data" "info -m run/" "check -m run data" "convert run -o taken.safetensors" \
+    "quantize run -o smaller.safetensors" "posemb show run" \
+    "train data --out further -m run --max-steps 1"; do
+    # shellcheck disable=SC2086
+    run $command
+    exits 0
+    err_has "is a run of vitc train; its best model is taken: run/best.safetensors"
+done
+run convert run -o run/best.safetensors
+exits 2
+run classify -m run/last.state data
+exits 3
+err_has "run/last.state: is the state of a run of vitc train, for --resume, and no model; the model of the run is run/best.safetensors"
+cp -r run unfinished
+rm unfinished/best.safetensors
+run classify -m unfinished data
+exits 3
+err_has "unfinished: is a run of vitc train that has no model yet"
+
 # The held-out images are those of eval, and so are the numbers.
 run eval -m run/last.safetensors data --val-split 0.15 --json
 exits 0
@@ -80,6 +110,7 @@ check "images of eval and train" test \
 # The head begins with zeros: every class is as likely, and the loss is ln K.
 run train data --out first "${tiny[@]}" --max-steps 1 --augment none --smoothing 0
 exits 0
+out_has "1 epoch of 4 steps (1 in all)"
 check "loss of the first step is ln 2" is_about "$(metric first loss)" 0.693147 0.001
 check "one step" test "$(metric first step)" = 1
 noise 250 noise
@@ -236,6 +267,7 @@ mkdir broken
 mkdir broken/a broken/b
 for i in 1 2 3; do echo "no image" >broken/a/$i.jpg && cp broken/a/$i.jpg broken/b; done
 refused 3 "broken/" broken --out none "${tiny[@]}" --val-split 0
+err_has "none of the 6 images to train on can be used"
 cp -r data/dark flat
 refused 3 "flat" flat --out none
 refused 2 "even number" data --out none --batch 15
@@ -267,10 +299,11 @@ refused 2 "go on with a run: vitc train --out DIR --resume" run --resume
 mkdir -p two/dark two/light two/bright
 cp data/dark/00.pgm two/dark
 cp data/bright/00.pgm two/light
-refused 3 "holds out none of these few images" two --out none "${tiny[@]}"
+refused 3 "takes none of these few images" two --out none "${tiny[@]}"
 refused 3 "empty: " data --out none "${tiny[@]}" --val empty
 refused 3 "light" data --out none "${tiny[@]}" --val two
 refused 2 "vit-xxl" data --out none --config vit-xxl
+err_lacks "testing"
 refused 2 "see --config" data --out none --img-size 30
 refused 2 "see --config" data --out none --dim 10 --heads 4
 refused 3 "hf_tiny_nowhere" data --out none -m hf_tiny_nowhere
@@ -278,6 +311,7 @@ refused 3 "spoon" data --out none -m "$GOLDEN/photos/spoon_rgba.png"
 refused 3 "cannot be what is asked for" data --out none "${tiny[@]}" --pool avg --export hf
 refused 4 "the largest that fits is --batch" data --out none --img-size 4096 --patch 64 --dim 64 \
     --depth 1 --batch 65536
+refused 4 "too little for any batch; choose" data --out none --dim 32768 --heads 8 --depth 100 --recompute
 refused 4 "too little for any batch" data --out none --dim 32768 --heads 8 --depth 100
 run train data --out run "${tiny[@]}"
 exits 2
@@ -324,8 +358,88 @@ exits 1
 out_has "1 image could not be used, and others were trained on instead"
 err_has 'class "single": has a single image to train on'
 err_has "torn.jpg"
+check "it is in the log" grep -q " 1 image could not be used" mixed-run/log.txt
 run info -m mixed-run/best.safetensors
 out_has "single"
+
+# What is strange about a set is said once, however often it is gone through.
+cp -r data strange
+echo notes >strange/notes.txt
+echo "no image" >strange/dark/junk.jpg
+ln -s .. strange/dark/loop
+# shellcheck disable=SC2329
+said_once() {
+    [ "$(grep -cF -e "$1" err)" -eq 1 ]
+}
+for how in "held strange" "given data --val strange"; do
+    read -r name how <<<"$how"
+    # shellcheck disable=SC2086
+    run train $how --out "$name" "${tiny[@]}" --epochs 2 --ema 0.9
+    check "done, but for some images" test "$rc" -le 1
+    for text in "beside the class folders" "leads back to a folder" "junk.jpg"; do
+        check "said once: $text" said_once "$text"
+    done
+done
+err_has "vitc: warning: strange/dark/junk.jpg: is not an image"
+run eval -m run strange
+exits 1
+for text in "beside the class folders" "leads back to a folder" "junk.jpg"; do
+    check "eval says once: $text" said_once "$text"
+done
+run classify -m run data/dark/00.pgm --max-pixels 63
+exits 1
+err_has "8 x 8 = 64 pixels; the limit, max-pixels, is 63"
+
+# Classes that a slip made two.
+mkdir slips
+cp -r data/dark slips/Cat
+cp -r data/bright slips/cat
+cp -r data/bright "slips/cat "
+cp -r data/bright slips/cats
+run train slips --out slips-run "${tiny[@]}" --max-steps 1
+exits 0
+check "two pairs" test "$(grep -c "differ only in case or in spaces at the ends" err)" -eq 2
+err_lacks '"cats"'
+
+# ---- what a person sees of it ----
+# lines_of COLUMNS ARGS...: the lines of the progress on a terminal that wide are in `lines`.
+escape=$(printf '\033')
+lines_of() {
+    local columns=$1
+    shift
+    command_line="vitc $* (on a terminal of $columns columns)"
+    TERM=dumb timeout 300 script -qec "stty cols $columns; '$VITC' $*" /dev/null </dev/null >out 2>err
+    rc=$?
+    tr '\r' '\n' <out | sed -n "s/^${escape}\[K\(.\)/\1/p" >lines
+}
+if command -v script >/dev/null; then
+    lines_of 40 train data --out narrow "${tiny[@]}" --epochs 2
+    exits 0
+    check "progress fits" sh -c '! grep " left$" lines | grep -qE "^.{40,}"'
+    check "the time left is kept" grep -qE '^epoch 1 of 2, step 1 of 4, [0-9:]+ left$' lines
+    COLUMNS=60 lines_of 0 train data --out told "${tiny[@]}" --epochs 2
+    check "COLUMNS: parts go from the rear" grep -qE \
+        '^epoch 1 of 2, step 1 of 4, loss [0-9.]+, [0-9:]+ left$' lines
+    noise 200 many
+    # A model that takes some tenths of a second to validate.
+    lines_of 100 train many --val many --out seen --img-size 64 --patch 4 --dim 128 --depth 4 \
+        --batch 4 --max-steps 1 --ema 0
+    exits 0
+    check "validation is told" grep -qE \
+        '^validation [0-9]+ of 200 images, [0-9.]+ images/s, [0-9:]+ left$' lines
+else
+    skip "the progress: no script"
+fi
+
+# With the standard streams closed, messages must not get into the files of the run.
+rm -f out err
+"$VITC" train data --out closed "${tiny[@]}" --epochs 1 <&- >&- 2>&-
+rc=$?
+command_line="vitc train <&- >&- 2>&-"
+exits 4 # the table could not be written
+check "the log is its own" sh -c '! grep -qvE "^[0-9]{4}-" closed/log.txt'
+run train --out closed --resume
+exits 0
 
 # ---- a learning rate that is too high ----
 run train data --out wild "${tiny[@]}" --epochs 20 --lr 1000 --warmup 0 --clip 0
@@ -333,6 +447,7 @@ exits 4
 err_has "the loss is not finite"
 err_has "training broke down in step"
 err_has "wild/last.state holds the state after step 0"
+err_has "a longer --warmup or --clip 1"
 run train --out wild --resume
 exits 4
 err_has "training broke down in step"

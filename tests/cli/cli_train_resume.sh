@@ -92,6 +92,15 @@ run train --out stopped --resume # the folder knows the rest
 exits 0
 out_has "resumed"
 check "stopped: the same models" is_whole stopped
+"$VITC" "${arguments[@]}" --out hung-up >out 2>err &
+pid=$!
+while [ ! -e hung-up/previous.state ] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
+kill -HUP $pid
+wait $pid
+rc=$?
+command_line="vitc train, its terminal closed"
+exits 129
+err_has "to go on: vitc train --out hung-up --resume"
 run train --out stopped --resume
 exits 0
 check "nothing is left to do: the same models" is_whole stopped
@@ -109,6 +118,7 @@ err_has "--epochs: 4 in the run, 9 now"
 err_has "--drop-path: 0.1 in the run, 0.0 now"
 err_lacks "batch"
 err_has "nothing was changed"
+err_has "-m other/best.safetensors"
 run train --out other --resume --epochs 1 --crop-scale 0.5 # whatever else does not fit the one
 exits 2
 err_has "--epochs: 4 in the run, 1 now"
@@ -150,7 +160,8 @@ for state in last previous; do
 done
 run train --out damaged --resume
 exits 3
-err_has "damaged/last.state"
+err_has "damaged/last.state: the training state is cut short"
+err_has "its best model so far is there: damaged/best.safetensors"
 check "the models are still there" cmp whole/best.safetensors damaged/best.safetensors
 rm damaged/*.state
 run train --out damaged --resume
@@ -172,11 +183,13 @@ wait $pid 2>/dev/null
 size=$(($(wc -c <whole/last.state) / 1024))
 for blocks in 1 $((size / 2)) $((size - 1)); do
     rm -rf full
-    (ulimit -f "$blocks" && trap '' XFSZ && exec "$VITC" "${arguments[@]}" --out full) >out 2>err
+    (ulimit -f "$blocks" && exec "$VITC" "${arguments[@]}" --out full) >out 2>err
     rc=$?
     command_line="vitc train with a full disk ($blocks KiB)"
     exits 4
     err_has "cannot be written"
+    err_lacks "--resume"
+    check "nothing is left of it" test ! -e full
 done
 # It fills up in the middle of a run.
 "$VITC" "${arguments[@]}" --out full --epochs 3 -q >out 2>err &
@@ -184,7 +197,7 @@ pid=$!
 while [ ! -e full/previous.state ] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
 kill -KILL $pid
 wait $pid 2>/dev/null
-(ulimit -f $((size / 2)) && trap '' XFSZ && exec "$VITC" train --out full --resume) >out 2>err
+(ulimit -f $((size / 2)) && exec "$VITC" train --out full --resume) >out 2>err
 rc=$?
 command_line="vitc train --resume with a full disk"
 exits 4

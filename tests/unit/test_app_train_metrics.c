@@ -9,7 +9,7 @@
 
 static const app_settings settings = {.quiet = true};
 
-/* Epoch e of a made-up run; a moving average from the third epoch on. */
+/* Epoch e of a made-up run; a running average from the third epoch on. */
 static app_train_record record_of(uint32_t e)
 {
     app_train_record r = app_train_record_empty();

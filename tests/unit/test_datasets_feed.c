@@ -533,6 +533,7 @@ static void where_all_are_bad_that_is_an_error(void **state)
         /* The error is the first image's, whichever thread was faster. */
         snprintf(text, sizeof text, "error: set/class%u/%u.png: ", order[2] / 2, order[2]);
         assert_non_null(strstr(told.text, text));
+        assert_non_null(strstr(told.text, "; none of the 6 images to train on can be used"));
         assert_int_equal(count_lines(told.text, "error: "), 1);
         assert_int_equal(count_lines(told.text, "warning: "), COUNT);
         assert_int_equal(datasets_feed_bad(feed), COUNT);

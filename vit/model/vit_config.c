@@ -69,7 +69,7 @@ vitc_status vit_config_named(vit_config *config, const char *name, const vitc_lo
     }
     return vitc_fail(log, VITC_ERR_ARGUMENT,
                      "\"%s\" is not a named configuration; there are vit-ti16, vit-s16, vit-b16, "
-                     "vit-l16, vit-h14 and testing",
+                     "vit-l16 and vit-h14",
                      name);
 }
 

@@ -203,7 +203,12 @@ static vitc_status open_state(state *s, const char *path, const vitc_log *log)
 {
     *s = (state){0};
     VITC_TRY(vitc_file_map(&s->file, path, log));
-    VITC_TRY(vit_safetensors_open(&s->contents, s->file.data, s->file.size, path, log));
+    vitc_status status = vit_safetensors_open(&s->contents, s->file.data, s->file.size, path, NULL);
+    if (status == VITC_ERR_TRUNCATED) /* which is no matter of copying it again */
+        return vitc_fail(log, status, "%s: the training state is cut short", path);
+    if (status != VITC_OK) /* says why */
+        status = vit_safetensors_open(&s->contents, s->file.data, s->file.size, path, log);
+    VITC_TRY(status);
     return check_state(s, path, log);
 }
 
