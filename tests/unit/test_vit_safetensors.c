@@ -476,6 +476,7 @@ static void headers_are_bounded_in_writing(void **unused)
     message_log messages;
     const vitc_log log = message_log_start(&messages);
     char folder[64], path[128], *text = malloc(length + 1);
+    vit_safetensors_entry none[1];
     vitc_file_writer writer;
     vitc_json *metadata = vitc_json_object();
     assert_non_null(text);
@@ -486,7 +487,7 @@ static void headers_are_bounded_in_writing(void **unused)
     test_make_folder(folder);
     snprintf(path, sizeof path, "%s/x", folder);
     assert_int_equal(vitc_file_writer_open(&writer, path, NULL), VITC_OK);
-    assert_status(vit_safetensors_write_header(&writer, NULL, 0, metadata, &log),
+    assert_status(vit_safetensors_write_header(&writer, none, 0, metadata, &log),
                   VITC_ERR_TOO_LARGE, &messages);
     assert_says(&messages, "100000000");
     vitc_file_writer_abort(&writer);
