@@ -234,8 +234,9 @@ deviation of 0.02, patches of 4x4 of 32x32 pixels):
   how they do at other resolutions.
 - Multiplying, x (1 + p), has no published comparison. Less adding, in points: {multiplied}.
   Small learned p are next to no change at first; sines and cosines are large from the start.
-- Of the suspects, larger first values make {started[0]} points and patches of enlarged pictures {started[1]}: for
-  pictures of 32x32 pixels, train at 32 pixels and enlarge the model (`vitc convert --enlarge`).
+- Of the suspects, larger first values make {started[0]} points and patches of enlarged pictures {started[1]}
+  (intervals above): for pictures of 32x32 pixels, train at 32 pixels and enlarge the model (`vitc
+  convert --enlarge`).
 """
 
 
