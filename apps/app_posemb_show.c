@@ -124,11 +124,10 @@ static vitc_status map_patches(app_posemb_maps *maps, const patches_position *po
         cosines != NULL ? VITC_OK : vitc_fail_memory(log, "the similarity of positions");
     if (status == VITC_OK) status = patches_position_similarity(cosines, position, centred, log);
     if (status == VITC_OK) status = allocate(maps, log);
-    for (uint32_t i = 0; i < maps->count && status == VITC_OK; i++) {
-        const size_t y = (size_t)(i / maps->columns) * maps->every_y;
-        const size_t x = (size_t)(i % maps->columns) * maps->every_x;
-        memcpy(maps->values + i * n, cosines + (y * width + x) * n, n * sizeof *cosines);
-    }
+    double *map = maps->values;
+    for (size_t y = 0; y < height && status == VITC_OK; y += maps->every_y)
+        for (size_t x = 0; x < width; x += maps->every_x, map += n)
+            memcpy(map, cosines + (y * width + x) * n, n * sizeof *cosines);
     free(cosines);
     return status;
 }

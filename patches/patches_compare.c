@@ -62,7 +62,7 @@ static vitc_status side_create(side *s, const patches_position *position, size_t
 {
     size_t size;
     double *lengths = calloc(n, sizeof *lengths);
-    if (lengths != NULL && vitc_size_mul3(n, n, sizeof(double), &size)) {
+    if (lengths != NULL && vitc_size_mul3(n, n, sizeof(double), &size) && size > 0) {
         s->gram = malloc(size);
         s->cosines = malloc(size);
     }

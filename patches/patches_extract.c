@@ -1,3 +1,4 @@
+#include <math.h>
 #include <string.h>
 
 #include "patches_private.h"
@@ -79,7 +80,7 @@ static uint8_t value_of_level(float x, const float *table)
 {
     const float value = (x - table[0]) / (table[255] - table[0]) * 255;
     if (!(value > 0)) return 0;
-    return value < 255 ? (uint8_t)(value + 0.5F) : 255;
+    return value < 255 ? (uint8_t)lroundf(value) : 255;
 }
 
 vitc_status patches_restore_image(imgio_image *image, const float *rows, size_t row_stride,

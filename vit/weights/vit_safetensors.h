@@ -20,7 +20,7 @@
 #define VIT_TENSOR_NAME_MAX  512   /* bytes */
 #define VIT_TENSOR_COUNT_MAX 65536 /* in one file */
 
-#define VIT_SAFETENSORS_HEADER_MAX (100 * 1000 * 1000) /* bytes: the format's own limit */
+#define VIT_SAFETENSORS_HEADER_MAX 100000000 /* bytes: the format's own limit */
 
 typedef enum vit_tensor_type {
     VIT_TENSOR_F64,
