@@ -178,7 +178,7 @@ refused 2 "not what the first rank has: run.data.fingerprint: " pair "${other[@]
 refused 3 "missing: " pair "${other[@]}" set -- "${other[@]}" missing
 refused 2 "not what the first rank has: run.recipe.lr: 0.1 on the first rank, 0.2 here" \
     pair "${other[@]}" set --lr 0.1 -- "${other[@]}" set --lr 0.2
-refused 2 '"ref" here' pair "${other[@]}" set -- env VITC_ISA=ref "${other[@]}" set
+refused 2 '"ref, BLIS none for none" here' pair "${other[@]}" set -- env VITC_ISA=ref "${other[@]}" set
 # The second rank needs no folder, and its data may lie elsewhere.
 cp -r set elsewhere
 other=("$VITC" train "${tiny[@]}" --epochs 6 --drop-path 0.1 --dropout 0.1 --mixup 0.8)
