@@ -119,7 +119,10 @@ static int open_run(app_train *t)
     if (result == APP_EXIT_DONE && t->validated) result = app_train_check_validation(t);
     if (result == APP_EXIT_DONE) app_train_tell_plan(t);
     if (result != APP_EXIT_DONE || !app_ranks_first()) return result;
-    result = t->resumed ? app_train_try_exports(t) : begin(t);
+    if (!t->resumed)
+        result = begin(t);
+    else if (t->settings->exports.count > 0) /* those of the state were tried when it began */
+        result = app_train_try_exports(t);
     return result != APP_EXIT_DONE
                ? result
                : app_train_metrics_open(&t->metrics, t->folder.path, t->settings->resume,

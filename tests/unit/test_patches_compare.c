@@ -10,16 +10,6 @@ static const vitc_log silent = {0};
 
 enum { G = 5, N = G * G, D = 12 };
 
-static patches_position table_view(const float *table, uint32_t height, uint32_t width,
-                                   uint32_t depth)
-{
-    return (patches_position){.kind = PATCHES_POSITION_LEARNED_1D,
-                              .grid_height = height,
-                              .grid_width = width,
-                              .width = depth,
-                              .table = table};
-}
-
 static void fill_random(float *table, size_t count, uint64_t which)
 {
     vitc_random random = vitc_random_start(3, VITC_RANDOM_TEST, 0, which);

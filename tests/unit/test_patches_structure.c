@@ -10,16 +10,6 @@
 
 static const vitc_log silent = {0};
 
-static patches_position table_view(const float *table, uint32_t height, uint32_t width,
-                                   uint32_t depth)
-{
-    return (patches_position){.kind = PATCHES_POSITION_LEARNED_1D,
-                              .grid_height = height,
-                              .grid_width = width,
-                              .width = depth,
-                              .table = table};
-}
-
 static patches_structure measure(const patches_position *position)
 {
     patches_structure s;

@@ -78,4 +78,15 @@ static inline void parse_ok(patches_spec *spec, const char *json, const char *mo
     assert_int_equal(c.count, 0);
 }
 
+/* One table of height x width patches, without prefix tokens. */
+static inline patches_position table_view(const float *table, uint32_t height, uint32_t width,
+                                          uint32_t depth)
+{
+    return (patches_position){.kind = PATCHES_POSITION_LEARNED_1D,
+                              .grid_height = height,
+                              .grid_width = width,
+                              .width = depth,
+                              .table = table};
+}
+
 #endif

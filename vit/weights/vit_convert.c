@@ -195,10 +195,27 @@ static vitc_status write_file(const char *out, const vit_checkpoint *checkpoint,
     return status;
 }
 
-/* Writes the checkpoint and frees it. */
-static vitc_status write_checkpoint(const char *out, vit_checkpoint *checkpoint, const request *r,
-                                    const vitc_log *log)
+/* Where a model is read from: a path, or a file's bytes in memory. */
+typedef struct source {
+    const char *path;
+    const void *data; /* where path is NULL */
+    size_t size;
+    const char *name; /* of the data, in messages; NULL: "model" */
+} source;
+
+static vitc_status open_source(vit_checkpoint **checkpoint, const source *in,
+                               const vit_load_options *options, const vitc_log *log)
 {
+    if (in->path != NULL) return vit_checkpoint_open(checkpoint, in->path, options, log);
+    return vit_checkpoint_open_memory(checkpoint, in->data, in->size,
+                                      in->name != NULL ? in->name : "model", options, log);
+}
+
+static vitc_status rewrite(const source *in, const char *out, const request *r,
+                           const vit_load_options *options, const vitc_log *log)
+{
+    vit_checkpoint *checkpoint;
+    VITC_TRY(open_source(&checkpoint, in, options, log));
     const vit_description *d = &checkpoint->description;
     vitc_status status = check_output(checkpoint, out, log);
     if (status == VITC_OK) status = check_source(checkpoint, r, log);
@@ -210,49 +227,29 @@ static vitc_status write_checkpoint(const char *out, vit_checkpoint *checkpoint,
     return status;
 }
 
-static vitc_status rewrite_memory(const void *data, size_t size, const char *name, const char *out,
-                                  const request *r, const vit_load_options *options,
-                                  const vitc_log *log)
-{
-    vit_checkpoint *checkpoint;
-    VITC_TRY(vit_checkpoint_open_memory(&checkpoint, data, size, name != NULL ? name : "model",
-                                        options, log));
-    return write_checkpoint(out, checkpoint, r, log);
-}
-
-static vitc_status rewrite(const char *in, const char *out, const request *r,
+static vitc_status convert(const source *in, const char *out, vit_dtype dtype, const char *card,
                            const vit_load_options *options, const vitc_log *log)
-{
-    vit_checkpoint *checkpoint;
-    VITC_TRY(vit_checkpoint_open(&checkpoint, in, options, log));
-    return write_checkpoint(out, checkpoint, r, log);
-}
-
-static vitc_status start_conversion(request *r, vit_dtype dtype, const char *card,
-                                    const vitc_log *log)
 {
     if (dtype != VIT_DTYPE_F32 && dtype != VIT_DTYPE_BF16 && dtype != VIT_DTYPE_STORED)
         return vitc_fail(log, VITC_ERR_ARGUMENT,
                          "vit_model_convert writes f32 and bf16, not dtype %d", (int)dtype);
-    *r = (request){.keep_weights = dtype == VIT_DTYPE_STORED, .dtype = dtype, .card = card};
-    return VITC_OK;
+    const request r = {.keep_weights = dtype == VIT_DTYPE_STORED, .dtype = dtype, .card = card};
+    return rewrite(in, out, &r, options, log);
 }
 
 vitc_status vit_model_convert(const char *in, const char *out, vit_dtype dtype, const char *card,
                               const vit_load_options *options, const vitc_log *log)
 {
-    request r;
-    VITC_TRY(start_conversion(&r, dtype, card, log));
-    return rewrite(in, out, &r, options, log);
+    const source from = {.path = in};
+    return convert(&from, out, dtype, card, options, log);
 }
 
 vitc_status vit_model_convert_memory(const void *data, size_t size, const char *name,
                                      const char *out, vit_dtype dtype, const char *card,
                                      const vit_load_options *options, const vitc_log *log)
 {
-    request r;
-    VITC_TRY(start_conversion(&r, dtype, card, log));
-    return rewrite_memory(data, size, name, out, &r, options, log);
+    const source from = {.data = data, .size = size, .name = name};
+    return convert(&from, out, dtype, card, options, log);
 }
 
 /* ---- quantizing ---- */
@@ -285,84 +282,71 @@ static vitc_status make_quantization(char **text, vit_dtype dtype, const char *m
     return *text != NULL ? VITC_OK : vitc_fail_memory(log, "the quantization's description");
 }
 
-/* *text is what the request's note points to, for the caller to free. */
-static vitc_status start_quantization(request *r, char **text, vit_dtype dtype,
-                                      const char *measurement, const vitc_log *log)
+static vitc_status quantize(const source *in, const char *out, vit_dtype dtype,
+                            const char *measurement, const vit_load_options *options,
+                            const vitc_log *log)
 {
-    *text = NULL;
+    char *text;
     if (dtype != VIT_DTYPE_INT8 && dtype != VIT_DTYPE_BF16)
         return vitc_fail(log, VITC_ERR_ARGUMENT,
                          "vit_model_quantize writes int8 and bf16, not dtype %d", (int)dtype);
-    VITC_TRY(make_quantization(text, dtype, measurement, log));
-    *r = (request){.dtype = dtype, .quantization = *text};
-    return VITC_OK;
+    VITC_TRY(make_quantization(&text, dtype, measurement, log));
+    const request r = {.dtype = dtype, .quantization = text};
+    const vitc_status status = rewrite(in, out, &r, options, log);
+    free(text);
+    return status;
 }
 
 vitc_status vit_model_quantize(const char *in, const char *out, vit_dtype dtype,
                                const char *measurement, const vit_load_options *options,
                                const vitc_log *log)
 {
-    request r;
-    char *text;
-    VITC_TRY(start_quantization(&r, &text, dtype, measurement, log));
-    const vitc_status status = rewrite(in, out, &r, options, log);
-    free(text);
-    return status;
+    const source from = {.path = in};
+    return quantize(&from, out, dtype, measurement, options, log);
 }
 
 vitc_status vit_model_quantize_memory(const void *data, size_t size, const char *name,
                                       const char *out, vit_dtype dtype, const char *measurement,
                                       const vit_load_options *options, const vitc_log *log)
 {
-    request r;
-    char *text;
-    VITC_TRY(start_quantization(&r, &text, dtype, measurement, log));
-    const vitc_status status = rewrite_memory(data, size, name, out, &r, options, log);
-    free(text);
-    return status;
+    const source from = {.data = data, .size = size, .name = name};
+    return quantize(&from, out, dtype, measurement, options, log);
 }
 
 /* ---- calibrating ---- */
 
-/* Checks what the file is to say, and puts the note on one line: *text, malloc'd, or NULL. */
-static vitc_status start_calibration(request *r, char **text, float temperature, const char *note,
-                                     const vitc_log *log)
+static vitc_status calibrate(const source *in, const char *out, float temperature, const char *note,
+                             const vit_load_options *options, const vitc_log *log)
 {
     vitc_json *root;
-    *text = NULL;
+    char *text = NULL; /* the note on one line */
     if (!isfinite(temperature) || temperature <= 0)
         return vitc_fail(log, VITC_ERR_ARGUMENT, "temperature %g is not a finite number above 0",
                          (double)temperature);
     if (note != NULL) {
         VITC_TRY(vit_write_parse_object(&root, note, "calibration note", log));
-        *text = vitc_json_dump(root, 0, 17);
+        text = vitc_json_dump(root, 0, 17);
         vitc_json_free(root);
-        if (*text == NULL) return vitc_fail_memory(log, "a calibration note");
+        if (text == NULL) return vitc_fail_memory(log, "a calibration note");
     }
-    *r = (request){.keep_weights = true, .temperature = temperature, .calibration = *text};
-    return VITC_OK;
+    const request r = {.keep_weights = true, .temperature = temperature, .calibration = text};
+    const vitc_status status = rewrite(in, out, &r, options, log);
+    free(text);
+    return status;
 }
 
 vitc_status vit_model_calibrate(const char *in, const char *out, float temperature,
                                 const char *note, const vit_load_options *options,
                                 const vitc_log *log)
 {
-    request r;
-    char *text;
-    VITC_TRY(start_calibration(&r, &text, temperature, note, log));
-    const vitc_status status = rewrite(in, out, &r, options, log);
-    free(text);
-    return status;
+    const source from = {.path = in};
+    return calibrate(&from, out, temperature, note, options, log);
 }
 
 vitc_status vit_model_calibrate_memory(const void *data, size_t size, const char *name,
                                        const char *out, float temperature, const char *note,
                                        const vit_load_options *options, const vitc_log *log)
 {
-    request r;
-    char *text;
-    VITC_TRY(start_calibration(&r, &text, temperature, note, log));
-    const vitc_status status = rewrite_memory(data, size, name, out, &r, options, log);
-    free(text);
-    return status;
+    const source from = {.data = data, .size = size, .name = name};
+    return calibrate(&from, out, temperature, note, options, log);
 }
