@@ -79,8 +79,9 @@ VITC_API datasets_options datasets_options_default(void); /* labelled, all, imgi
  * warning: class folders without a file, files beside class folders, a single class.
  *
  * Several paths are one set when they are of one kind; else VITC_ERR_ARGUMENT. Failures: VITC_ERR_
- * UNREADABLE, VITC_ERR_CORRUPT and VITC_ERR_TRUNCATED (lists, IDX), VITC_ERR_UNSUPPORTED (no
- * dataset: the message says what was found and what is wanted), VITC_ERR_MEMORY. */
+ * UNREADABLE, VITC_ERR_CORRUPT and VITC_ERR_TRUNCATED (lists, IDX), VITC_ERR_TOO_LARGE (a line of
+ * .jsonl of more values or deeper than vitc_json reads), VITC_ERR_UNSUPPORTED (no dataset: the
+ * message says what was found and what is wanted), VITC_ERR_MEMORY. */
 VITC_API VITC_MUST_CHECK vitc_status datasets_open(datasets_set **set, const char *const *paths,
                                                    size_t count, const datasets_options *options,
                                                    const vitc_log *log);
