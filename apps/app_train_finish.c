@@ -208,7 +208,7 @@ static int write_report(const app_train *t)
     settings.json = false;
     settings.resume = false;
     app_measure measure = {.settings = &settings,
-                           .told = t->told_images,
+                           .told = t->told_set,
                            .hash = true,
                            .temporary = t->folder.rows,
                            .first = true};

@@ -90,7 +90,8 @@ const app_option app_train_options[] = {
 
     HEADING("Optimization"),
     ROW("epochs", OPTION_COUNT, "N", FIELD(epochs), 1, (1 << 24) - 1,
-        "Passes through the training images (default 100; fine-tuning 20)."),
+        "Passes through the training images (default 100; fine-tuning 20, or as many as make "
+        "500 steps, up to 100)."),
     ROW("batch", OPTION_COUNT, "N", FIELD(batch), 2, 65536,
         "Most images of one pass, an even number (default 128, fine-tuning 64; fewer where an "
         "epoch would have less than 8 steps). An epoch is cut into steps of as equal a size as "

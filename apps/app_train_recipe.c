@@ -415,6 +415,17 @@ uint64_t app_recipe_epochs(const app_recipe *r, size_t images)
     return (r->max_steps + steps - 1) / steps;
 }
 
+/* A model that is tuned needs some hundred steps, which 20 passes through a small set are not:
+ * BiT-HyperRule's shortest schedule has 500 (arXiv 1912.11370, section 3.3). */
+static uint64_t default_epochs(const app_recipe *r, const situation *s, size_t images)
+{
+    enum { SCRATCH = 100, TUNED = 20, STEPS = 500, MOST = 100 };
+    if (s->scratch) return SCRATCH;
+    const uint64_t steps = app_recipe_steps_per_epoch(r, images);
+    const uint64_t epochs = (STEPS + steps - 1) / steps;
+    return epochs > MOST ? MOST : epochs < TUNED ? TUNED : epochs;
+}
+
 int app_recipe_complete(app_recipe *r, const vit_config *config, size_t images)
 {
     const uint32_t most =
@@ -423,9 +434,9 @@ int app_recipe_complete(app_recipe *r, const vit_config *config, size_t images)
                    .head = r->freeze != NULL && strcmp(r->freeze, "head") == 0,
                    .images = images,
                    .small = most <= 64};
-    count(&r->epochs, s.scratch ? 100 : 20);
     count(&r->batch, default_batch(&s, images));
     count(&r->accumulate, 1);
+    count(&r->epochs, default_epochs(r, &s, images));
     s.epochs = app_recipe_epochs(r, images);
     s.deep = s.scratch && s.epochs >= 100;
     s.mixed = s.scratch && s.epochs >= 150;

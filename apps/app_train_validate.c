@@ -30,6 +30,17 @@ typedef struct pass {
     app_train_measure *measure;
 } pass;
 
+static void tell_bad(pass *p, const datasets_item *item, const app_answer *answer)
+{
+    enum { WARN_MOST = 20 };
+    if (++p->measure->bad > WARN_MOST || p->settings.quiet || p->t->told_images) return;
+    app_warn("%s: %s; it is left out of every measure%s", item->path,
+             item->label < 0 && answer->status == VITC_OK
+                 ? "has no label"
+                 : app_output_reason(answer->status, answer->error, item->path),
+             p->measure->bad == WARN_MOST ? " (others like it are only counted)" : "");
+}
+
 static int deliver(void *user, const datasets_item *item, const app_answer *answer)
 {
     pass *p = user;
@@ -41,12 +52,7 @@ static int deliver(void *user, const datasets_item *item, const app_answer *answ
         return APP_EXIT_INTERNAL;
     }
     if (answer->status != VITC_OK || item->label < 0) {
-        p->measure->bad++;
-        if (!p->settings.quiet && !p->t->told_images)
-            app_warn("%s: %s; it is left out of every measure", item->path,
-                     item->label < 0 && answer->status == VITC_OK
-                         ? "has no label"
-                         : app_output_reason(answer->status, answer->error, item->path));
+        tell_bad(p, item, answer);
         return APP_EXIT_DONE;
     }
     const int result = app_classes_label(&label, p->classes, item->label);

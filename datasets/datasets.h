@@ -59,7 +59,9 @@ VITC_API datasets_options datasets_options_default(void); /* labelled, all, imgi
 
 /* Opens what `paths` name together, in their order; of which kind they are is seen by looking:
  *   a folder of class folders    each folder below it is a class, files at any depth below that
- *                                its images; classes and files in natural order (img2, img10)
+ *                                its images, but for those that neither their names nor their first
+ *                                bytes make pictures (notes, sounds, videos), which are counted and
+ *                                told at the end; classes and files in natural order (img2, img10)
  *   .csv .tsv .jsonl, file name  columns or keys `path` and `label` (or file_name, filename,
  *                                filepath, img_path, image_path, file, image; class, class_name,
  *                                category, target); without a line of names the first and second.

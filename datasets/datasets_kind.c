@@ -44,25 +44,44 @@ datasets_open_fn *datasets_kind_open(datasets_kind kind)
 
 /* ---- one file ---- */
 
+/* Up to 512 bytes from a file's beginning; *regular says whether it is one that can be read. */
+static size_t read_head(unsigned char head[512], bool *regular, const char *path)
+{
+    struct stat status;
+    *regular = false;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return 0;
+    const bool is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    const ssize_t size = is_file ? read(fd, head, 512) : -1;
+    close(fd);
+    *regular = size >= 0;
+    return *regular ? (size_t)size : 0;
+}
+
 /* DATASETS_FILES for a file of no other kind, and for what cannot be read: reading it will tell. */
 static datasets_kind kind_of_file(const char *path)
 {
     unsigned char head[512];
+    bool regular;
     /* Without this each of a million images would be opened twice; a tar file with such a name is
      * reported as an image that cannot be decoded. */
     if (datasets_names_image(path)) return DATASETS_FILES;
     if (datasets_manifest_is(path)) return DATASETS_MANIFEST;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return DATASETS_FILES;
-    struct stat status;
-    const bool regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-    const ssize_t size = regular ? read(fd, head, sizeof head) : 0;
-    close(fd);
-    if (size <= 0) return DATASETS_FILES;
-    if (datasets_idx_is(path, head, (size_t)size)) return DATASETS_IDX;
-    if (datasets_cifar_is(path, head, (size_t)size)) return DATASETS_CIFAR;
-    if (datasets_tar_is(path, head, (size_t)size)) return DATASETS_TAR;
+    const size_t size = read_head(head, &regular, path);
+    if (size == 0) return DATASETS_FILES;
+    if (datasets_idx_is(path, head, size)) return DATASETS_IDX;
+    if (datasets_cifar_is(path, head, size)) return DATASETS_CIFAR;
+    if (datasets_tar_is(path, head, size)) return DATASETS_TAR;
     return DATASETS_FILES;
+}
+
+bool datasets_kind_is_stray(const char *path)
+{
+    unsigned char head[512];
+    bool regular;
+    if (datasets_names_image(path)) return false; /* as above */
+    const size_t size = read_head(head, &regular, path);
+    return regular && !imgio_is_picture(head, size);
 }
 
 /* Whether a path that does not exist as it is written stands for several tar files. */

@@ -25,6 +25,8 @@ struct datasets_set {
     datasets_cursor *cursor;
     datasets_firsts firsts;
     uint64_t count;       /* images of the part met so far */
+    uint64_t strays;      /* other files met so far, */
+    char *first_stray;    /* and the first of them; NULL once it is told */
     datasets_item *ahead; /* what datasets_peek has found, from ahead_next on yet to be given */
     size_t ahead_count, ahead_next;
     /* With and without the image that datasets_next_place gave last; of no size until it is
@@ -173,6 +175,7 @@ void datasets_close(datasets_set *set)
     datasets_classes_free(set->classes);
     datasets_strings_free(&set->paths);
     free(set->firsts.seen);
+    free(set->first_stray);
     free((char *)(uintptr_t)set->options.class_names);
     free(set);
 }
@@ -223,10 +226,32 @@ static void hash_image(vitc_sha256 *hash, const datasets_set *set, const char *b
 
 /* ---- reading ---- */
 
+static bool is_stray(const datasets_set *set, const char *path)
+{
+    return set->kind == DATASETS_FOLDERS && datasets_kind_is_stray(path);
+}
+
+static void tell_strays(datasets_set *set, const vitc_log *log)
+{
+    char shown[VITC_SHOWN_SIZE];
+    if (set->first_stray == NULL) return;
+    vitc_log_write(log, VITC_LOG_WARN,
+                   "%s: %llu file%s in the class folders left out that %s no image%s, the first %s",
+                   set->opening.paths[0], (unsigned long long)set->strays,
+                   set->strays == 1 ? "" : "s", set->strays == 1 ? "is" : "are",
+                   set->strays == 1 ? "" : "s", vitc_show(shown, set->first_stray));
+    free(set->first_stray);
+    set->first_stray = NULL;
+}
+
 static bool keep_wanted(void *user, const char *below, const char *path, int64_t label,
                         uint64_t *index)
 {
     datasets_set *set = user;
+    if (is_stray(set, path)) {
+        if (set->strays++ == 0) set->first_stray = strdup(path);
+        return false;
+    }
     if (!is_in_part(&set->firsts, &set->options, below, label)) return false;
     *index = set->count++;
     const bool wanted =
@@ -245,6 +270,7 @@ static vitc_status find_next(datasets_item *item, bool *end, datasets_set *set,
     *item = (datasets_item){0};
     *end = false;
     VITC_TRY(set->cursor->next(set->cursor, item, end, &filter, log));
+    if (*end) tell_strays(set, log);
     if (!set->firsts.failed) return VITC_OK;
     datasets_item_free(item);
     return vitc_fail_memory(log, "the classes of a set");
@@ -318,7 +344,7 @@ static bool keep_counted(void *user, const char *below, const char *path, int64_
 {
     survey_walk *walk = user;
     const datasets_set *set = walk->set;
-    (void)path;
+    if (is_stray(set, path)) return false;
     if (!is_in_part(&walk->firsts, &set->options, below, label)) return false;
     hash_image(&walk->hash, set, below, label);
     *index = walk->images++;

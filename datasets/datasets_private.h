@@ -209,6 +209,10 @@ VITC_MUST_CHECK vitc_status datasets_kind_find(datasets_kind *kind, datasets_str
 /* Of which kind a path without labels is: DATASETS_FILES for whatever is no container of images. */
 datasets_kind datasets_kind_unlabelled(const char *path);
 
+/* Whether a file in a class folder is none of its images: not named like one, and its first bytes
+ * are not a picture's. What cannot be read is not: reading it will tell. */
+bool datasets_kind_is_stray(const char *path);
+
 /* Whether a file is of a kind, by its name and first bytes; `head` holds up to 512 of them. IDX
  * files of labels are not: they are found by the images' names. */
 bool datasets_manifest_is(const char *path);

@@ -59,6 +59,10 @@ VITC_API VITC_MUST_CHECK vitc_status imgio_probe_memory(imgio_info *info, const 
 VITC_API VITC_MUST_CHECK vitc_status imgio_probe_file(imgio_info *info, const char *path,
                                                       const vitc_log *log);
 
+/* Whether bytes begin as those of an image do, or of another kind of picture that imgio knows by
+ * name and refuses (HEIF, TIFF, ...). The first 512 bytes of a file are enough. */
+VITC_API bool imgio_is_picture(const void *data, size_t size);
+
 /* ---- images ---- */
 
 /* An owned 8-bit RGB image: pixel (x, y) is pixels[(y * width + x) * 3 + {0 R, 1 G, 2 B}].

@@ -49,24 +49,41 @@ const char *imgio_format_string(imgio_format format)
     return "unknown";
 }
 
+/* NULL for what imgio does not read. */
+static const imgio_codec *find_codec(const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < CODECS; i++)
+        if (codecs[i].match(data, size)) return &codecs[i];
+    return NULL;
+}
+
+/* NULL for what it does not know either. */
+static const char *find_stranger(const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
+        const size_t offset = strangers[i].offset, length = strangers[i].length;
+        if (size >= offset + length && memcmp(data + offset, strangers[i].bytes, length) == 0)
+            return strangers[i].name;
+    }
+    return NULL;
+}
+
+bool imgio_is_picture(const void *data, size_t size)
+{
+    return size > 0 && (find_codec(data, size) != NULL || find_stranger(data, size) != NULL);
+}
+
 static vitc_status identify(const imgio_codec **codec, const imgio_source *source)
 {
     if (source->size == 0)
         return vitc_fail(source->log, VITC_ERR_TRUNCATED, "%s: is empty", source->name);
-    for (size_t i = 0; i < CODECS; i++) {
-        if (codecs[i].match(source->data, source->size)) {
-            *codec = &codecs[i];
-            return VITC_OK;
-        }
-    }
-    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
-        const size_t offset = strangers[i].offset, length = strangers[i].length;
-        if (source->size >= offset + length &&
-            memcmp(source->data + offset, strangers[i].bytes, length) == 0)
-            return vitc_fail(source->log, VITC_ERR_UNSUPPORTED,
-                             "%s: is %s, which is not read; convert it to PNG or JPEG",
-                             source->name, strangers[i].name);
-    }
+    *codec = find_codec(source->data, source->size);
+    if (*codec != NULL) return VITC_OK;
+    const char *stranger = find_stranger(source->data, source->size);
+    if (stranger != NULL)
+        return vitc_fail(source->log, VITC_ERR_UNSUPPORTED,
+                         "%s: is %s, which is not read; convert it to PNG or JPEG", source->name,
+                         stranger);
     return vitc_fail(source->log, VITC_ERR_UNSUPPORTED,
                      "%s: is not an image of a known kind (JPEG, PNG, WebP, GIF, BMP, PNM, PSD, "
                      "TGA)",

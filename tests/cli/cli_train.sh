@@ -106,6 +106,29 @@ check "eval's accuracy" is_about "$("$CLI_CHECK" json top1 <out)" "$(metric run 
 check "images of eval and train" test \
     "$(($("$CLI_CHECK" json n <out) + $("$CLI_CHECK" json run data images <run/config.json)))" -eq 64
 
+# ---- what lies among the pictures and is none ----
+cp -r data strays
+echo "a dark picture" >strays/dark/00.txt
+printf 'OggS' >strays/bright/note.ogg
+strays="strays: 2 files in the class folders left out that are no images, the first strays/bright/note.ogg"
+run train strays --out strayed "${tiny[@]}" --epochs 2
+exits 0
+err_has "$strays"
+check "said once" test "$(grep -c "left out" err)" -eq 1
+check "the images are those without them" test \
+    "$("$CLI_CHECK" json run data images <strayed/config.json)" -eq \
+    "$("$CLI_CHECK" json run data images <run/config.json)"
+run train --out strayed --resume
+exits 0
+check "said once" test "$(grep -c "left out" err)" -eq 1
+run eval strays -m strayed/best.safetensors --json
+exits 0
+err_has "$strays"
+check "no image is bad" test "$("$CLI_CHECK" json n <out)" -eq 64
+run check strays
+exits 0
+err_has "$strays"
+
 # ---- numbers that are known beforehand ----
 # The head begins with zeros: every class is as likely, and the loss is ln K.
 run train data --out first "${tiny[@]}" --max-steps 1 --augment none --smoothing 0

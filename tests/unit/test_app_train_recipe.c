@@ -188,8 +188,12 @@ static void defaults_suit_the_situation(void **state)
     r = complete_for("-m bundled", 128, 55); /* steps to learn by, of few images */
     assert_int_equal(r.batch, 8);
     assert_true(is_near(r.lr, 0.0003 * sqrt(8.0 / 128)));
+    assert_int_equal(r.epochs, 72); /* of 7 steps: 504 */
     r = complete_for("-m bundled", 128, 300);
     assert_int_equal(r.batch, 36);
+    assert_int_equal(r.epochs, 56);
+    assert_int_equal(complete_for("-m bundled --accumulate 3", 128, 300).epochs, 100);
+    assert_int_equal(complete_for("-m bundled", 128, 1600).epochs, 20);
     r = complete_for("", 32, 1000);
     assert_int_equal(r.batch, 124);
 }

@@ -16,20 +16,20 @@ static void class_folders_give_classes(void **state)
     put("data/dog/more/deep/x.png", "dx");
     put("data/dog/.hidden.jpg", "no");
     put("data/dog/Thumbs.db", "no");
-    put("data/cat/b", "cb");
-    put("data/cat/a.txt", "ca");
-    put("data/class10/1", "c10");
-    put("data/class9/1", "c9");
+    put("data/cat/b", "GIF89a b");
+    put("data/cat/a.txt", "GIF89a");
+    put("data/class10/1.jpg", "c10");
+    put("data/class9/1.jpg", "c9");
     put("data/.git/1", "no");
     listing_of(&all, "data");
     assert_int_equal(all.status, VITC_OK);
     assert_int_equal(all.kind, DATASETS_FOLDERS);
     assert_string_equal(all.said.text, "");
     assert_string_equal(all.classes, "cat class9 class10 dog ");
-    assert_string_equal(all.text, "0 cat data/cat/a.txt =ca\n"
-                                  "1 cat data/cat/b =cb\n"
-                                  "2 class9 data/class9/1 =c9\n"
-                                  "3 class10 data/class10/1 =c10\n"
+    assert_string_equal(all.text, "0 cat data/cat/a.txt =GIF89a\n"
+                                  "1 cat data/cat/b =GIF89a b\n"
+                                  "2 class9 data/class9/1.jpg =c9\n"
+                                  "3 class10 data/class10/1.jpg =c10\n"
                                   "4 dog data/dog/img2.JPG =d2\n"
                                   "5 dog data/dog/img10.jpg =d10\n"
                                   "6 dog data/dog/more/deep/x.png =dx\n");
@@ -48,19 +48,19 @@ static void several_folders_are_one_set(void **state)
 {
     (void)state;
     listing all;
-    put("b/dog/1", "bd");
-    put("b/cat/1", "bc");
-    put("a/emu/1", "ae");
-    put("a/cat/1", "ac");
+    put("b/dog/1.jpg", "bd");
+    put("b/cat/1.jpg", "bc");
+    put("a/emu/1.jpg", "ae");
+    put("a/cat/1.jpg", "ac");
     const char *paths[] = {"b", "a/"};
     const datasets_options options = datasets_options_default();
     listing_of_options(&all, paths, 2, &options);
     assert_string_equal(all.said.text, "");
     assert_string_equal(all.classes, "cat dog emu ");
-    assert_string_equal(all.text, "0 cat b/cat/1 =bc\n"
-                                  "1 dog b/dog/1 =bd\n"
-                                  "2 cat a/cat/1 =ac\n"
-                                  "3 emu a/emu/1 =ae\n");
+    assert_string_equal(all.text, "0 cat b/cat/1.jpg =bc\n"
+                                  "1 dog b/dog/1.jpg =bd\n"
+                                  "2 cat a/cat/1.jpg =ac\n"
+                                  "3 emu a/emu/1.jpg =ae\n");
     put("list.csv", "a,b\n");
     const char *mixed[] = {"b", "list.csv"};
     listing_of_options(&all, mixed, 2, &options);
@@ -74,8 +74,8 @@ static void what_is_no_class_is_told(void **state)
 {
     (void)state;
     listing all;
-    put("data/cat/1", "c");
-    put("data/dog/1", "d");
+    put("data/cat/1.jpg", "c");
+    put("data/dog/1.jpg", "d");
     put("data/readme.txt", "");
     put("data/labels.csv", "");
     assert_int_equal(mkdir("data/emu", 0777), 0);
@@ -87,16 +87,53 @@ static void what_is_no_class_is_told(void **state)
                         "readme.txt; where labels come from a list, name the list\n"
                         "warning: data: 2 of 4 class folders without a file: emu, fox\n");
     assert_string_equal(all.classes, "cat dog emu fox ");
-    assert_string_equal(all.text, "0 cat data/cat/1 =c\n1 dog data/dog/1 =d\n");
+    assert_string_equal(all.text, "0 cat data/cat/1.jpg =c\n1 dog data/dog/1.jpg =d\n");
+}
+
+/* Captions, sounds, empty files: neither named as pictures nor pictures by their first bytes. They
+ * are told at the end, once; what is refused as a picture, and what is named as one, stays. */
+static void strays_are_left_out_and_told(void **state)
+{
+    (void)state;
+    listing all;
+    put("data/cat/1.jpg", "no picture");
+    put("data/cat/1.txt", "a caption");
+    put("data/cat/a", "");
+    put("data/cat/c.JPG", "");
+    put("data/dog/sound.ogg", "OggS");
+    put("data/dog/x.txt", "GIF89a");
+    put("data/emu/only.mp4", "video");
+    put_bytes("data/cat/b.heic",
+              "\0\0\0\x18"
+              "ftypheic",
+              12);
+    listing_of(&all, "data");
+    assert_int_equal(all.status, VITC_OK);
+    assert_string_equal(all.classes, "cat dog emu ");
+    assert_int_equal(all.survey.images, 4);
+    assert_non_null(strstr(all.text, "0 cat data/cat/1.jpg ="));
+    assert_non_null(strstr(all.text, "1 cat data/cat/b.heic ="));
+    assert_non_null(strstr(all.text, "2 cat data/cat/c.JPG ="));
+    assert_non_null(strstr(all.text, "3 dog data/dog/x.txt =GIF89a\n"));
+    assert_string_equal(all.said.text,
+                        "warning: data: 4 files in the class folders left out that are no images, "
+                        "the first data/cat/1.txt\n");
+    assert_int_equal(unlink("data/cat/a"), 0);
+    assert_int_equal(unlink("data/dog/sound.ogg"), 0);
+    assert_int_equal(unlink("data/emu/only.mp4"), 0);
+    put("data/emu/1.png", "");
+    listing_of(&all, "data");
+    assert_string_equal(all.said.text, "warning: data: 1 file in the class folders left out that "
+                                       "is no image, the first data/cat/1.txt\n");
 }
 
 static void one_class_is_told(void **state)
 {
     (void)state;
     listing all;
-    put("data/cat/1", "c");
+    put("data/cat/1.jpg", "c");
     listing_of(&all, "data");
-    assert_string_equal(all.text, "0 cat data/cat/1 =c\n");
+    assert_string_equal(all.text, "0 cat data/cat/1.jpg =c\n");
     assert_string_equal(all.said.text, "warning: data: holds one class folder only, cat; is the "
                                        "folder above it, or one in it, meant?\n");
 }
@@ -182,20 +219,20 @@ static void links_are_followed_but_not_in_circles(void **state)
 {
     (void)state;
     listing all;
-    put("data/dog/1", "d1");
-    put("elsewhere/2", "e2");
-    put("file", "f");
+    put("data/dog/1.jpg", "d1");
+    put("elsewhere/2.jpg", "e2");
+    put("file.png", "f");
     assert_int_equal(symlink("../elsewhere", "data/cat"), 0);
-    assert_int_equal(symlink("../../file", "data/dog/f"), 0);
+    assert_int_equal(symlink("../../file.png", "data/dog/f.png"), 0);
     assert_int_equal(symlink("..", "data/dog/up"), 0);
     assert_int_equal(symlink("../dog", "data/dog/self"), 0);
     assert_int_equal(symlink("../../elsewhere", "data/dog/z"), 0);
     listing_of(&all, "data");
     assert_string_equal(all.classes, "cat dog ");
-    assert_string_equal(all.text, "0 cat data/cat/2 =e2\n"
-                                  "1 dog data/dog/1 =d1\n"
-                                  "2 dog data/dog/f =f\n"
-                                  "3 dog data/dog/z/2 =e2\n");
+    assert_string_equal(all.text, "0 cat data/cat/2.jpg =e2\n"
+                                  "1 dog data/dog/1.jpg =d1\n"
+                                  "2 dog data/dog/f.png =f\n"
+                                  "3 dog data/dog/z/2.jpg =e2\n");
     assert_string_equal(all.said.text,
                         "warning: data/dog/self: leads back to a folder above it; skipped\n"
                         "warning: data/dog/up: leads back to a folder above it; skipped\n");
@@ -213,8 +250,8 @@ static void what_cannot_be_read_is_an_item(void **state)
 {
     (void)state;
     listing all;
-    put("data/cat/1", "c");
-    assert_int_equal(symlink("gone", "data/cat/2"), 0);
+    put("data/cat/1.jpg", "c");
+    assert_int_equal(symlink("gone", "data/cat/2.jpg"), 0);
     assert_int_equal(symlink("nowhere", "data/dog"), 0);
     assert_int_equal(symlink("loop", "data/cat/loop"), 0);
     assert_int_equal(mkfifo("data/cat/pipe", 0666), 0);
@@ -223,8 +260,8 @@ static void what_cannot_be_read_is_an_item(void **state)
     assert_string_equal(all.classes, "cat dog ");
     assert_string_equal(
         all.text,
-        "0 cat data/cat/1 =c\n"
-        "1 cat data/cat/2: unreadable: cannot be opened: broken symbolic link\n"
+        "0 cat data/cat/1.jpg =c\n"
+        "1 cat data/cat/2.jpg: unreadable: cannot be opened: broken symbolic link\n"
         "2 cat data/cat/loop: unreadable: cannot be opened: Too many levels of symbolic links\n"
         "3 cat data/cat/pipe: unreadable: is a pipe, not a file\n"
         "4 dog data/dog: unreadable: cannot be opened: broken symbolic link\n");
@@ -236,16 +273,16 @@ static void folders_without_permission_are_items(void **state)
     (void)state;
     if (geteuid() == 0) skip(); /* nothing is forbidden to root */
     listing all;
-    put("data/cat/1", "c");
-    put("data/cat/locked/1", "c");
-    put("data/dog/1", "d");
+    put("data/cat/1.jpg", "c");
+    put("data/cat/locked/1.jpg", "c");
+    put("data/dog/1.jpg", "d");
     assert_int_equal(chmod("data/cat/locked", 0), 0);
     assert_int_equal(chmod("data/dog", 0), 0);
     listing_of(&all, "data");
     assert_int_equal(chmod("data/cat/locked", 0777), 0);
     assert_int_equal(chmod("data/dog", 0777), 0);
     assert_string_equal(
-        all.text, "0 cat data/cat/1 =c\n"
+        all.text, "0 cat data/cat/1.jpg =c\n"
                   "1 cat data/cat/locked: unreadable: folder cannot be listed: Permission denied\n"
                   "2 dog data/dog: unreadable: folder cannot be listed: Permission denied\n");
     assert_int_equal(chmod("data", 0), 0);
@@ -260,8 +297,8 @@ static void folders_that_cannot_be_listed_are_items(void **state)
 {
     (void)state;
     listing all;
-    put("data/cat/1", "c");
-    put("data/dog/1", "d");
+    put("data/cat/1.jpg", "c");
+    put("data/dog/1.jpg", "d");
     /* Folders in folders until the path is too long; entered one by one, as no path reaches them.
      */
     char name[251] = {0};
@@ -272,7 +309,7 @@ static void folders_that_cannot_be_listed_are_items(void **state)
     listing_of(&all, "data");
     assert_int_equal(all.status, VITC_OK);
     assert_non_null(strstr(all.text, ": unreadable: folder cannot be listed: File name too long\n"
-                                     "2 dog data/dog/1 =d\n"));
+                                     "2 dog data/dog/1.jpg =d\n"));
     assert_int_equal(all.survey.images, 3);
     /* Away with them. */
     assert_int_equal(chdir("data/cat"), 0);
@@ -290,25 +327,25 @@ static void folders_may_change_meanwhile(void **state)
     datasets_set *set;
     datasets_item item;
     bool end;
-    put("data/cat/1", "1");
-    put("data/cat/2", "2");
-    put("data/dog/1", "d");
-    put("data/emu/1", "e");
+    put("data/cat/1.jpg", "1");
+    put("data/cat/2.jpg", "2");
+    put("data/dog/1.jpg", "d");
+    put("data/emu/1.jpg", "e");
     assert_int_equal(datasets_open(&set, &path, 1, &options, NULL), VITC_OK);
     assert_int_equal(datasets_next(&item, &end, set, NULL), VITC_OK);
     assert_false(end);
     datasets_item_free(&item);
-    assert_int_equal(unlink("data/cat/2"), 0);
-    assert_int_equal(unlink("data/dog/1"), 0);
+    assert_int_equal(unlink("data/cat/2.jpg"), 0);
+    assert_int_equal(unlink("data/dog/1.jpg"), 0);
     assert_int_equal(rmdir("data/dog"), 0);
-    put("data/emu/2", "e2");
+    put("data/emu/2.jpg", "e2");
     listing_read(&all, set, NULL);
     assert_int_equal(all.status, VITC_OK);
     assert_string_equal(
-        all.text, "1 cat data/cat/2: unreadable: cannot be opened: No such file or directory\n"
+        all.text, "1 cat data/cat/2.jpg: unreadable: cannot be opened: No such file or directory\n"
                   "2 dog data/dog: unreadable: folder cannot be listed: No such file or directory\n"
-                  "3 emu data/emu/1 =e\n"
-                  "4 emu data/emu/2 =e2\n");
+                  "3 emu data/emu/1.jpg =e\n"
+                  "4 emu data/emu/2.jpg =e2\n");
     datasets_close(set);
 }
 
@@ -319,14 +356,14 @@ static void new_classes_come_last(void **state)
     const datasets_options options = datasets_options_default();
     listing all = {0};
     datasets_set *set;
-    put("data/cat/1", "1");
-    put("data/dog/1", "d");
+    put("data/cat/1.jpg", "1");
+    put("data/dog/1.jpg", "d");
     assert_int_equal(datasets_open(&set, &path, 1, &options, NULL), VITC_OK);
     assert_int_equal(datasets_class_count(set), 2);
-    put("data/bee/1", "b");
+    put("data/bee/1.jpg", "b");
     listing_read(&all, set, NULL);
-    assert_string_equal(all.text,
-                        "0 bee data/bee/1 =b\n1 cat data/cat/1 =1\n2 dog data/dog/1 =d\n");
+    assert_string_equal(
+        all.text, "0 bee data/bee/1.jpg =b\n1 cat data/cat/1.jpg =1\n2 dog data/dog/1.jpg =d\n");
     assert_int_equal(datasets_class_count(set), 3);
     assert_string_equal(datasets_class_name(set, 2), "bee");
     datasets_close(set);
@@ -488,6 +525,7 @@ int main(void)
         IN_FOLDER(class_folders_give_classes),
         IN_FOLDER(several_folders_are_one_set),
         IN_FOLDER(what_is_no_class_is_told),
+        IN_FOLDER(strays_are_left_out_and_told),
         IN_FOLDER(one_class_is_told),
         IN_FOLDER(no_classes_are_an_error),
         IN_FOLDER(lists_in_folders_are_found),

@@ -190,9 +190,9 @@ static bool want(void *user, uint64_t index, const char *path)
 static void what_is_not_wanted_is_passed_over(void **state)
 {
     (void)state;
-    put("data/cat/1", "1");
-    put("data/cat/2", "2");
-    put("data/dog/3", "3");
+    put("data/cat/1.jpg", "1");
+    put("data/cat/2.jpg", "2");
+    put("data/dog/3.jpg", "3");
     wish w = {.from = 2};
     datasets_options options = datasets_options_default();
     options.wanted = want;
@@ -200,9 +200,9 @@ static void what_is_not_wanted_is_passed_over(void **state)
     listing all;
     const char *path = "data";
     listing_of_options(&all, &path, 1, &options);
-    assert_string_equal(all.text, "2 dog data/dog/3 =3\n");
+    assert_string_equal(all.text, "2 dog data/dog/3.jpg =3\n");
     /* Asked once for each; a survey does not ask. */
-    assert_string_equal(w.asked, "0 data/cat/1;1 data/cat/2;2 data/dog/3;");
+    assert_string_equal(w.asked, "0 data/cat/1.jpg;1 data/cat/2.jpg;2 data/dog/3.jpg;");
     assert_int_equal(all.survey.images, 3);
 }
 
@@ -267,9 +267,9 @@ static void fingerprints_tell_sets_apart(void **state)
     char seen[12][65];
     size_t count = 0;
     datasets_options options = datasets_options_default();
-    put("data/cat/1", "1");
-    put("data/cat/2", "2");
-    put("data/dog/1", "3");
+    put("data/cat/1.jpg", "1");
+    put("data/cat/2.jpg", "2");
+    put("data/dog/1.jpg", "3");
     fingerprint(seen[count++], "data", &options);
     options.labelled = false;
     fingerprint(seen[count++], "data", &options);
@@ -282,19 +282,20 @@ static void fingerprints_tell_sets_apart(void **state)
     options.fraction = 0.75;
     fingerprint(seen[count++], "data", &options);
     options = datasets_options_default();
-    put("list.csv", "cat/1,cat\ncat/2,cat\ndog/1,dog\n"); /* names and labels as in the folder */
+    put("list.csv",
+        "cat/1.jpg,cat\ncat/2.jpg,cat\ndog/1.jpg,dog\n"); /* names and labels as in the folder */
     fingerprint(seen[count++], "list.csv", &options);
-    put("list.csv", "cat/2,cat\ncat/1,cat\ndog/1,dog\n");
+    put("list.csv", "cat/2.jpg,cat\ncat/1.jpg,cat\ndog/1.jpg,dog\n");
     fingerprint(seen[count++], "list.csv", &options);
-    put("list.csv", "cat/2,dog\ncat/1,cat\ndog/1,dog\n");
+    put("list.csv", "cat/2.jpg,dog\ncat/1.jpg,cat\ndog/1.jpg,dog\n");
     fingerprint(seen[count++], "list.csv", &options);
     assert_int_equal(rename("data/dog", "data/emu"), 0);
     fingerprint(seen[count++], "data", &options);
-    assert_int_equal(unlink("data/cat/2"), 0);
+    assert_int_equal(unlink("data/cat/2.jpg"), 0);
     fingerprint(seen[count++], "data", &options);
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < i; k++) assert_string_not_equal(seen[i], seen[k]);
-    put("data/cat/2", "other bytes");
+    put("data/cat/2.jpg", "other bytes");
     assert_int_equal(rename("data/emu", "data/dog"), 0);
     fingerprint(seen[count], "data", &options);
     assert_string_equal(seen[count], seen[0]); /* of names, not of contents */
