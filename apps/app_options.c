@@ -18,8 +18,8 @@ enum { HELP_COLUMN = 26, HELP_WIDTH = 80, ALL_MAX = 128 };
 
 static const app_option shared_options[] = {
     {"classify info bench preprocess", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
-     "The model: a Hugging Face directory, a timm directory, or one .safetensors file written by "
-     "vitc convert. Default: the model built into this program."},
+     "The model: a Hugging Face directory, a timm directory, one .safetensors file written by "
+     "vitc, or the folder of a run of vitc train. Default: the model built into this program."},
     {"convert quantize posemb", 'm', "model", OPTION_TEXT, "PATH", FIELD(model), 0, 0, NULL,
      "MODEL, which is then no operand: as in vitc classify, or bundled, the one built into this "
      "program."},
@@ -58,8 +58,8 @@ static const app_option shared_options[] = {
      "Fit the temperature of the scores on these images, and write the model with it. Numbers are "
      "then to be reported on other images than these."},
     {"eval", 0, "val-split", OPTION_SHARE, "F", FIELD(val_split), 0, 0, NULL,
-     "Hold out about this share of the images (0.2), chosen by their names and --seed, and "
-     "evaluate on these only."},
+     "Hold out about this share of the images, such as the 0.15 of vitc train, chosen by their "
+     "names and --seed, and evaluate on these only."},
     {"eval", 0, "subset", OPTION_CHOICE, "val|rest", FIELD(subset), DATASETS_CHOSEN, 0, NULL,
      "With --val-split: the images held out (default), or the rest."},
     {"eval", 0, "seed", OPTION_COUNT, "N", FIELD(seed), 0, INT64_MAX, NULL,

@@ -24,8 +24,8 @@ const app_option app_train_options[] = {
      "The folder of the run: models, settings, metrics, checkpoints. It must not be there yet, or "
      "be empty."},
     ROW("resume", OPTION_FLAG, NULL, OTHER(resume), 0, 0,
-        "Go on with the run in --out, or begin it. The folder knows its data and options; what is "
-        "given and differs is told, and nothing is changed."),
+        "Go on with the run in --out, or begin it. The folder knows its data and all that decides "
+        "the result; what is given and differs is told, and nothing is changed."),
     ROW("name", OPTION_TEXT, "NAME", OTHER(name), 0, 0,
         "What the model is called in its card, report and curves (default: the folder's name)."),
     ROW("export", OPTION_LIST, "hf|timm", OTHER(exports), 0, 0,
@@ -33,8 +33,7 @@ const app_option app_train_options[] = {
         "be given twice."),
     ROW("checkpoint-minutes", OPTION_NUMBER, "M", OTHER(checkpoint_minutes), 0, MOST,
         "Write the state of the run after each epoch, and when M minutes have passed (default 5; "
-        "0: "
-        "after each step)."),
+        "0: after each step)."),
     ROW("val-every", OPTION_COUNT, "N", FIELD(val_every), 1, MOST,
         "Measure on the validation images after every N epochs (default 1), and after the last."),
     ROW("json", OPTION_FLAG, NULL, OTHER(json), 0, 0,
@@ -64,8 +63,8 @@ const app_option app_train_options[] = {
         "From scratch: a named configuration (vit-ti16, the default, vit-s16, vit-b16, vit-l16, "
         "vit-h14), which the options below change."),
     ROW("img-size", OPTION_SIZE, "N|HxW", FIELD(image_size), 0, 0,
-        "Pixels of the model's images, multiples of the patch (default 224, or those of -m, whose "
-        "positions are else resampled)."),
+        "Pixels of the model's images, multiples of the patch (default 224, or those of -m; at "
+        "another size the positions of -m are resampled)."),
     ROW("patch", OPTION_COUNT, "N", FIELD(patch), 1, SIDE, "Side of a patch in pixels (16)."),
     ROW("dim", OPTION_COUNT, "N", FIELD(dim), 1, LARGE, "Width of the tokens."),
     ROW("depth", OPTION_COUNT, "N", FIELD(depth), 1, LARGE, "Number of blocks."),
@@ -83,19 +82,20 @@ const app_option app_train_options[] = {
         "How a table of them is combined with tokens: x + p (default), or x (1 + p)."),
     ROW("pos-at", OPTION_CHOICE, "stem|every|every-shared", FIELD(position_at),
         PATCHES_POSITION_STEM, 0,
-        "Where: with the patches' embedding (default), or in every block, with parameters of its "
-        "own or shared ones (default of relative and rope-2d)."),
+        "Where positions come in: with the patches' embedding (default; not for relative and "
+        "rope-2d), or in every block, with parameters of its own or shared ones (default of "
+        "relative and rope-2d)."),
     ROW("pos-std", OPTION_NUMBER, "S", FIELD(position_std), 0, 100,
         "Deviation of the first random values of learned tables (default 0.02)."),
 
     HEADING("Optimization"),
     ROW("epochs", OPTION_COUNT, "N", FIELD(epochs), 1, (1 << 24) - 1,
-        "Passes through the training images (default 100; fine-tuning 20, or as many as make "
-        "500 steps, up to 100)."),
+        "Passes through the training images (default 100; fine-tuning as many as make 500 steps, "
+        "at least 20 and at most 100)."),
     ROW("batch", OPTION_COUNT, "N", FIELD(batch), 2, 65536,
-        "Most images of one pass, an even number (default 128, fine-tuning 64; fewer where an "
-        "epoch would have less than 8 steps). An epoch is cut into steps of as equal a size as "
-        "possible."),
+        "Most images of one pass, an even number (default 128, fine-tuning 64; fewer, but not "
+        "under 8, where an epoch would have less than 8 steps). An epoch is cut into steps of as "
+        "equal a size as possible."),
     ROW("accumulate", OPTION_COUNT, "N", FIELD(accumulate), 1, 65536,
         "Passes whose gradients make one step (default 1)."),
     ROW("max-steps", OPTION_COUNT, "N", FIELD(max_steps), 1, INT64_MAX,
@@ -103,8 +103,7 @@ const app_option app_train_options[] = {
         "on the number of epochs on those that there are."),
     ROW("optimizer", OPTION_CHOICE, "adamw|sgd|muon", FIELD(optimizer), VIT_OPTIMIZER_ADAMW, 0,
         "AdamW (default); gradient descent with momentum; Muon for the matrices of the blocks, "
-        "with "
-        "AdamW for the rest."),
+        "with AdamW for the rest."),
     ROW("lr", OPTION_NUMBER, "R", FIELD(lr), 0, 1000,
         "Learning rate after the warm-up. Default: 0.001 at 128 images a step, fine-tuning 0.0003, "
         "head alone 0.003 (muon from scratch 0.004; sgd 0.05, 0.01, 0.1), times the root of the "
@@ -112,18 +111,21 @@ const app_option app_train_options[] = {
     ROW("min-lr", OPTION_NUMBER, "R", FIELD(min_lr), 0, 1000,
         "Learning rate at the end (default: 1/100 of --lr; with --schedule step 0)."),
     ROW("schedule", OPTION_CHOICE, "cosine|constant|step", FIELD(schedule), VIT_SCHEDULE_COSINE, 0,
-        "How it comes down (default cosine)."),
+        "How the learning rate comes down (default cosine)."),
     ROW("step-epochs", OPTION_NUMBER, "N", FIELD(step_epochs), 0, MOST,
         "With --schedule step: epochs between two reductions (default 30)."),
     ROW("step-factor", OPTION_NUMBER, "F", FIELD(step_factor), 0, 1,
-        "With --schedule step: what the rate is multiplied by (default 0.1)."),
+        "With --schedule step: what the learning rate is multiplied by (default 0.1)."),
     ROW("warmup", OPTION_NUMBER, "N", FIELD(warmup), 0, MOST,
-        "Epochs in which it rises from 0 (default: a twentieth of all, at most 10)."),
+        "Epochs in which the learning rate rises from 0 (default: a twentieth of all, at most "
+        "10)."),
     ROW("weight-decay", OPTION_NUMBER, "W", FIELD(weight_decay), 0, 1000,
-        "Of matrices; norms, biases, positions and tokens have none (default 0.05; sgd 0.0001)."),
-    ROW("beta2", OPTION_NUMBER, "B", FIELD(beta2), 0, 1, "Of adamw and muon (default 0.999)."),
+        "Weight decay of matrices; norms, biases, positions and tokens have none (default 0.05; "
+        "sgd 0.0001)."),
+    ROW("beta2", OPTION_NUMBER, "B", FIELD(beta2), 0, 1,
+        "AdamW's beta2, also where muon uses AdamW (default 0.999)."),
     ROW("momentum", OPTION_NUMBER, "M", FIELD(momentum), 0, 1,
-        "Of sgd and muon; adamw's beta1 (default 0.9, muon 0.95)."),
+        "Momentum of sgd and muon; adamw's beta1 (default 0.9, muon 0.95)."),
     ROW("clip", OPTION_NUMBER, "N", FIELD(clip), 0, MOST,
         "Largest norm of all gradients together (default 1; 0: no limit)."),
     ROW("layer-decay", OPTION_NUMBER, "F", FIELD(layer_decay), 0, 1,
@@ -136,8 +138,8 @@ const app_option app_train_options[] = {
         "With -m: leave the embeddings and the first N blocks as they are; -N: all but the last N; "
         "head: train the head alone (a linear probe)."),
     ROW("precision", OPTION_CHOICE, "f32|bf16", FIELD(precision), VIT_PRECISION_F32, 0,
-        "Arithmetic of the products (default f32). Weights, sums and the optimizer are f32 in "
-        "both."),
+        "Arithmetic of the products, muon's too (default f32). Weights, sums and what the "
+        "optimizer keeps are f32 in both."),
     ROW("recompute", OPTION_FLAG, NULL, FIELD(recompute), 0, 0,
         "Compute activations again in the backward pass instead of keeping them: less memory, a "
         "third more time."),
@@ -148,11 +150,12 @@ const app_option app_train_options[] = {
         "Stochastic depth of the last block; earlier ones have less (default 0; from scratch over "
         "100 epochs or more 0.1)."),
     ROW("dropout", OPTION_NUMBER, "P", FIELD(dropout), 0, 1,
-        "After positions and at the end of each branch (default 0)."),
+        "Dropout after positions and at the end of each branch (default 0)."),
     ROW("patch-dropout", OPTION_NUMBER, "P", FIELD(patch_dropout), 0, 1,
-        "Leave out this share of the patches, which saves as much time (default 0)."),
+        "Leave out this share of the patches, which saves as much time (default 0). Only with "
+        "positions at the stem, or none."),
     ROW("patch-dropout-off", OPTION_NUMBER, "F", FIELD(patch_dropout_off), 0, 1,
-        "Last share of the epochs in which none are left out (default 0.1)."),
+        "Last share of the epochs in which no patches are left out (default 0.1)."),
     ROW("mixup", OPTION_NUMBER, "A", FIELD(mixup), 0, 1000,
         "Blend pairs of images by a share from Beta(A, A) (default 0; from scratch over 150 epochs "
         "or more 0.8)."),
@@ -161,7 +164,7 @@ const app_option app_train_options[] = {
     ROW("mix-prob", OPTION_NUMBER, "P", FIELD(mix_prob), 0, 1,
         "Share of the pairs that are mixed at all (default 0.5)."),
     ROW("mix-off", OPTION_NUMBER, "F", FIELD(mix_off), 0, 1,
-        "Last share of the epochs in which none are (default 0.1)."),
+        "Last share of the epochs in which no images are mixed (default 0.1)."),
 
     HEADING("Augmentation"),
     ROW("augment", OPTION_CHOICE, "none|light|cifar|randaugment|photos", FIELD(augment),

@@ -21,7 +21,7 @@ step "configure and build (Release) in $build"
 tests=
 [ -e "$build/CMakeCache.txt" ] || tests=-DBUILD_TESTING=OFF
 configure_fresh "$root" "$build" -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Release $tests
-run cmake --build "$build" --target vitc_program
+run cmake --build "$build" --target vitc_program vitc_shared # what an installation takes
 
 if [ $# = 0 ]; then
     set -- "$root/docs/chelsea.jpg"

@@ -77,8 +77,8 @@ VITC_API datasets_options datasets_options_default(void); /* labelled, all, imgi
  * Not labelled, folders are searched at any depth, and any other file is one image, unless it is
  * one of the files above; one of those that breaks off is a failed image, and the rest go on.
  * Hidden files, Thumbs.db and desktop.ini are left out; symbolic links are followed, never into a
- * circle; names do not decide whether a file is an image. What looks wrong but can be used is a
- * warning: class folders without a file, files beside class folders, a single class.
+ * circle; what is named as an image is one only if its bytes are. What looks wrong but can be used
+ * is a warning: class folders without a file, files beside class folders, a single class.
  *
  * Several paths are one set when they are of one kind; else VITC_ERR_ARGUMENT. Failures: VITC_ERR_
  * UNREADABLE, VITC_ERR_CORRUPT and VITC_ERR_TRUNCATED (lists, IDX), VITC_ERR_TOO_LARGE (a line of

@@ -100,6 +100,10 @@ _vitc() {
     fi
     case $previous in
     -o | --output)
+        if [[ $command == train ]]; then
+            _vitc_files
+            return
+        fi
         _vitc_files safetensors
         [[ $command == posemb ]] && _vitc_files png svg
         return
@@ -226,10 +230,6 @@ _vitc() {
         else
             _vitc_words "f32 bf16"
         fi
-        return
-        ;;
-    --export)
-        _vitc_words "hf timm"
         return
         ;;
     --layer)

@@ -224,10 +224,10 @@ deviation of 0.02, patches of 4x4 of 32x32 pixels):
 
 ## A sober reading
 
-- Some position information is worth {gain_low:.1f} to {gain_high:.1f} points here ({worst[1]} {worst[2]} to {best[1]} {best[2]}), and about 2.6 in the
-  paper: without it a transformer sees a bag of patches.
+- The best kind ({best[1]} {best[2]}) is worth {gain_high:.1f} points here, the weakest ({worst[1]} {worst[2]}) {gain_low:.1f}, with the
+  intervals above; in the paper all are worth 2.6 to 2.8: without positions a transformer sees a bag of patches.
 - Among the kinds, three seeds tell apart only differences that are well outside of the intervals
-  above. The paper found less than 0.2 points between 1-D, 2-D and relative embeddings.
+  above. The paper found about 0.2 points between 1-D, 2-D and relative embeddings.
 - This is a short training of a small model on small pictures: what is learned first may be ahead
   here and not after hundreds of passes. Fixed positions (sincos-2d, rope-2d) are whole from the first
   step; learned ones begin near nothing, and relative biases with nothing at all. Nothing here says
