@@ -33,7 +33,8 @@ static int check_settings(const app_settings *settings)
             app_error("--export takes one of hf|timm, not \"%s\"", settings->exports.items[i]);
             return APP_EXIT_USAGE;
         }
-    return APP_EXIT_DONE;
+    /* Of a run that goes on the state knows the rest. */
+    return settings->resume ? APP_EXIT_DONE : app_recipe_check_given(&settings->train);
 }
 
 /* The paths of the command, copied so that those of a state can stand in their place. */
@@ -126,7 +127,7 @@ static int open_run(app_train *t)
     return result != APP_EXIT_DONE
                ? result
                : app_train_metrics_open(&t->metrics, t->folder.path, t->settings->resume,
-                                        t->progress.step, t->settings);
+                                        t->progress.epoch, t->settings);
 }
 
 /* Whether all ranks have come so far, and nobody is asked to stop. */

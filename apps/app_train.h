@@ -93,7 +93,7 @@ typedef struct app_train {
     const char **data, **val_data; /* paths; val_data NULL: a part of `data`, or none */
     size_t data_count, val_count;
     vitc_json *moved;           /* those of a state that begin elsewhere, as seen from here */
-    char val_fingerprint[65];   /* of val_data; "" where there is none */
+    char val_fingerprint[65];   /* of the validation images; "": there are none */
     bool validated;             /* there are validation images, */
     uint64_t validation_images; /* so many; UINT64_MAX: not known */
     uint64_t measured_images;   /* of them, the last time; 0 before it */
@@ -199,7 +199,7 @@ int app_train_loop(app_train *t, bool *finished);
 /* The weights, or their running average, as a model file would hold them: a view of numbers that
  * belong to trainer or optimizer. */
 vit_weights app_train_view(const app_train *t, bool average);
-/* Whether there are validation images, and their classes are the model's: before the run. */
+/* Whether the classes of the validation images are the model's: before the run. */
 int app_train_check_validation(app_train *t);
 /* Measures one of them on the validation images, by the path of vitc classify and eval. */
 int app_train_validate(app_train *t, app_train_measure *measure, bool average);

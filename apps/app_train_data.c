@@ -12,6 +12,7 @@
 #include "app_stop.h"
 #include "app_train.h"
 #include "vitc_file.h"
+#include "vitc_utf8.h"
 
 static bool note_images(void *user, uint64_t images)
 {
@@ -77,6 +78,24 @@ static int check_names(const app_train *t)
     return APP_EXIT_USAGE;
 }
 
+/* Files of models hold labels as UTF-8. */
+static int check_utf8(const app_train *t)
+{
+    for (size_t i = 0; i < datasets_index_classes(t->index); i++) {
+        const char *at = datasets_index_class(t->index, i);
+        for (size_t length = 1; *at != 0; at += length) {
+            uint32_t point;
+            length = vitc_utf8_decode(&point, at);
+            if (length > 0) continue;
+            app_error("%s: the name of class \"%s\" is not UTF-8, as the labels of a model have to "
+                      "be; rename it",
+                      t->data[0], datasets_index_class(t->index, i));
+            return APP_EXIT_MODEL;
+        }
+    }
+    return APP_EXIT_DONE;
+}
+
 static int check_classes(const app_train *t)
 {
     class_sizes sizes;
@@ -90,7 +109,8 @@ static int check_classes(const app_train *t)
         warn_of_classes(t, &sizes, 1,
                         "has a single image to train on, which is too little to learn it from");
         free(sizes.images);
-        const int named = check_names(t);
+        int named = check_utf8(t);
+        if (named == APP_EXIT_DONE) named = check_names(t);
         return named != APP_EXIT_DONE || t->settings->quiet ? named
                                                             : app_classes_warn_alike(t->index);
     }
@@ -128,15 +148,16 @@ static int open_index(app_train *t)
     return app_exit_status(status);
 }
 
-/* Of --val: what a run that goes on has to find again. */
+/* What a run that goes on has to find again. */
 static int describe_validation(app_train *t)
 {
-    datasets_options options = datasets_options_default();
+    const bool split = t->val_count == 0;
+    const datasets_options options = set_options(t, DATASETS_CHOSEN);
     datasets_set *set = NULL;
     datasets_survey survey;
-    options.class_names = t->recipe.class_names;
     const vitc_log log = app_log_errors(); /* the rest is said where its classes are matched */
-    vitc_status status = datasets_open(&set, t->val_data, t->val_count, &options, &log);
+    vitc_status status = datasets_open(&set, split ? t->data : t->val_data,
+                                       split ? t->data_count : t->val_count, &options, &log);
     if (status == VITC_OK) status = datasets_survey_set(&survey, set, note_images, t, &log);
     app_progress_clear();
     if (status == VITC_OK)
@@ -145,7 +166,13 @@ static int describe_validation(app_train *t)
     if (status != VITC_OK) return app_exit_status(status);
     t->validation_images = survey.counted ? survey.images : UINT64_MAX;
     if (!survey.counted || survey.images > 0) return APP_EXIT_DONE;
-    app_error("%s: no images there to validate with", t->val_data[0]);
+    if (!split)
+        app_error("%s: no images there to validate with", t->val_data[0]);
+    else
+        app_error("%s: holding out a share of %g to validate with takes none of these few images; "
+                  "give a larger share (--val-split), --val DATA, or --val-split 0 to train "
+                  "without validation",
+                  t->data[0], t->recipe.val_split);
     return APP_EXIT_MODEL;
 }
 
@@ -199,8 +226,8 @@ int app_train_open_data(app_train *t)
     if (result == APP_EXIT_DONE) result = check_folder(t, t->val_data, t->val_count);
     if (result == APP_EXIT_DONE) result = open_index(t);
     if (result == APP_EXIT_DONE) warn_of_same(t);
-    if (result == APP_EXIT_DONE && t->val_count > 0) result = describe_validation(t);
-    return result == APP_EXIT_DONE ? check_classes(t) : result;
+    if (result == APP_EXIT_DONE) result = check_classes(t);
+    return result == APP_EXIT_DONE && t->validated ? describe_validation(t) : result;
 }
 
 /* ---- what the trainer sees of it ---- */
@@ -224,5 +251,6 @@ int app_train_open_feed(app_train *t)
     };
     /* A photo of 12 megapixels takes longer to decode than a small model to learn from. */
     options.decode.fast = true;
+    if (options.preprocess.ignore_exif) options.decode.ignore_exif = true;
     return app_exit_status(datasets_feed_create(&t->feed, t->index, &options, &t->log));
 }

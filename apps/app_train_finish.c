@@ -39,7 +39,7 @@ static bool put_results(vitc_json *card, const app_train *t, bool average,
         vitc_json_set_string(o, "weights", average ? "running average" : "as trained") &&
         put_number(o, "validation_accuracy", score->accuracy) &&
         put_number(o, "validation_loss", score->loss) &&
-        (t->measured_images == 0 ||
+        (t->measured_images == 0 || isnan(score->accuracy) ||
          vitc_json_set_integer(o, "validation_images", (int64_t)t->measured_images)) &&
         put_number(o, "training_loss", record->loss) &&
         vitc_json_set_integer(o, "bad_images", (int64_t)record->bad_images) &&
@@ -125,6 +125,7 @@ int app_train_write_sheet(app_train *t)
     const uint32_t count = (uint32_t)vitc_size_min(datasets_index_count(t->index), PICTURES);
     float *targets = calloc((size_t)PICTURES * classes, sizeof *targets);
     if (targets == NULL) return no_memory();
+    datasets_feed_mix(t->feed, t->recipe.mix_off < 1);
     vitc_status status = datasets_feed_pictures(images, targets, t->feed, 0, 0, count, &t->log);
     int result = app_exit_status(status);
     if (status == VITC_OK) {

@@ -218,8 +218,8 @@ static bool add_record(app_train_record **records, size_t *count, size_t *room,
 
 typedef struct reading {
     const char *path, *text;
-    size_t size;   /* of the text */
-    uint64_t step; /* records past it are not read */
+    size_t size;     /* of the text */
+    uint32_t epochs; /* records past them are not read */
     app_train_record *records;
     size_t count, room;
     uint64_t good; /* bytes of the records that were read */
@@ -231,7 +231,7 @@ static bool follows(const app_train_record *record, const reading *r)
     return last == NULL || (record->epoch > last->epoch && record->step >= last->step);
 }
 
-/* One line; *end where its record is past the step. */
+/* One line; *end where its record is past the epochs. */
 static int read_line(reading *r, bool *end, size_t length)
 {
     const vitc_log silent = {0};
@@ -246,7 +246,7 @@ static int read_line(reading *r, bool *end, size_t length)
         app_error("%s: line %zu is not a record of a training run", r->path, r->count + 1);
         return APP_EXIT_MODEL;
     }
-    *end = record.step > r->step;
+    *end = record.epoch > r->epochs;
     if (*end) return APP_EXIT_DONE;
     r->good += length;
     return add_record(&r->records, &r->count, &r->room, &record) ? APP_EXIT_DONE
@@ -279,7 +279,7 @@ static int read_records(reading *r, const app_settings *settings)
 int app_train_metrics_read(app_train_record **records, size_t *count, const char *path,
                            const app_settings *settings)
 {
-    reading r = {.path = path, .step = UINT64_MAX};
+    reading r = {.path = path, .epochs = UINT32_MAX};
     const int result = read_records(&r, settings);
     *records = r.records;
     *count = result == APP_EXIT_DONE ? r.count : 0;
@@ -321,10 +321,10 @@ static int write_csv(app_train_metrics *m)
     return result == APP_EXIT_DONE ? app_lines_sync(m->csv) : result;
 }
 
-static int open_files(app_train_metrics *m, bool resume, uint64_t step,
+static int open_files(app_train_metrics *m, bool resume, uint32_t epochs,
                       const app_settings *settings)
 {
-    reading r = {.path = m->jsonl_path, .step = step};
+    reading r = {.path = m->jsonl_path, .epochs = epochs};
     int result = app_lines_create(&m->jsonl, m->jsonl_path, resume);
     if (result == APP_EXIT_DONE) result = app_lines_create(&m->csv, m->csv_path, resume);
     if (result == APP_EXIT_DONE && resume) result = check_csv(m->csv_path, settings);
@@ -337,7 +337,7 @@ static int open_files(app_train_metrics *m, bool resume, uint64_t step,
 }
 
 int app_train_metrics_open(app_train_metrics **metrics, const char *folder, bool resume,
-                           uint64_t step, const app_settings *settings)
+                           uint32_t epochs, const app_settings *settings)
 {
     *metrics = NULL;
     app_train_metrics *m = calloc(1, sizeof *m);
@@ -346,7 +346,7 @@ int app_train_metrics_open(app_train_metrics **metrics, const char *folder, bool
     m->csv_path = vitc_path_join(folder, "metrics.csv");
     int result =
         m->jsonl_path != NULL && m->csv_path != NULL ? APP_EXIT_DONE : app_lines_no_memory(folder);
-    if (result == APP_EXIT_DONE) result = open_files(m, resume, step, settings);
+    if (result == APP_EXIT_DONE) result = open_files(m, resume, epochs, settings);
     if (result == APP_EXIT_DONE)
         *metrics = m;
     else

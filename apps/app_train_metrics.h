@@ -13,7 +13,7 @@
  *
  * Each line is written whole and is on the disk before app_train_metrics_append returns. A run
  * appends the record of an epoch first and writes its state after that, so that no state is without
- * its record; on resuming, records past the state's step are cut off. */
+ * its record; on resuming, records past the state's epochs are cut off. */
 #ifndef VITC_APP_TRAIN_METRICS_H
 #define VITC_APP_TRAIN_METRICS_H
 
@@ -49,11 +49,11 @@ char *app_train_record_json(const app_train_record *record);
 typedef struct app_train_metrics app_train_metrics;
 
 /* Opens both files in `folder`, which exists. Without `resume` they are made new and must not be
- * there yet. With it the records after step `step` are cut off, and lines that a kill tore; the CSV
- * is made again from what stays, so that it cannot differ. A file that holds anything else is an
- * error and left as it is. Exit statuses as everywhere. */
+ * there yet. With it the records after epoch `epochs` are cut off, and lines that a kill tore; the
+ * CSV is made again from what stays, so that it cannot differ. A file that holds anything else is
+ * an error and left as it is. Exit statuses as everywhere. */
 int app_train_metrics_open(app_train_metrics **metrics, const char *folder, bool resume,
-                           uint64_t step, const app_settings *settings);
+                           uint32_t epochs, const app_settings *settings);
 /* When it fails, as on a full disk, the lines before it are kept whole. */
 int app_train_metrics_append(app_train_metrics *metrics, const app_train_record *record);
 /* NULL is nothing. */

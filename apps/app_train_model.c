@@ -164,6 +164,7 @@ int app_train_make_model(app_train *t)
     for (size_t i = 0; i < classes; i++) labels[i] = datasets_index_class(t->index, i);
     int result = t->recipe.model != NULL ? read_base(t, labels) : make_random(t, labels);
     free((void *)labels);
+    if (t->recipe.no_exif) t->weights.description.preprocess.ignore_exif = true;
     if (result == APP_EXIT_DONE && t->recipe.model != NULL) {
         t->base = app_text_base_name(t->recipe.model);
         if (t->base == NULL) result = no_memory();

@@ -269,6 +269,9 @@ static void choice(int *field, int otherwise)
     if (*field < 0) *field = otherwise;
 }
 
+/* From scratch, so many epochs are long enough for stochastic depth, and for mixing. */
+enum { DEEP_EPOCHS = 100, MIXED_EPOCHS = 150 };
+
 /* How a model comes to its weights decides what suits it. */
 typedef struct situation {
     bool scratch, head; /* from random weights; the head alone */
@@ -345,6 +348,24 @@ static int refuse(const char *message)
 {
     app_error("%s", message);
     return APP_EXIT_USAGE;
+}
+
+int app_recipe_check_given(const app_recipe *r)
+{
+    const bool mixed = !isnan(r->mixup) || !isnan(r->cutmix) ||
+                       (r->model == NULL && r->epochs != UINT64_MAX && r->epochs >= MIXED_EPOCHS);
+    if (r->schedule == VIT_SCHEDULE_CONSTANT && !isnan(r->min_lr))
+        return refuse("--min-lr: with --schedule constant the learning rate does not come down");
+    if (r->schedule != VIT_SCHEDULE_STEP && (!isnan(r->step_epochs) || !isnan(r->step_factor)))
+        return refuse("--step-epochs and --step-factor need --schedule step");
+    if (r->step_epochs == 0) return refuse("--step-epochs takes a number above 0");
+    if (r->optimizer == VIT_OPTIMIZER_SGD && !isnan(r->beta2))
+        return refuse("--beta2: --optimizer sgd has none");
+    if (!mixed && (!isnan(r->mix_prob) || !isnan(r->mix_off)))
+        return refuse("--mix-prob and --mix-off need --mixup or --cutmix");
+    if (isnan(r->patch_dropout) && !isnan(r->patch_dropout_off))
+        return refuse("--patch-dropout-off needs --patch-dropout");
+    return APP_EXIT_DONE;
 }
 
 /* "2" or "-10" of 12 blocks: 2 at the beginning. False for what is no such number. */
@@ -438,8 +459,8 @@ int app_recipe_complete(app_recipe *r, const vit_config *config, size_t images)
     count(&r->accumulate, 1);
     count(&r->epochs, default_epochs(r, &s, images));
     s.epochs = app_recipe_epochs(r, images);
-    s.deep = s.scratch && s.epochs >= 100;
-    s.mixed = s.scratch && s.epochs >= 150;
+    s.deep = s.scratch && s.epochs >= DEEP_EPOCHS;
+    s.mixed = s.scratch && s.epochs >= MIXED_EPOCHS;
     count(&r->seed, 0);
     count(&r->val_every, 1);
     complete_optimization(r, &s);

@@ -69,6 +69,9 @@ app_recipe app_recipe_unset(void);
 /* Gives each field of *recipe that is given in `given` the value that it has there. */
 void app_recipe_overlay(app_recipe *recipe, const app_recipe *given);
 
+/* Whether each option that is given has something to act on: an exit status. */
+int app_recipe_check_given(const app_recipe *given);
+
 /* Fills in what is not given: for the model's image size and layers, for training from scratch or
  * fine-tuning, for `images` to train on. What contradicts itself gets a message: an exit status. */
 int app_recipe_complete(app_recipe *recipe, const vit_config *config, size_t images);

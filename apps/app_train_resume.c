@@ -1,4 +1,5 @@
 /* The state of a run: what it says of the run besides its numbers, and going on from one. */
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -270,7 +271,9 @@ static int find_state(char **text, app_train *t)
     vitc_status status = VITC_ERR_UNREADABLE;
     if (!last && !previous) return APP_EXIT_DONE;
     if (last) status = vit_train_state_text(text, f->state, &t->log);
-    if (status == VITC_ERR_MEMORY) return APP_EXIT_INTERNAL;
+    /* What cannot be read now may be whole. */
+    if (last && (status == VITC_ERR_MEMORY || status == VITC_ERR_UNREADABLE))
+        return app_exit_status(status);
     if (status != VITC_OK && !previous) tell_what_is_left(t);
     if (status == VITC_OK || !previous) return app_exit_status(status);
     app_warn("%s: cannot be used; going on from %s, the state before it", f->state, f->previous);
@@ -279,7 +282,7 @@ static int find_state(char **text, app_train *t)
     if (status != VITC_OK) tell_what_is_left(t);
     /* From here on the one is the other: the next state takes the place of the bad one. */
     if (status == VITC_OK && rename(f->previous, f->state) != 0) {
-        app_error("%s: cannot be renamed to %s", f->previous, f->state);
+        app_error("%s: cannot be renamed to %s: %s", f->previous, f->state, strerror(errno));
         return APP_EXIT_INTERNAL;
     }
     return app_exit_status(status);
@@ -461,13 +464,15 @@ int app_train_resume_begin(app_train *t)
         app_error("%s: is a state that this vitc cannot go on from", t->folder.state);
         return APP_EXIT_MODEL;
     }
-    if (!find_paths(t->data, t->data_count, t) || !find_paths(t->val_data, t->val_count, t))
+    if (!find_paths(t->data, t->data_count, t) || !find_paths(t->val_data, t->val_count, t) ||
+        !find_paths(&t->recipe.class_names, t->recipe.class_names != NULL ? 1 : 0, t))
         return no_memory();
     read_exports(t, vitc_json_get(t->told, "exports"));
     t->progress = read_progress(vitc_json_get(t->told, "progress"));
     t->resumed = true;
     const int compared = app_ranks_first() ? compare_options(t) : APP_EXIT_DONE;
-    app_recipe_overlay(&t->recipe, &t->settings->train); /* of what may differ */
+    if (t->settings->train.class_names != NULL) /* where a file lies; all else is the run's */
+        t->recipe.class_names = t->settings->train.class_names;
     return compared;
 }
 

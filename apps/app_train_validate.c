@@ -122,26 +122,10 @@ static void end(pass *p)
     vit_model_free(p->model);
 }
 
-static int check_count(app_train *t, const datasets_survey *survey)
-{
-    t->validation_images = survey->counted ? survey->images : UINT64_MAX;
-    if (!survey->counted || survey->images > 0) return APP_EXIT_DONE;
-    app_error(
-        "%s: holding out a share of %g to validate with takes none of these few images; give "
-        "a larger share (--val-split), --val DATA, or --val-split 0 to train without validation",
-        t->data[0], t->recipe.val_split);
-    return APP_EXIT_MODEL;
-}
-
 int app_train_check_validation(app_train *t)
 {
-    datasets_survey survey;
     pass p = begin(t, NULL);
-    int result = prepare(&p, false);
-    const bool split = t->val_count == 0; /* --val was counted when its data was opened */
-    if (result == APP_EXIT_DONE && split)
-        result = app_exit_status(datasets_survey_set(&survey, p.set, NULL, NULL, &t->log));
-    if (result == APP_EXIT_DONE && split) result = check_count(t, &survey);
+    const int result = prepare(&p, false);
     end(&p);
     t->told_set = true;
     return result;

@@ -129,6 +129,31 @@ run check strays
 exits 0
 err_has "$strays"
 
+# ---- what would be lost in the model's file ----
+mkdir -p latin
+cp -r data/dark latin/tea
+cp -r data/bright "latin/caf$(printf '\351')"
+run train latin --out latin_run "${tiny[@]}" --epochs 1
+exits 3
+err_has "is not UTF-8, as the labels of a model have to be; rename it"
+check "nothing is left of it" test ! -e latin_run
+run train data --out stored "${tiny[@]}" --epochs 1 --no-exif
+exits 0
+run info -m stored/best.safetensors
+exits 0
+out_has "EXIF orientation ignored"
+
+# ---- options that nothing would come of ----
+for options in "--schedule constant --min-lr 1e-5" "--step-factor 0.5" "--step-epochs 2" \
+    "--schedule step --step-epochs 0" "--optimizer sgd --beta2 0.9" "--mix-off 0.2" \
+    "--mix-prob 0.5" "--patch-dropout-off 0.2"; do
+    # shellcheck disable=SC2086
+    run train data --out nothing "${tiny[@]}" $options
+    exits 2
+    err_has "--"
+    check "nothing is left of it" test ! -e nothing
+done
+
 # ---- numbers that are known beforehand ----
 # The head begins with zeros: every class is as likely, and the loss is ln K.
 run train data --out first "${tiny[@]}" --max-steps 1 --augment none --smoothing 0

@@ -147,6 +147,34 @@ run train elsewhere --out other --resume
 exits 0
 mv elsewhere set
 
+# Images that were held out belong to the data, too.
+for i in 0 1 2 3 4 5 6 7 8 9; do
+    for k in 0 1 2; do
+        mkdir -p folders/$k
+        {
+            printf 'P5\n8 8\n255\n'
+            tail -c $((64 * (3 * i + k + 1))) "$noise" | head -c 64
+        } >folders/$k/$i.pgm
+    done
+done
+printf 'a\nb\nc\n' >names.txt
+run train folders --out held "${arguments[@]:2}" --epochs 1 --val-split 0.3
+exits 0
+run eval folders -m held/best.safetensors --val-split 0.3 --rows held.jsonl
+rm "$(grep -o 'folders/[0-9]*/[0-9]*\.pgm' held.jsonl | head -1)"
+run train --out held --resume
+exits 2
+err_has "the validation data has other images, names or labels"
+
+# A run that is called from elsewhere finds its files.
+run "${arguments[@]}" --out named --class-names names.txt --epochs 1
+exits 0
+mkdir -p below
+(cd below && exec "$VITC" train --out ../named --resume) >out 2>err
+rc=$?
+command_line="vitc train --out ../named --resume"
+exits 0
+
 # ---- damage ----
 cp -r stopped damaged
 printf X | dd of=damaged/last.state bs=1 seek=9999 conv=notrunc 2>err

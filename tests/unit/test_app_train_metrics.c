@@ -117,7 +117,7 @@ static void lines_are_as_documented(void **state)
     free(csv);
 }
 
-/* What a kill can leave behind a state of `step`, and the run from there on. */
+/* What a kill can leave behind a state of three epochs, and the run from there on. */
 static void resumes_after(const char *json_rest, const char *csv_rest)
 {
     app_train_metrics *metrics;
@@ -131,8 +131,7 @@ static void resumes_after(const char *json_rest, const char *csv_rest)
     fputs(csv_rest, csv);
     fclose(json);
     fclose(csv);
-    /* The state is of the third epoch, or of some steps after it. */
-    assert_int_equal(app_train_metrics_open(&metrics, "torn", true, 160, &settings), APP_EXIT_DONE);
+    assert_int_equal(app_train_metrics_open(&metrics, "torn", true, 3, &settings), APP_EXIT_DONE);
     const app_train_record *records = app_train_metrics_records(metrics, &count);
     assert_int_equal(count, 3);
     assert_record(records[2], record_of(3));
@@ -157,7 +156,7 @@ static void resumes_as_if_nothing_had_happened(void **state)
     resumes_after("", "");
     resumes_after("{\"epoch\":5,\"st", "");
     resumes_after("", "5,250,0.4");
-    resumes_after("\n", "\n"); /* past the state's step nothing is looked at */
+    resumes_after("\n", "\n"); /* past the state's epochs nothing is looked at */
 }
 
 static void resumes_before_the_first_record(void **state)
@@ -167,7 +166,7 @@ static void resumes_before_the_first_record(void **state)
     size_t count;
     run_epochs(".", 2);
     assert_int_equal(truncate("metrics.csv", 7), 0);
-    assert_int_equal(app_train_metrics_open(&metrics, ".", true, 10, &settings), APP_EXIT_DONE);
+    assert_int_equal(app_train_metrics_open(&metrics, ".", true, 0, &settings), APP_EXIT_DONE);
     (void)app_train_metrics_records(metrics, &count);
     assert_int_equal(count, 0);
     app_train_metrics_close(metrics);
