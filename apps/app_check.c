@@ -7,6 +7,7 @@
 
 #include "app_commands.h"
 #include "app_guard.h"
+#include "app_inputs.h"
 #include "app_model.h"
 #include "app_report.h"
 #include "app_text.h"
@@ -142,6 +143,8 @@ static bool settings_are_good(const app_settings *settings)
         app_error("%d sets are the most that can be compared with each other", (int)APP_SCAN_SETS);
         return false;
     }
+    if (settings->model != NULL) /* which looks after the scan */
+        return app_inputs_check_again(settings->operands, settings->operand_count) == APP_EXIT_DONE;
     return true;
 }
 

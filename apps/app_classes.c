@@ -435,6 +435,11 @@ int app_classes_label(uint32_t *index, app_classes *c, int64_t label)
         const int result = match_all(c);
         if (result != APP_EXIT_DONE) return result;
     }
+    if ((size_t)label >= c->count) { /* ranks with other data than this one */
+        app_error("an image is of a class that the data does not have here; it has to be the same "
+                  "everywhere");
+        return APP_EXIT_MODEL;
+    }
     *index = c->labels[label];
     return APP_EXIT_DONE;
 }

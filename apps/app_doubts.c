@@ -31,6 +31,7 @@ typedef struct run {
     opinion *opinions; /* [images of the set] */
     double *sums;      /* [class_count]: of the scores of a class over the images labelled so */
     uint64_t *counts;
+    bool refused; /* an answer ended the run, not the data */
 } run;
 
 static int hear(void *user, const datasets_item *item, const app_answer *answer)
@@ -43,7 +44,8 @@ static int hear(void *user, const datasets_item *item, const app_answer *answer)
         return APP_EXIT_DONE; /* the set has changed */
     opinion *o = &r->opinions[item->index];
     const int result = app_classes_label(&o->label, r->classes, item->label);
-    if (result != APP_EXIT_DONE) return result;
+    r->refused = result != APP_EXIT_DONE;
+    if (r->refused) return result;
     o->known = true;
     o->score_label = answer->scores[o->label];
     r->sums[o->label] += (double)o->score_label;
@@ -99,11 +101,17 @@ static int ask_model(run *r, datasets_set *set, size_t images, const app_setting
                                .model = r->doubts->model,
                                .set = set,
                                .images = images,
+                               .told = true, /* by the scan */
                                .deliver = hear,
                                .user = r};
     app_times times = {0};
     int result = app_classes_match(&r->classes, set, r->doubts->model, settings);
-    if (result == APP_EXIT_DONE) result = app_stream_run(&stream, &times);
+    if (result == APP_EXIT_DONE) {
+        result = app_stream_run(&stream, &times);
+        /* Where the scan could read no further: what came before counts. */
+        if (result == APP_EXIT_MODEL && r->scan->sets[r->set].error != NULL && !r->refused)
+            result = APP_EXIT_DONE;
+    }
     for (size_t i = 0; i < images && result == APP_EXIT_DONE; i++)
         if (!judge(r, i)) result = no_memory(settings);
     app_classes_free(r->classes);
@@ -113,7 +121,7 @@ static int ask_model(run *r, datasets_set *set, size_t images, const app_setting
 static int look_at_set(app_doubts *doubts, const app_scan *scan, size_t number,
                        const app_settings *settings)
 {
-    const vitc_log log = app_log(settings);
+    const vitc_log log = app_log_errors(); /* the scan has told the rest */
     const size_t images = scan->sets[number].end - scan->sets[number].begin;
     const uint32_t classes = vit_model_describe(doubts->model).config->classes;
     run r = {.doubts = doubts,

@@ -1,11 +1,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app_bundled.h"
 #include "app_commands.h"
 #include "app_guard.h"
+#include "app_inputs.h"
 #include "app_measure.h"
 #include "app_model.h"
 #include "app_overlap.h"
@@ -68,7 +70,16 @@ static int check_files(const app_settings *settings)
         const int result = files[i] != NULL ? app_model_check_output(files[i]) : APP_EXIT_DONE;
         if (result != APP_EXIT_DONE) return result;
     }
-    return APP_EXIT_DONE;
+    struct stat status;
+    if (settings->report_file != NULL && settings->rows != NULL &&
+        stat(settings->rows, &status) == 0 && !S_ISREG(status.st_mode)) {
+        app_error("--rows %s: is no regular file, and --report reads the rows again",
+                  settings->rows);
+        return APP_EXIT_USAGE;
+    }
+    return settings->report_file != NULL || settings->models.count > 1
+               ? app_inputs_check_again(settings->operands, settings->operand_count)
+               : APP_EXIT_DONE;
 }
 
 /* A page is made from rows. */

@@ -147,6 +147,7 @@ static int run_pass(pass *p, const vit_model *model, datasets_survey *survey)
                                .model = model,
                                .set = set,
                                .images = survey->counted ? survey->images : UINT64_MAX,
+                               .told = p->second,
                                .deliver = deliver,
                                .user = p};
     if (result == APP_EXIT_DONE) {
@@ -289,7 +290,7 @@ static int sample_add(sample *s, datasets_item *item, judge *j, const app_settin
 
 static int sample_fill(sample *s, judge *j, const app_settings *settings)
 {
-    const vitc_log log = app_log(settings);
+    const vitc_log log = app_log_errors(); /* the evaluation has told the rest */
     datasets_options options = app_classes_options(settings);
     datasets_set *set;
     options.wanted = is_sampled;

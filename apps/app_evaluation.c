@@ -188,6 +188,7 @@ vitc_json *app_evaluation_json(const app_evaluation *e)
               vitc_json_set_integer(o, "n", (int64_t)e->n) &&
               vitc_json_set_integer(o, "n_ok", (int64_t)e->n_ok) &&
               vitc_json_set_integer(o, "n_bad", (int64_t)e->n_bad) && put_bad(o, e) &&
+              vitc_json_set_integer(o, "other_files", (int64_t)e->survey.strays) &&
               put_results(o, &e->results) && put_bins(o, &e->results) && put_classes(o, e) &&
               put_confusions(o, e);
     if (e->overlap != NULL) ok = ok && put_overlap(o, e->overlap);

@@ -134,6 +134,7 @@ static bool look_at(app_findings *f, hashes *h, const app_row *row)
 {
     if (row->error != NULL) return insert(&f->bad, row, false);
     const bool is_right = row->answer.prediction == row->label;
+    f->unhashed += !row->hashed;
     (is_right ? f->right : f->wrong)[bin_of(row->answer.confidence)]++;
     return (is_right || insert(&f->worst, row, true)) && insert(&f->uncertain, row, false) &&
            (!row->hashed || hashes_add(h, row));

@@ -44,6 +44,7 @@ typedef struct app_findings {
     app_likeness alike[APP_FINDINGS_SHOWN]; /* the most alike first */
     size_t alike_count;                     /* of these */
     uint64_t alike_all;                     /* found */
+    uint64_t unhashed;                      /* images whose rows cannot be compared */
     bool alike_more;                        /* there are so many that not all were looked for */
 } app_findings;
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app_ranks.h"
@@ -147,4 +148,16 @@ int app_inputs_open(datasets_set **set, const app_inputs *inputs, bool mine,
     options.standard_input = true;
     if (mine) options.wanted = is_mine;
     return app_exit_status(datasets_open(set, inputs->paths, inputs->count, &options, &log));
+}
+
+int app_inputs_check_again(const char *const *paths, size_t count)
+{
+    struct stat status;
+    for (size_t i = 0; i < count; i++)
+        if (stat(paths[i], &status) == 0 && S_ISFIFO(status.st_mode)) {
+            app_error("%s: is a pipe, which can be read once only; write it to a file first",
+                      paths[i]);
+            return APP_EXIT_USAGE;
+        }
+    return APP_EXIT_DONE;
 }

@@ -21,4 +21,7 @@ void app_inputs_free(app_inputs *inputs);
 int app_inputs_open(datasets_set **set, const app_inputs *inputs, bool mine,
                     const app_settings *settings);
 
+/* Refuses pipes among the paths of a set that will be read more than once. */
+int app_inputs_check_again(const char *const *paths, size_t count);
+
 #endif

@@ -26,8 +26,9 @@ typedef struct run {
     uint32_t top_count, *top;
     float *top_scores;
     app_lines *writer;
-    uint64_t next; /* the index of the first image that has no row yet */
-    bool refused;  /* an answer ended the run, not the data */
+    uint64_t next;  /* the index of the first image that has no row yet */
+    uint64_t first; /* that when images began to be read, in whatever thread */
+    bool refused;   /* an answer ended the run, not the data */
 } run;
 
 static int no_memory(void)
@@ -81,7 +82,7 @@ static void name_data(char *text, size_t size, const app_settings *settings)
 static bool is_wanted(void *user, uint64_t index, const char *path)
 {
     const run *r = user;
-    return app_ranks_take(index, path) && index >= r->next;
+    return app_ranks_take(index, path) && index >= r->first;
 }
 
 static bool note_survey(void *user, uint64_t images)
@@ -94,8 +95,8 @@ static bool note_survey(void *user, uint64_t images)
 static int open_data(run *r)
 {
     const app_settings *settings = r->settings;
-    const vitc_log log = r->m->told ? app_log_errors() : app_log(settings);
     app_measure *m = r->m;
+    const vitc_log log = m->told || !m->first ? app_log_errors() : app_log(settings);
     app_evaluation *e = r->e;
     name_data(m->data_text, sizeof m->data_text, settings);
     m->opening = app_classes_options(settings);
@@ -116,8 +117,9 @@ static int open_data(run *r)
     }
     if (status != VITC_OK) return app_exit_status(status);
     if (e->survey.counted && e->survey.images == 0) {
-        app_error("%s: no images there%s", e->data_text,
-                  m->opening.part != DATASETS_ALL ? " in this part of --val-split" : "");
+        app_error("%s: no images there%s%s", e->data_text,
+                  m->opening.part != DATASETS_ALL ? " in this part of --val-split" : "",
+                  e->survey.strays > 0 ? "; files that are no pictures are left out" : "");
         return APP_EXIT_MODEL;
     }
     return app_classes_match(&r->classes, r->set, m->model, settings);
@@ -139,7 +141,9 @@ static void look_for_changes(run *r)
         datasets_close(again);
     }
     if (e->survey.counted && e->n != e->survey.images) e->changed = true;
-    if (e->changed)
+    if (e->changed && !e->survey.counted)
+        app_warn("%s: changed while it was read", e->data_text);
+    else if (e->changed)
         app_warn("%s: changed while it was read: %" PRIu64 " images at the beginning, %" PRIu64
                  " rows; the numbers are those of the rows",
                  e->data_text, e->survey.images, e->n);
@@ -151,6 +155,11 @@ static int keep_logits(run *r, const app_row *row)
 {
     app_measure *m = r->m;
     const size_t at = (size_t)r->e->n_ok;
+    if (row->logits == NULL) {
+        app_error("%s: its row has no logits; rows are continued only as they were written",
+                  row->path);
+        return APP_EXIT_MODEL;
+    }
     if (at == m->logits_capacity) {
         const size_t capacity = vitc_size_max(256, 2 * m->logits_capacity);
         size_t size;
@@ -261,6 +270,8 @@ static bool put_data(vitc_json *o, const run *r)
         ok = ok && vitc_json_set_integer(data, "images", (int64_t)e->survey.images);
     ok = ok && vitc_json_set_string(data, "fingerprint", e->survey.fingerprint) &&
          put_file_hash(data, "map_sha256", r->settings->map, r);
+    if (r->settings->class_names != NULL)
+        ok = ok && put_file_hash(data, "class_names_sha256", r->settings->class_names, r);
     return vitc_json_set(o, "data", data) && ok;
 }
 
@@ -471,12 +482,13 @@ static int run_images(run *r)
 {
     app_evaluation *e = r->e;
     const bool counted = e->survey.counted;
+    r->first = r->next;
     const app_stream stream = {.settings = r->settings,
                                .model = r->m->model,
                                .set = r->set,
                                .images = counted ? e->survey.images - r->next : UINT64_MAX,
                                .first = r->next,
-                               .told = r->m->told,
+                               .told = r->m->told || !r->m->first,
                                .hash = r->m->hash,
                                .deliver = deliver,
                                .user = r};

@@ -3,6 +3,7 @@
 #include "app_classes.h"
 #include "app_report.h"
 #include "app_stop.h"
+#include "vitc_file.h"
 
 static void warn(const app_overlap *overlap, uint64_t images)
 {
@@ -25,6 +26,11 @@ int app_overlap_find(app_overlap *overlap, bool *known, const app_settings *sett
     const datasets_options options = app_classes_options(settings);
     datasets_options all = options;
     all.part = DATASETS_ALL;
+    /* What was held out of a set was not trained on. */
+    if (options.part != DATASETS_ALL && settings->train_data.count == 1 &&
+        settings->operand_count == 1 &&
+        vitc_file_is_same(settings->train_data.items[0], settings->operands[0]))
+        all.part = options.part == DATASETS_CHOSEN ? DATASETS_REST : DATASETS_CHOSEN;
     *overlap = (app_overlap){0};
     *known = false;
     if (settings->train_data.count == 0) return APP_EXIT_DONE;

@@ -66,6 +66,16 @@ static void put_alike(const app_page *p)
 {
     const app_findings *f = &p->findings;
     app_html_section(p->out, "alike", "Look-alikes");
+    if (f->unhashed > 0) {
+        app_html_put(p->out, "<p class=\"empty\">");
+        app_page_number(p, f->unhashed);
+        app_html_put(p->out, " images were not compared: their rows were made without --report."
+                             "</p>\n");
+    }
+    if (f->alike_all == 0 && f->unhashed > 0) {
+        app_html_put(p->out, "</section>\n");
+        return;
+    }
     if (f->alike_all == 0) {
         app_html_put(p->out, "<p class=\"empty\">No two images of different classes look alike."
                              "</p>\n</section>\n");

@@ -5,6 +5,7 @@
 #include "app_commands.h"
 #include "app_evaluate.h"
 #include "app_guard.h"
+#include "app_inputs.h"
 #include "app_model.h"
 #include "app_report.h"
 #include "app_text.h"
@@ -259,6 +260,8 @@ int app_quantize_run(const app_settings *settings)
     /* what would be found out only after a long measurement */
     if (result == APP_EXIT_DONE) result = app_model_check_output(settings->output);
     if (result == APP_EXIT_DONE) result = app_model_read_options(&r.options, &r.spec, settings);
+    if (result == APP_EXIT_DONE && settings->data != NULL)
+        result = app_inputs_check_again(&settings->data, 1);
     if (result == APP_EXIT_DONE && settings->data != NULL) result = measure(&r);
     app_guard_output(settings->output);
     if (result == APP_EXIT_DONE) result = write_file(&r);

@@ -127,6 +127,16 @@ struct app_rows_reader {
     float *top_scores, *logits;
 };
 
+/* What is left of a first line has to be that of rows: such a file is written over. */
+static int check_torn(const app_rows_reader *r, size_t length)
+{
+    static const char start[] = "{\"vitc_rows\"";
+    const size_t n = length < sizeof start - 1 ? length : sizeof start - 1;
+    if (r->lines > 0 || memcmp(r->line, start, n) == 0) return APP_EXIT_DONE;
+    app_error("%s: holds something else than rows, and nothing was changed", r->path);
+    return APP_EXIT_MODEL;
+}
+
 /* The next line as JSON; *document NULL at the end of what is whole. */
 static int next_line(vitc_json **document, app_rows_reader *r)
 {
@@ -138,7 +148,8 @@ static int next_line(vitc_json **document, app_rows_reader *r)
         app_error("%s: cannot be read: %s", r->path, strerror(errno));
         return APP_EXIT_MODEL;
     }
-    if (length <= 0 || r->line[length - 1] != '\n') return APP_EXIT_DONE;
+    if (length <= 0) return APP_EXIT_DONE;
+    if (r->line[length - 1] != '\n') return check_torn(r, (size_t)length);
     const vitc_log log = app_log(r->settings);
     char name[512];
     snprintf(name, sizeof name, "%s, line %" PRIu64, r->path, r->lines + 1);
@@ -358,6 +369,7 @@ static const char *in_words(const char *name)
         {"data.fingerprint", "the data has other images, names or labels"},
         {"validation.fingerprint", "the validation data has other images, names or labels"},
         {"data.map_sha256", "the file of --map says something else"},
+        {"data.class_names_sha256", "the file of --class-names says something else"},
         {"options.preprocess", "images are prepared in another way"},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

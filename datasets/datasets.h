@@ -101,9 +101,10 @@ VITC_API const char *datasets_class_name(const datasets_set *set, size_t label);
 /* What a walk over the whole set finds without reading an image. */
 typedef struct datasets_survey {
     uint64_t images;      /* of the chosen part; 0 with `counted` false */
+    uint64_t strays;      /* files in class folders that are no pictures, of all parts */
     bool counted;         /* false: compressed or piped, only reading it all would tell */
     char fingerprint[65]; /* SHA-256 of kind, part, names and labels in order (for compressed files:
-                             of their names, sizes and times) */
+                             of their names, sizes and last bytes, gzip's checksum) */
 } datasets_survey;
 
 /* `progress` NULL, or called now and then with the images found so far; false ends the walk with

@@ -79,7 +79,7 @@ bool datasets_kind_is_stray(const char *path)
 {
     unsigned char head[512];
     bool regular;
-    if (datasets_names_image(path)) return false; /* as above */
+    if (datasets_names_picture(path)) return false; /* as above */
     const size_t size = read_head(head, &regular, path);
     return regular && !imgio_is_picture(head, size);
 }

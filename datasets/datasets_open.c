@@ -1,9 +1,11 @@
 #include "datasets_private.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "vitc_log.h"
 #include "vitc_sha256.h"
@@ -235,11 +237,11 @@ static void tell_strays(datasets_set *set, const vitc_log *log)
 {
     char shown[VITC_SHOWN_SIZE];
     if (set->first_stray == NULL) return;
+    const bool one = set->strays == 1;
     vitc_log_write(log, VITC_LOG_WARN,
-                   "%s: %llu file%s in the class folders left out that %s no image%s, the first %s",
-                   set->opening.paths[0], (unsigned long long)set->strays,
-                   set->strays == 1 ? "" : "s", set->strays == 1 ? "is" : "are",
-                   set->strays == 1 ? "" : "s", vitc_show(shown, set->first_stray));
+                   "%llu file%s in the class folders left out that %s no image%s, the first %s",
+                   (unsigned long long)set->strays, one ? "" : "s", one ? "is" : "are",
+                   one ? "" : "s", vitc_show(shown, set->first_stray));
     free(set->first_stray);
     set->first_stray = NULL;
 }
@@ -334,7 +336,7 @@ typedef struct survey_walk {
     const datasets_set *set;
     datasets_firsts firsts;
     vitc_sha256 hash;
-    uint64_t images;
+    uint64_t images, strays;
     bool stopped;
 } survey_walk;
 
@@ -344,7 +346,10 @@ static bool keep_counted(void *user, const char *below, const char *path, int64_
 {
     survey_walk *walk = user;
     const datasets_set *set = walk->set;
-    if (is_stray(set, path)) return false;
+    if (is_stray(set, path)) {
+        walk->strays++;
+        return false;
+    }
     if (!is_in_part(&walk->firsts, &set->options, below, label)) return false;
     hash_image(&walk->hash, set, below, label);
     *index = walk->images++;
@@ -368,16 +373,23 @@ static vitc_status walk_images(survey_walk *walk, datasets_cursor *cursor,
     }
 }
 
-/* What tells a stream from another without reading it. */
+/* What tells a stream from another without reading it: its size and last bytes, which in a gzip
+ * file are the checksum and length of what it holds. A pipe has neither. */
 static void hash_file(vitc_sha256 *hash, const char *path)
 {
+    unsigned char tail[8] = {0};
     struct stat status = {0};
-    char text[80];
-    (void)stat(path, &status);
-    snprintf(text, sizeof text, "%lld %lld.%09ld", (long long)status.st_size,
-             (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+    char text[40] = "a pipe";
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+        if (status.st_size >= (off_t)sizeof tail)
+            (void)!pread(fd, tail, sizeof tail, status.st_size - (off_t)sizeof tail);
+        snprintf(text, sizeof text, "%lld", (long long)status.st_size);
+    }
+    if (fd >= 0) close(fd);
     hash_text(hash, datasets_names_base(path));
     hash_text(hash, text);
+    vitc_sha256_add(hash, tail, sizeof tail);
 }
 
 /* Hashes the files that a path stands for; whether one of them is a stream. */
@@ -439,7 +451,7 @@ vitc_status datasets_survey_set(datasets_survey *survey, datasets_set *set,
     }
     if (status == VITC_ERR_MEMORY) return vitc_fail(log, status, "%s", message.text);
     if (walk.stopped) return vitc_fail(log, VITC_ERR_ARGUMENT, "the search for images was ended");
-    *survey = (datasets_survey){.images = walk.images, .counted = true};
+    *survey = (datasets_survey){.images = walk.images, .strays = walk.strays, .counted = true};
     vitc_sha256_finish(survey->fingerprint, &walk.hash);
     return VITC_OK;
 }

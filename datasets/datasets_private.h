@@ -64,6 +64,9 @@ bool datasets_names_ends(const char *name, const char *ending);
 /* Whether a name ends as an image file's does. Only where looking inside of all files would cost
  * too much, or where one of several has to be picked: what is an image its bytes decide. */
 bool datasets_names_image(const char *name);
+/* The same, or as a picture of a kind that is not read: it counts as an image that cannot be used.
+ */
+bool datasets_names_picture(const char *name);
 
 /* ---- folders (datasets_walk.c) ---- */
 

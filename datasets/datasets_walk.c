@@ -95,7 +95,8 @@ static bool holds_file(const char *path, const ancestor *above)
 {
     DIR *folder = opendir(path);
     struct stat own;
-    if (folder == NULL) return false;
+    /* What cannot be looked into is told when it is read. */
+    if (folder == NULL) return errno != ENOENT && errno != ENOTDIR && errno != ELOOP;
     bool found = false;
     const bool known = fstat(dirfd(folder), &own) != 0 || is_above(above, &own);
     const ancestor here = {above, own.st_dev, own.st_ino};

@@ -555,11 +555,12 @@ static void check_eval(const char *path)
     vitc_json *result = parse(text, size, "eval");
     read_rows(&t, path);
     keys_of(keys, sizeof keys, result);
-    const char *stated = "model model_sha256 precision data data_kind data_sha256 data_changed "
-                         "complete stopped n n_ok "
-                         "n_bad bad top1 top1_interval top5 top5_interval loss brier ece "
-                         "ece_calibrated ece2_debiased mean_confidence balanced_accuracy macro_f1 "
-                         "reliability classes confusions";
+    const char *stated =
+        "model model_sha256 precision data data_kind data_sha256 data_changed "
+        "complete stopped n n_ok "
+        "n_bad bad other_files top1 top1_interval top5 top5_interval loss brier ece "
+        "ece_calibrated ece2_debiased mean_confidence balanced_accuracy macro_f1 "
+        "reliability classes confusions";
     if (!begins(keys, stated)) fail("eval: keys: %s", keys);
     const vitc_json *bad = vitc_json_get(result, "bad");
     long long n_bad = 0;

@@ -186,6 +186,18 @@ if command -v tar >/dev/null; then
     run check cut.tar
     check "damaged, or not a set" test "$rc" -eq 1 -o "$rc" -eq 3
     err_has "cut.tar"
+    # A model is asked about what can be read, and nothing that was found is lost.
+    mkdir -p asked/tabby_cat asked/espresso
+    cp "$photos"/*.jpg asked/tabby_cat
+    cp "$photos"/*.png asked/espresso
+    tar -cf asked.tar asked
+    head -c $(($(wc -c <asked.tar) * 3 / 4)) asked.tar >cut.tar
+    run check cut.tar
+    exits 1
+    cp out unasked
+    run check -m "$GOLDEN/checkpoints/hf_vit" cut.tar
+    exits 1
+    check "the same findings" test "$(grep -c . out)" -ge "$(grep -c . unasked)"
 else
     skip "no tar"
 fi
@@ -264,6 +276,9 @@ if [ -e "$model" ]; then
     run eval -m "$model" val --train-data taught --json
     exits 0
     silent err
+    # What is held out of a set is no part of what is trained on.
+    run eval -m "$model" val --val-split 0.5 --train-data val --json
+    is 0 in_train_data identical
     run eval -m "$model" val --train-data gone
     exits 3
     silent out

@@ -24,6 +24,27 @@ cp "$photos/stars_rle.tga" "data/rocket, projectile"
 cp "$photos/cat.jpg" "$photos/launch_lossy.webp" "$photos/gravel.ppm" 'data/grey "fox"'
 cp "$photos/table_palette.png" data/Kuchen-Käse
 
+# ---- what can be read once only, or is something else ----
+mkfifo once
+once() {
+    run "$@"
+    exits 2
+    err_has "once: is a pipe, which can be read once only"
+}
+once eval -m "$model" once --report page.html
+once eval -m "$model" -m "$model" once
+once quantize "$model" -o small.safetensors --data once
+once check -m "$model" once
+run eval -m "$model" data --rows /dev/null --report page.html
+exits 2
+err_has "--rows /dev/null: is no regular file"
+printf '{"model": "of something else"}' >other.json
+cp other.json other_before.json
+run eval -m "$model" data --rows other.json --resume
+exits 3
+err_has "other.json: holds something else than rows, and nothing was changed"
+check "nothing was changed" cmp other_before.json other.json
+
 # ---- numbers ----
 run eval -m "$model" data --json --rows rows.jsonl
 exits 0

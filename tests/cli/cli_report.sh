@@ -50,6 +50,10 @@ check "the page is UTF-8" iconv -f UTF-8 -t UTF-8 -o /dev/null page.html
 run eval -m model --map map --report page.html --rows rows.jsonl --resume data
 exits 1
 check "a page of rows that were there" grep -q '<section id="run"' page.html
+run eval -m model --map map --rows bare.jsonl data
+run eval -m model --map map --rows bare.jsonl --resume --report bare.html data
+check "images that were not compared are told" grep -q "their rows were made without --report" bare.html
+check "and nothing else is said of them" lacks bare.html "No two images of different classes"
 run eval -m model --map map --report again.html --no-times data
 exits 1
 check "a page without times" grep -q '<section id="run"' again.html

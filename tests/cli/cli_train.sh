@@ -110,7 +110,7 @@ check "images of eval and train" test \
 cp -r data strays
 echo "a dark picture" >strays/dark/00.txt
 printf 'OggS' >strays/bright/note.ogg
-strays="strays: 2 files in the class folders left out that are no images, the first strays/bright/note.ogg"
+strays="2 files in the class folders left out that are no images, the first strays/bright/note.ogg"
 run train strays --out strayed "${tiny[@]}" --epochs 2
 exits 0
 err_has "$strays"

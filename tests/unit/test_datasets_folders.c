@@ -116,14 +116,14 @@ static void strays_are_left_out_and_told(void **state)
     assert_non_null(strstr(all.text, "2 cat data/cat/c.JPG ="));
     assert_non_null(strstr(all.text, "3 dog data/dog/x.txt =GIF89a\n"));
     assert_string_equal(all.said.text,
-                        "warning: data: 4 files in the class folders left out that are no images, "
+                        "warning: 4 files in the class folders left out that are no images, "
                         "the first data/cat/1.txt\n");
     assert_int_equal(unlink("data/cat/a"), 0);
     assert_int_equal(unlink("data/dog/sound.ogg"), 0);
     assert_int_equal(unlink("data/emu/only.mp4"), 0);
     put("data/emu/1.png", "");
     listing_of(&all, "data");
-    assert_string_equal(all.said.text, "warning: data: 1 file in the class folders left out that "
+    assert_string_equal(all.said.text, "warning: 1 file in the class folders left out that "
                                        "is no image, the first data/cat/1.txt\n");
 }
 
