@@ -103,7 +103,8 @@ vitc_status imgio_probe_memory(imgio_info *info, const void *data, size_t size, 
 {
     VITC_TRY(check_arguments(info, data, size, log));
     *info = (imgio_info){0};
-    const imgio_limits limits = imgio_limits_default();
+    imgio_limits limits = imgio_limits_default();
+    limits.max_metadata = SIZE_MAX; /* decoding has the limit */
     const imgio_source source = {.data = data,
                                  .size = size,
                                  .name = name != NULL ? name : "image",

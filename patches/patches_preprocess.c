@@ -136,9 +136,9 @@ vitc_status patches_preprocess_views(imgio_image *out, const patches_view *views
     double exact_height, exact_width;
     vitc_status status = VITC_OK;
 
+    for (size_t v = 0; v < count; v++) out[v] = (imgio_image){0};
     if (in->pixels == NULL || in->width == 0 || in->height == 0)
         return vitc_fail(log, VITC_ERR_ARGUMENT, "there is no image to preprocess");
-    for (size_t v = 0; v < count; v++) out[v] = (imgio_image){0};
     VITC_TRY(patches_spec_check(spec, NULL, log));
     const bool reduced = spec->resize != PATCHES_RESIZE_NONE && in->full_width != 0;
     const uint32_t in_width = reduced ? in->full_width : in->width;

@@ -104,7 +104,8 @@ typedef struct vit_pass {
  * follows from it and the seed, however a run is cut into batches. Allocates nothing.
  * VITC_ERR_ARGUMENT for more images than the batch. VITC_ERR_INTERNAL when the loss or a gradient
  * is not finite, naming the image, the parameter or the block that it comes from: the gradients are
- * then of no use, the parameters as they were. */
+ * then of no use, the parameters as they were. With `ready`, only the loss is looked at: gradients
+ * then belong to whom they were reported to. */
 VITC_API VITC_MUST_CHECK vitc_status vit_trainer_run(vit_trainer *trainer, vit_pass *pass,
                                                      const float *targets, uint32_t batch,
                                                      float scale, uint64_t number,

@@ -25,6 +25,24 @@ export_case timm timm_vit_registers
 export_case timm timm_deit_distilled
 check "two files for timm" test "$(find exported -type f | wc -l)" -eq 2
 
+# A model without labels gets some for timm: transformers takes 1000 classes for ImageNet's.
+cp -r "$golden/hf_vit_eps1e_6_noqkvbias" unnamed
+sed -i '/"id2label"/,/}/d; /"label2id"/,/}/d' unnamed/config.json
+run convert unnamed --export timm -o numbered
+exits 0
+check "they are numbers" grep -q '"class 0"' numbered/config.json
+rm -r numbered
+
+# The name of an architecture is cut between characters, so that it can be read back.
+name=vit_tiny_patch16_224$(printf '\303\251%.0s' $(seq 60))
+cp -r "$golden/timm_vit" long
+sed -i "s/\"architecture\": \"vit_tiny_patch16_224\"/\"architecture\": \"$name\"/" long/config.json
+run convert long -o long.safetensors
+exits 0
+run info -m long.safetensors
+exits 0
+out_has "$(printf 'vit_tiny_patch16_224\303\251')"
+
 # What is there stays; what cannot be expressed is refused by name.
 cksum exported/* >before
 run convert "$golden/timm_vit" --export timm -o exported

@@ -20,6 +20,21 @@ while read -r case; do
 done <"$golden/index.txt"
 check "at least 20 checkpoints" test "$count" -ge 20
 
+# A folder of some hundred bytes that claims very many classes: nothing is allocated for them.
+mkdir hostile
+printf '{"architecture":"vit_tiny_patch16_224","label_names":{"0":"x"}}' >hostile/config.json
+header='{"patch_embed.proj.weight":{"dtype":"F32","shape":[1,0,1,1],"data_offsets":[0,0]},
+"blocks.0.mlp.fc1.weight":{"dtype":"F32","shape":[1,0],"data_offsets":[0,0]},
+"head.weight":{"dtype":"F32","shape":[400000000,0],"data_offsets":[0,0]}}'
+{
+    # shellcheck disable=SC2059
+    printf "\\$(printf %o $((${#header} % 256)))\\$(printf %o $((${#header} / 256)))\\0\\0\\0\\0\\0\\0"
+    printf %s "$header"
+} >hostile/model.safetensors
+run info -m hostile
+exits 3
+err_has "hostile"
+
 # refused TEXT: the model in broken/ is refused by all commands, with TEXT in the message.
 refused() {
     run classify -m broken cat.jpg

@@ -162,6 +162,15 @@ vitc_status vit_checkpoint_check_extent(const vit_checkpoint *checkpoint, const 
     return vit_checkpoint_disagree(checkpoint, key, text, tensor, log);
 }
 
+void vit_checkpoint_set_architecture(vit_config *config, const char *text)
+{
+    size_t size = strnlen(text, sizeof config->architecture - 1);
+    if (text[size] != 0) /* not in the middle of a character */
+        while (size > 0 && ((unsigned char)text[size] & 0xC0) == 0x80) size--;
+    memcpy(config->architecture, text, size);
+    config->architecture[size] = 0;
+}
+
 /* ---- labels ---- */
 
 /* The class that a key such as "10" stands for; `classes` for anything else. */
@@ -211,7 +220,8 @@ vitc_status vit_checkpoint_read_labels(vit_checkpoint *checkpoint, const vitc_js
     const vit_config_reader reader = {.name = checkpoint->config_name, .log = log};
     const uint32_t classes = checkpoint->config.classes;
     vit_description *description = &checkpoint->description;
-    if (classes == 0) return VITC_OK; /* vit_config_check refuses it */
+    /* vit_params_create refuses it, with a message, and nothing is allocated for it before. */
+    if (classes == 0 || vit_config_check(&checkpoint->config, NULL) != VITC_OK) return VITC_OK;
     if (!vitc_json_is_array(labels) && !vitc_json_is_object(labels))
         return vit_config_fail(&reader, key, labels,
                                "a list of labels, or an object from index to label");
@@ -240,7 +250,7 @@ vitc_status vit_checkpoint_read_labels(vit_checkpoint *checkpoint, const vitc_js
         }
         VITC_TRY(set_label(checkpoint, &reader, key, index, vitc_json_value(it)));
     }
-    return fill_gaps(description, log);
+    return VITC_OK; /* gaps are filled when the head is known to be there */
 }
 
 /* ---- every parameter's source ---- */
@@ -500,6 +510,7 @@ static vitc_status bind(vit_checkpoint *checkpoint, const vitc_json *config, con
     VITC_TRY(checkpoint->dialect->configure(checkpoint, config, log));
     VITC_TRY(vit_params_create(&checkpoint->table, &checkpoint->config, &wrapped));
     VITC_TRY(match_tensors(checkpoint, log));
+    VITC_TRY(fill_gaps(&checkpoint->description, log));
     return describe_dtype(checkpoint, log);
 }
 

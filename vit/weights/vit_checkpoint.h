@@ -170,9 +170,13 @@ vitc_status vit_checkpoint_check_extent(const vit_checkpoint *checkpoint, const 
                                         uint32_t value, const char *tensor, uint32_t i,
                                         size_t expected, const vitc_log *log);
 
+/* Keeps the name of an architecture, as much of it as there is room for. */
+void vit_checkpoint_set_architecture(vit_config *config, const char *text);
+
 /* Labels from a list of strings, or an object of "index": string; numbers are taken as text.
  * There must be one for each of config.classes, as `head` (a tensor's name) has it; but an object
- * under timm's "label_names" may leave some out, which become "class i". */
+ * under timm's "label_names" may leave some out: NULL, until they become "class i" when the head
+ * is known to have so many. */
 vitc_status vit_checkpoint_read_labels(vit_checkpoint *checkpoint, const vitc_json *labels,
                                        const char *key, const char *head, const vitc_log *log);
 

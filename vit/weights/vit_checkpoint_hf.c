@@ -298,7 +298,7 @@ static vitc_status configure(vit_checkpoint *checkpoint, const vitc_json *config
                                checkpoint->hf_teacher  ? "DeiTForImageClassificationWithTeacher"
                                : c->distillation_token ? "DeiTForImageClassification"
                                                        : "ViTForImageClassification"));
-    snprintf(c->architecture, sizeof c->architecture, "%.95s", class);
+    vit_checkpoint_set_architecture(c, class);
     VITC_TRY(compare_with_tensors(checkpoint, log));
     const vitc_json *labels = vit_config_present(config, "id2label");
     if (labels == NULL) return VITC_OK;

@@ -408,9 +408,10 @@ static vitc_status describe_labels(vit_checkpoint *checkpoint, const vitc_json *
 {
     vit_description *description = &checkpoint->description;
     for (uint32_t i = 0; i < description->label_count; i++) {
+        char *copy;
+        if (description->labels[i] == NULL) continue; /* a gap */
         const char *text =
             vitc_json_string(vitc_json_get(descriptions, description->labels[i]), NULL);
-        char *copy;
         if (text == NULL) continue;
         VITC_TRY(vit_checkpoint_copy(&copy, text, log));
         free(description->labels[i]);
@@ -489,7 +490,7 @@ static vitc_status configure(vit_checkpoint *checkpoint, const vitc_json *config
     VITC_TRY(vit_config_read_string(&architecture, &reader, config, "architecture"));
     VITC_TRY(find_rule(&rule, &reader, architecture));
     VITC_TRY(check_arguments(&reader, args));
-    snprintf(c->architecture, sizeof c->architecture, "%.95s", architecture);
+    vit_checkpoint_set_architecture(c, architecture);
     c->heads = rule.heads;
     c->norm_eps = rule.norm_eps;
     c->activation = rule.activation;

@@ -70,6 +70,15 @@ static vitc_status check_source(const vit_checkpoint *checkpoint, const request 
     for (size_t i = 0; !r->keep_weights && i < checkpoint->table.count; i++)
         if (vit_checkpoint_is_quantized(checkpoint, i))
             return vitc_fail(log, VITC_ERR_ARGUMENT, VIT_ALREADY_INT8, checkpoint->name);
+    for (size_t i = 0; r->dtype == VIT_DTYPE_INT8 && i < checkpoint->table.count; i++) {
+        const vit_param *param = &checkpoint->table.params[i];
+        if (!r->keep_weights && param->kind == VIT_PARAM_MATRIX &&
+            vit_param_in_encoder(param->id) &&
+            param->count / param->shape[0] > INT32_MAX / (127 * 127))
+            return vitc_fail(log, VITC_ERR_UNSUPPORTED,
+                             "%s: the rows of %s are too long for sums of int8 products",
+                             checkpoint->name, param->name);
+    }
     return VITC_OK;
 }
 

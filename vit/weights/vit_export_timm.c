@@ -178,13 +178,17 @@ static bool fill_pretrained(vitc_json *root, const vit_weights *weights)
     return vitc_json_set(root, "classifier", heads) && good;
 }
 
-static bool set_labels(vitc_json *root, const vit_description *description)
+/* Also without labels: transformers takes as many classes as ImageNet has for ImageNet's. */
+static bool set_labels(vitc_json *root, const vit_weights *weights)
 {
-    if (description->labels == NULL) return true;
+    char **labels = weights->description.labels;
     vitc_json *list = vitc_json_array();
     bool good = list != NULL;
-    for (uint32_t i = 0; good && i < description->label_count; i++)
-        good = vitc_json_append_string(list, description->labels[i]);
+    for (uint32_t i = 0; good && i < weights->config.classes; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "class %u", i);
+        good = vitc_json_append_string(list, labels != NULL ? labels[i] : name);
+    }
     return vitc_json_set(root, "label_names", list) && good;
 }
 
@@ -198,7 +202,7 @@ static bool fill_config(vitc_json *root, const vit_weights *weights)
                 vitc_json_set_integer(root, "num_classes", c->classes) &&
                 vitc_json_set_integer(root, "num_features", c->width) &&
                 vitc_json_set_string(root, "global_pool", vit_pool_string(c->pool)) &&
-                set_labels(root, &weights->description);
+                set_labels(root, weights);
     good = vitc_json_set(root, "model_args", args) && good;
     return vitc_json_set(root, "pretrained_cfg", pretrained) && good;
 }
