@@ -20,7 +20,7 @@ count=$(printf '%s\n' "$files" | wc -l)
 echo "clang-tidy over $count files"
 printf '%s\n' "$files" | tr '\n' '\0' |
     xargs -0 -n 4 -P "$jobs" "$tidy" -p "$build" --quiet --warnings-as-errors='*' \
-        --header-filter="^$root/(base|imgio|patches|vit|apps|tests)/" 2>/dev/null || {
+        --header-filter="^$root/(base|imgio|patches|vit|datasets|apps|bench|tests)/" 2>/dev/null || {
     echo "clang-tidy: see the errors above"
     exit 1
 }

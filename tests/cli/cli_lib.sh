@@ -75,7 +75,7 @@ err_has() {
 
 # shellcheck disable=SC2329
 lacks() {
-    ! grep -qF -e "$2" "$1"
+    [ -e "$1" ] && ! grep -qF -e "$2" "$1"
 }
 
 out_lacks() {
@@ -110,8 +110,9 @@ skip() {
     echo "skipped: $1"
 }
 
+# finish [77]: with 77 the test is one that was skipped.
 finish() {
     echo "$checks checks, $failures failed, $skips skipped"
-    [ "$checks" -gt 0 ] && [ "$failures" -eq 0 ]
-    exit
+    [ "$checks" -gt 0 ] && [ "$failures" -eq 0 ] || exit 1
+    exit "${1:-0}"
 }

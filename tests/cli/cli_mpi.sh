@@ -31,7 +31,7 @@ if [ "$MPI" = 0 ]; then
     alone PMI_SIZE=3 version
     exits 0
     skip "ranks: this build has no MPI"
-    finish
+    finish 77
 fi
 alone SLURM_STEP_NUM_TASKS=3 eval -m "$model" data
 exits 2
@@ -39,7 +39,7 @@ silent out
 err_has "3 processes were started together (SLURM_STEP_NUM_TASKS), but this vitc's MPI sees only itself"
 if ! [ -x "${MPIEXEC:-}" ]; then
     skip "ranks: there is no mpiexec"
-    finish
+    finish 77
 fi
 
 # ---- the same as one process ----

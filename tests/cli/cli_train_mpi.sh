@@ -23,11 +23,11 @@ if [ "$MPI" = 0 ]; then
     err_has "3 processes were started together (PMI_SIZE), but this vitc was built without MPI"
     check "nothing is left of it" test ! -e none
     skip "ranks: this build has no MPI"
-    finish
+    finish 77
 fi
 if ! [ -x "${MPIEXEC:-}" ]; then
     skip "ranks: there is no mpiexec"
-    finish
+    finish 77
 fi
 
 # Column $2 of each line of a run's metrics.
@@ -97,7 +97,7 @@ done
 alike frozen1 frozen2 1e-4
 
 # ---- the same each time, and after each interruption ----
-arguments=(train set "${tiny[@]}" --epochs 6 --drop-path 0.1 --dropout 0.1 --mixup 0.8)
+arguments=(train set "${tiny[@]}" --epochs 40 --drop-path 0.1 --dropout 0.1 --mixup 0.8)
 ranks 2 "${arguments[@]}" --out whole
 exits 0
 numbers() {
@@ -141,9 +141,9 @@ for how in "3 2 are" "1 3 is"; do
     cp -r other "other$n"
     ranks "$n" train --out "other$n" --resume
     exits 0
-    check "all epochs" test "$(column "other$n" epoch | tail -1)" = 6
+    check "all epochs" test "$(column "other$n" epoch | tail -1)" = 40
 done
-arguments=(train set "${tiny[@]}" --epochs 6 --lr 0.01)
+arguments=(train set "${tiny[@]}" --epochs 40 --lr 0.01)
 run "${arguments[@]}" --out straight
 deadly KILL 1 2 changed
 run train --out changed --resume
@@ -181,7 +181,7 @@ refused 2 "not what the first rank has: run.recipe.lr: 0.1 on the first rank, 0.
 refused 2 '"ref, BLIS none for none" here' pair "${other[@]}" set -- env VITC_ISA=ref "${other[@]}" set
 # The second rank needs no folder, and its data may lie elsewhere.
 cp -r set elsewhere
-other=("$VITC" train "${tiny[@]}" --epochs 6 --drop-path 0.1 --dropout 0.1 --mixup 0.8)
+other=("$VITC" train "${tiny[@]}" --epochs 40 --drop-path 0.1 --dropout 0.1 --mixup 0.8)
 pair "${other[@]}" --out apart set -- "${other[@]}" --out no/such/place elsewhere
 exits 0
 check "data elsewhere: the same models" is_whole apart

@@ -79,26 +79,28 @@ exits 0
 check "killed $kills times: the same models" is_whole killed
 
 # ---- asked to stop ----
-"$VITC" "${arguments[@]}" --out stopped >out 2>err &
-pid=$!
-while [ ! -e stopped/previous.state ] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
-kill -TERM $pid
-wait $pid
-rc=$?
-command_line="vitc train, asked to stop"
+# caught SIGNAL FOLDER: a run that gets the signal on its way; again where it was over first.
+caught() {
+    command_line="vitc train, SIG$1"
+    for _ in $(seq 20); do
+        rm -rf "$2"
+        "$VITC" "${arguments[@]}" --out "$2" >out 2>err &
+        pid=$!
+        while [ ! -e "$2/previous.state" ] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
+        kill -"$1" $pid 2>/dev/null
+        wait $pid 2>/dev/null
+        rc=$?
+        [ $rc -eq 0 ] || return 0
+    done
+}
+caught TERM stopped
 exits 143
 err_has "to go on: vitc train --out stopped --resume"
 run train --out stopped --resume # the folder knows the rest
 exits 0
 out_has "resumed"
 check "stopped: the same models" is_whole stopped
-"$VITC" "${arguments[@]}" --out hung-up >out 2>err &
-pid=$!
-while [ ! -e hung-up/previous.state ] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
-kill -HUP $pid
-wait $pid
-rc=$?
-command_line="vitc train, its terminal closed"
+caught HUP hung-up
 exits 129
 err_has "to go on: vitc train --out hung-up --resume"
 run train --out stopped --resume
@@ -197,6 +199,18 @@ exits 2
 err_has "damaged: has no last.state to go on from, but "
 check "the models are still there" cmp whole/best.safetensors damaged/best.safetensors
 
+# A run that is fine-tuned, with what it freezes and leaves out.
+run train set -m "$GOLDEN/checkpoints/hf_vit_eps1e_6_noqkvbias" --out tuned --name same --epochs 2 \
+    --batch 16 --freeze 1 --optimizer muon --precision bf16 --patch-dropout 0.3 \
+    --patch-dropout-off 0 --ema 0.5 --val-split 0
+exits 0
+cp -r tuned tuned_on
+printf X | dd of=tuned_on/last.state bs=1 seek=$(($(wc -c <tuned_on/last.state) - 9)) conv=notrunc 2>err
+run train --out tuned_on --resume # an epoch is left
+exits 0
+err_has "going on from tuned_on/previous.state"
+check "tuned: the same model" cmp tuned/last.safetensors tuned_on/last.safetensors
+
 # ---- two at once ----
 "$VITC" "${arguments[@]}" --out busy --epochs 4000 -q >out 2>err &
 pid=$!
@@ -220,7 +234,7 @@ for blocks in 1 $((size / 2)) $((size - 1)); do
     check "nothing is left of it" test ! -e full
 done
 # It fills up in the middle of a run.
-"$VITC" "${arguments[@]}" --out full --epochs 3 -q >out 2>err &
+"$VITC" "${arguments[@]}" --out full --epochs 40 -q >out 2>err &
 pid=$!
 while [ ! -e full/previous.state ] && kill -0 $pid 2>/dev/null; do sleep 0.01; done
 kill -KILL $pid
@@ -233,7 +247,7 @@ err_has "what was there before is whole"
 err_has "To go on"
 run train --out full --resume
 exits 0
-run "${arguments[@]}" --out three --epochs 3
+run "${arguments[@]}" --out forty --epochs 40
 exits 0
-check "a disk that was full: the same models" cmp three/last.safetensors full/last.safetensors
+check "a disk that was full: the same models" cmp forty/last.safetensors full/last.safetensors
 finish

@@ -255,6 +255,33 @@ static void the_library_gets_it(void **state)
     assert_int_equal(cut.warmup, 20);
 }
 
+static void every_number_reaches_the_library(void **state)
+{
+    (void)state;
+    const vit_config config = config_of(32);
+    const app_recipe r = recipe_of(everything);
+    const vit_train_options t = app_recipe_trainer(&r, &config, 3);
+    assert_true(t.batch == 10 && t.threads == 3 && t.precision == VIT_PRECISION_BF16);
+    assert_true(t.recompute && t.seed == 77 && t.frozen == 1);
+    assert_true(t.drop_path == 0.3F && t.dropout == 0.05F && t.patch_dropout == 0.4F);
+    const vit_optimizer_options o = app_recipe_optimizer(&r, 3);
+    assert_true(o.kind == VIT_OPTIMIZER_MUON && o.beta2 == 0.95 && o.momentum == 0.8);
+    assert_true(o.weight_decay == 0.01 && o.layer_decay == 0.6 && o.clip == 2 && o.average == 0.99);
+    assert_true(o.precision == VIT_PRECISION_BF16 && o.threads == 3);
+    const datasets_augmentation a = app_recipe_augmentation(&r, &config);
+    assert_true(a.crop == DATASETS_CROP_PADDED && a.pad == 3 && a.flip == 0.4 && a.hue == 0.1);
+    assert_true(a.brightness == 0.45 && a.contrast == 0.45 && a.saturation == 0.45);
+    assert_true(a.erase == 0.55 && a.soften == 0.65 && a.blur == 0.75 && a.sharpen == 0.85);
+    assert_true(a.policy_operations == 3 && a.policy_magnitude == 11);
+    const datasets_mixing m = app_recipe_mixing(&r);
+    assert_true(m.mixup == 0.7 && m.cutmix == 0.9 && m.probability == 0.35);
+    const vit_schedule s = app_recipe_schedule(&r, 10, 90);
+    assert_true(s.kind == VIT_SCHEDULE_STEP && s.base == 0.01 && s.minimum == 0.001);
+    assert_true(s.factor == 0.3 && s.warmup == 15 && s.every == 25);
+    const app_recipe adam = complete("--momentum 0.8", 32);
+    assert_true(app_recipe_optimizer(&adam, 1).beta1 == 0.8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +289,7 @@ int main(void)
         cmocka_unit_test(what_is_no_value_is_refused),
         cmocka_unit_test(what_is_given_goes_over_what_is_there),
         cmocka_unit_test(defaults_suit_the_situation),
+        cmocka_unit_test(every_number_reaches_the_library),
         cmocka_unit_test(the_library_gets_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

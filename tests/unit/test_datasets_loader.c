@@ -646,34 +646,53 @@ static void messages_come_one_at_a_time(void **state)
     assert_int_equal(seen.messages, 400);
 }
 
-static void times_tell_the_bottleneck(void **state)
+static bool slow_set_is_waited_for(void)
 {
-    (void)state;
     datasets_times times;
     fixture slow_set = fixture_of(40, only_bytes);
     slow_set.next_seconds = 0.002;
-    datasets_loader loader = loader_of(&slow_set, 2, 1);
+    const datasets_loader loader = loader_of(&slow_set, 2, 1);
     assert_int_equal(load(&slow_set, &loader, &times, NULL), VITC_OK);
     assert_true(times.read >= 40 * 0.002);
-    assert_true(times.wait_input > 0.04);
-    assert_true(times.wait_output < times.wait_input); /* by far, on a machine that is idle */
     assert_true(times.wall >= times.read);
+    return times.wait_input > 0.04 && times.wait_output < times.wait_input;
+}
 
+static bool slow_receiver_is_waited_for(void)
+{
+    datasets_times times;
     fixture slow_receiver = fixture_of(40, only_bytes);
     slow_receiver.deliver_seconds = 0.002;
-    loader = loader_of(&slow_receiver, 2, 1);
+    datasets_loader loader = loader_of(&slow_receiver, 2, 1);
     loader.max_images = 4;
     assert_int_equal(load(&slow_receiver, &loader, &times, NULL), VITC_OK);
     assert_true(times.deliver >= 40 * 0.002);
-    assert_true(times.wait_output > 0.04);
-    assert_true(times.wait_input < times.wait_output);
+    return times.wait_output > 0.04 && times.wait_input < times.wait_output;
+}
 
+static bool slow_work_is_waited_for(void)
+{
+    datasets_times times;
     fixture slow_work = fixture_of(40, only_files);
     slow_work.work_seconds = 0.002;
-    loader = loader_of(&slow_work, 2, 1);
+    const datasets_loader loader = loader_of(&slow_work, 2, 1);
     assert_int_equal(load(&slow_work, &loader, &times, NULL), VITC_OK);
     assert_true(times.work >= 40 * 0.002);
-    assert_true(times.read > 0 && times.wait_input + times.wait_output < times.work);
+    return times.read > 0 && times.wait_input + times.wait_output < times.work;
+}
+
+/* Which waiting is the longest is certain on an idle machine only; one of some tries has to be. */
+static void times_tell_the_bottleneck(void **state)
+{
+    enum { TRIES = 10 };
+    (void)state;
+    static bool (*const cases[])(void) = {slow_set_is_waited_for, slow_receiver_is_waited_for,
+                                          slow_work_is_waited_for};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool seen = false;
+        for (int attempt = 0; attempt < TRIES && !seen; attempt++) seen = cases[i]();
+        assert_true(seen);
+    }
 }
 
 /* ---- the files ---- */

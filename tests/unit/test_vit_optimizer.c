@@ -171,6 +171,21 @@ static void steps_are_pytorchs(void **state)
 
 /* ---- bits ---- */
 
+static void muon_in_bf16_is_not_f32(void **state)
+{
+    (void)state;
+    const vit_config config = tiny_config();
+    vit_optimizer_options options = muon(0.05);
+    model a = make_model(&config, &options);
+    options.precision = VIT_PRECISION_BF16;
+    model b = make_model(&config, &options);
+    take_step(&a, 0);
+    take_step(&b, 0);
+    assert_memory_not_equal(a.parameters, b.parameters, a.count * sizeof(float));
+    free_model(&a);
+    free_model(&b);
+}
+
 static void threads_do_not_change_a_bit(void **state)
 {
     (void)state;
@@ -537,6 +552,7 @@ static void bad_schedules_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(steps_are_pytorchs),
+                                       cmocka_unit_test(muon_in_bf16_is_not_f32),
                                        cmocka_unit_test(threads_do_not_change_a_bit),
                                        cmocka_unit_test(state_goes_on_in_another_optimizer),
                                        cmocka_unit_test(rules_follow_depth_and_kind),
