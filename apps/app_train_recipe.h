@@ -70,7 +70,7 @@ app_recipe app_recipe_unset(void);
 void app_recipe_overlay(app_recipe *recipe, const app_recipe *given);
 
 /* Whether each option that is given has something to act on: an exit status. */
-int app_recipe_check_given(const app_recipe *given);
+int app_recipe_check_given(const app_recipe *recipe);
 
 /* Fills in what is not given: for the model's image size and layers, for training from scratch or
  * fine-tuning, for `images` to train on. What contradicts itself gets a message: an exit status. */

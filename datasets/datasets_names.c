@@ -62,8 +62,8 @@ bool datasets_names_picture(const char *name)
 {
     static const char *const others[] = {".tif", ".tiff", ".heic", ".heif", ".hif", ".avif",
                                          ".jxl", ".jp2",  ".j2k",  ".jfif", ".jpe", ".pbm",
-                                         ".pam", ".svg",  ".exr",  ".hdr",  ".dng", ".cr2",
-                                         ".cr3", ".nef",  ".arw",  ".raf",  ".rw2", ".orf"};
+                                         ".pam", ".exr",  ".hdr",  ".dng",  ".cr2", ".cr3",
+                                         ".nef", ".arw",  ".raf",  ".rw2",  ".orf"};
     if (datasets_names_image(name)) return true;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (datasets_names_ends(name, others[i])) return true;

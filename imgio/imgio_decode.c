@@ -22,24 +22,26 @@ static const struct {
     const char *name;
     size_t offset, length;
     const char *bytes;
+    bool document;
 } strangers[] = {
-    {"TIFF", 0, 4, "II*\0"},
-    {"TIFF", 0, 4, "MM\0*"},
+    {"TIFF", 0, 4, "II*\0", false},
+    {"TIFF", 0, 4, "MM\0*", false},
     {"HEIF", 4, 8,
      "ftyphei"
-     "c"},
-    {"HEIF", 4, 8, "ftypmif1"},
-    {"AVIF", 4, 8, "ftypavif"},
-    {"AVIF", 4, 8, "ftypavis"},
-    {"JPEG XL", 0, 2, "\xff\x0a"},
-    {"JPEG XL", 4, 4, "JXL "},
-    {"JPEG 2000", 4, 4, "jP  "},
-    {"JPEG 2000", 0, 4, "\xff\x4f\xff\x51"},
-    {"PDF", 0, 5, "%PDF-"},
-    {"icon", 0, 4, "\0\0\1\0"},
-    {"OpenEXR", 0, 4, "\x76\x2f\x31\x01"},
-    {"Radiance HDR", 0, 10, "#?RADIANCE"},
-    {"SVG", 0, 4, "<svg"},
+     "c",
+     false},
+    {"HEIF", 4, 8, "ftypmif1", false},
+    {"AVIF", 4, 8, "ftypavif", false},
+    {"AVIF", 4, 8, "ftypavis", false},
+    {"JPEG XL", 0, 2, "\xff\x0a", false},
+    {"JPEG XL", 4, 4, "JXL ", false},
+    {"JPEG 2000", 4, 4, "jP  ", false},
+    {"JPEG 2000", 0, 4, "\xff\x4f\xff\x51", false},
+    {"PDF", 0, 5, "%PDF-", true},
+    {"icon", 0, 4, "\0\0\1\0", false},
+    {"OpenEXR", 0, 4, "\x76\x2f\x31\x01", false},
+    {"Radiance HDR", 0, 10, "#?RADIANCE", false},
+    {"SVG", 0, 4, "<svg", true},
 };
 
 const char *imgio_format_string(imgio_format format)
@@ -57,20 +59,21 @@ static const imgio_codec *find_codec(const uint8_t *data, size_t size)
     return NULL;
 }
 
-/* NULL for what it does not know either. */
-static const char *find_stranger(const uint8_t *data, size_t size)
+/* NULL for what it does not know either; `documents`: also of drawings and pages, which are no
+ * pictures in pixels. */
+static const char *find_stranger(const uint8_t *data, size_t size, bool documents)
 {
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
         const size_t offset = strangers[i].offset, length = strangers[i].length;
         if (size >= offset + length && memcmp(data + offset, strangers[i].bytes, length) == 0)
-            return strangers[i].name;
+            return documents || !strangers[i].document ? strangers[i].name : NULL;
     }
     return NULL;
 }
 
 bool imgio_is_picture(const void *data, size_t size)
 {
-    return size > 0 && (find_codec(data, size) != NULL || find_stranger(data, size) != NULL);
+    return size > 0 && (find_codec(data, size) != NULL || find_stranger(data, size, false) != NULL);
 }
 
 static vitc_status identify(const imgio_codec **codec, const imgio_source *source)
@@ -79,7 +82,7 @@ static vitc_status identify(const imgio_codec **codec, const imgio_source *sourc
         return vitc_fail(source->log, VITC_ERR_TRUNCATED, "%s: is empty", source->name);
     *codec = find_codec(source->data, source->size);
     if (*codec != NULL) return VITC_OK;
-    const char *stranger = find_stranger(source->data, source->size);
+    const char *stranger = find_stranger(source->data, source->size, true);
     if (stranger != NULL)
         return vitc_fail(source->log, VITC_ERR_UNSUPPORTED,
                          "%s: is %s, which is not read; convert it to PNG or JPEG", source->name,
