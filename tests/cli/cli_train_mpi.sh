@@ -97,7 +97,7 @@ done
 alike frozen1 frozen2 1e-4
 
 # ---- the same each time, and after each interruption ----
-arguments=(train set "${tiny[@]}" --epochs 40 --drop-path 0.1 --dropout 0.1 --mixup 0.8)
+arguments=(train set "${tiny[@]}" --epochs 16 --drop-path 0.1 --dropout 0.1 --mixup 0.8)
 ranks 2 "${arguments[@]}" --out whole
 exits 0
 numbers() {
@@ -141,7 +141,7 @@ for how in "3 2 are" "1 3 is"; do
     cp -r other "other$n"
     ranks "$n" train --out "other$n" --resume
     exits 0
-    check "all epochs" test "$(column "other$n" epoch | tail -1)" = 40
+    check "all epochs" test "$(column "other$n" epoch | tail -1)" = 16
 done
 arguments=(train set "${tiny[@]}" --epochs 6 --lr 0.01) # more of them would carry roundings far
 run "${arguments[@]}" --out straight
@@ -181,7 +181,7 @@ refused 2 "not what the first rank has: run.recipe.lr: 0.1 on the first rank, 0.
 refused 2 '"ref, BLIS none for none" here' pair "${other[@]}" set -- env VITC_ISA=ref "${other[@]}" set
 # The second rank needs no folder, and its data may lie elsewhere.
 cp -r set elsewhere
-other=("$VITC" train "${tiny[@]}" --epochs 40 --drop-path 0.1 --dropout 0.1 --mixup 0.8)
+other=("$VITC" train "${tiny[@]}" --epochs 16 --drop-path 0.1 --dropout 0.1 --mixup 0.8)
 pair "${other[@]}" --out apart set -- "${other[@]}" --out no/such/place elsewhere
 exits 0
 check "data elsewhere: the same models" is_whole apart
