@@ -49,6 +49,8 @@ static size_t read_head(unsigned char head[512], bool *regular, const char *path
 {
     struct stat status;
     *regular = false;
+    /* A pipe is not even opened: closed again, it would end its writer. */
+    if (stat(path, &status) != 0 || !S_ISREG(status.st_mode)) return 0;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return 0;
     const bool is_file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);

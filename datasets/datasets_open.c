@@ -380,9 +380,11 @@ static void hash_file(vitc_sha256 *hash, const char *path)
     unsigned char tail[8] = {0};
     struct stat status = {0};
     char text[40] = "a pipe";
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
-        if (status.st_size >= (off_t)sizeof tail)
+    /* A pipe is not even opened: closed again, it would end its writer. */
+    const bool regular = stat(path, &status) == 0 && S_ISREG(status.st_mode);
+    const int fd = regular ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    if (regular) {
+        if (fd >= 0 && status.st_size >= (off_t)sizeof tail)
             (void)!pread(fd, tail, sizeof tail, status.st_size - (off_t)sizeof tail);
         snprintf(text, sizeof text, "%lld", (long long)status.st_size);
     }

@@ -387,6 +387,14 @@ run eval -m "$model" data --json --no-times --rows full.jsonl --resume
 exits 0
 check "the same rows" cmp a.jsonl full.jsonl
 check "the same numbers" cmp first out
+# A set that comes through a pipe is read once, and nothing else is made of the pipe.
+mkfifo stream
+cat set.tar >stream &
+run eval -m "$model" stream --json
+exits 0
+check "all of its images" test "$(field n_ok)" -eq "$(tail -n +2 a.jsonl | wc -l)"
+check "it has not changed" test "$(field data_changed)" = false
+wait
 mkfifo pipe
 (head -n 1 <pipe >/dev/null) &
 run eval -m "$model" set.tar set.tar set.tar set.tar set.tar set.tar set.tar set.tar set.tar set.tar \
