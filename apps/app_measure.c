@@ -92,11 +92,17 @@ static bool note_survey(void *user, uint64_t images)
     return !app_stop_asked();
 }
 
+/* What is strange about the set, by the caller or by the first of several models. */
+static bool is_told(const app_measure *m)
+{
+    return m->told || !m->first;
+}
+
 static int open_data(run *r)
 {
     const app_settings *settings = r->settings;
     app_measure *m = r->m;
-    const vitc_log log = m->told || !m->first ? app_log_errors() : app_log(settings);
+    const vitc_log log = is_told(m) ? app_log_errors() : app_log(settings);
     app_evaluation *e = r->e;
     name_data(m->data_text, sizeof m->data_text, settings);
     m->opening = app_classes_options(settings);
@@ -488,7 +494,7 @@ static int run_images(run *r)
                                .set = r->set,
                                .images = counted ? e->survey.images - r->next : UINT64_MAX,
                                .first = r->next,
-                               .told = r->m->told || !r->m->first,
+                               .told = is_told(r->m),
                                .hash = r->m->hash,
                                .deliver = deliver,
                                .user = r};

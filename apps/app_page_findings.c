@@ -72,13 +72,11 @@ static void put_alike(const app_page *p)
         app_html_put(p->out, " images were not compared: their rows were made without --report."
                              "</p>\n");
     }
-    if (f->alike_all == 0 && f->unhashed > 0) {
-        app_html_put(p->out, "</section>\n");
-        return;
-    }
     if (f->alike_all == 0) {
-        app_html_put(p->out, "<p class=\"empty\">No two images of different classes look alike."
-                             "</p>\n</section>\n");
+        if (f->unhashed == 0)
+            app_html_put(p->out, "<p class=\"empty\">No two images of different classes look alike."
+                                 "</p>\n");
+        app_html_put(p->out, "</section>\n");
         return;
     }
     app_html_put(p->out, "<p class=\"soft\">%s", f->alike_more ? "More than " : "");
